@@ -1,0 +1,78 @@
+# Everything a person or CI runs. Needs Python 3.11+ with venv, git and GNU make 3.81+; nothing else.
+# ARGS="…" is passed on to the command behind demo, bench and test.
+
+ARGS ?=
+VENV := .venv
+PEERS := .venv-peers
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PEERS_STAMP := $(PEERS)/.installed
+
+# The first interpreter that is new enough and has venv. PYTHON=… overrules the search.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	if $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then echo $$p; break; fi; done)
+
+# Pins hold for the build tools in pip's isolated environments too.
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help setup peers demo serve test test-deep check format bench wheel-check clean
+
+help:
+	@echo "make setup      .venv with everything; the command is .venv/bin/authz"
+	@echo "make demo       an engine, a card network and 10,000 cards, in half a minute (ARGS=\"--rate 200\")"
+	@echo "make test       the whole suite, against real servers from wheels"
+	@echo "make check      format, lint, types, import contracts"
+	@echo "make bench      codec, hot path and load, with their ratios"
+	@echo "make test-deep  the property tests at twenty times their examples"
+	@echo "make peers      the interpreter of the libraries that we compare with"
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "No Python 3.11 or newer with venv was found."; \
+		echo "Install one (on Debian: apt install python3-venv), or name it: make setup PYTHON=/path/to/python3"; \
+		exit 1; fi
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[embedded,dev]'
+	@touch $(STAMP)
+
+peers: $(PEERS_STAMP)
+
+$(PEERS_STAMP): constraints.txt
+	@if [ -z "$(PYTHON)" ]; then echo "No Python 3.11 or newer with venv was found: PYTHON=/path/to/python3"; exit 1; fi
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet pyiso8583
+	@touch $(PEERS_STAMP)
+
+demo: setup
+	$(BIN)/authz demo $(ARGS)
+
+test: setup peers
+	$(BIN)/python -m pytest $(ARGS)
+
+test-deep: setup peers
+	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest $(ARGS)
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup peers
+	$(BIN)/authz bench codec $(ARGS)
+	$(BIN)/authz bench hot $(ARGS)
+	$(BIN)/authz bench load --rate 3000 --seconds 30 $(ARGS)
+
+# The built wheel, installed outside the tree: what a user of the package gets.
+wheel-check: setup
+	$(BIN)/python .ci/wheel_check.py
+
+clean:
+	rm -rf $(VENV) $(PEERS) dist build .mypy_cache .ruff_cache .hypothesis .import_linter_cache
