@@ -1,0 +1,120 @@
+"""What is asked of the hot state, and what it answers. Shared by the store and its twin."""
+
+from msgspec import Struct
+
+from rules.facts import Limit
+
+
+class Authorize(Struct, frozen=True, kw_only=True, gc=False):
+    """Give this request its verdict, once, and hold the money if it fits."""
+
+    account_id: str
+    card_id: str
+    account_version: int  # what the plan was made from; the function answers `stale` if they moved
+    card_version: int
+    lists_version: int
+    message_id: str
+    fingerprint: str
+    attempt: str  # this asking of it: what `Withdraw` takes back
+    deadline_ms: int  # by the store's clock: refused if the function runs after it
+    planned: str  # the plan's reason; "approved" means: hold if it fits
+    hold_minor: int
+    asked_minor: int  # in transaction currency: partial reversals are told in it
+    currency: str
+    credit_line_minor: int
+    limits: tuple[Limit, ...]
+    references: tuple[str, ...]  # what later acts may find this authorization by
+    sent_at: int  # seconds since 1970
+    expires_at: int  # seconds since 1970: when the hold ends by itself
+    answer_ttl_s: int
+    body: bytes  # for the journal
+
+
+class Reverse(Struct, frozen=True, kw_only=True, gc=False):
+    """Take an authorization back, whole or in part, whether it has come yet or not."""
+
+    account_id: str
+    card_id: str
+    message_id: str
+    fingerprint: str
+    attempt: str
+    deadline_ms: int
+    remaining_minor: int  # in transaction currency; -1 reverses all of it
+    references: tuple[str, ...]  # the ladder, strongest first
+    sent_at: int
+    answer_ttl_s: int
+    body: bytes
+
+
+class Note(Struct, frozen=True, kw_only=True, gc=False):
+    """Remember and journal an answer that moves nothing: a card that is not ours."""
+
+    shard_of: str  # what picks the shard: the card key, as there is no account
+    message_id: str
+    fingerprint: str
+    attempt: str
+    deadline_ms: int
+    verdict: str
+    planned: str
+    answer_ttl_s: int
+    body: bytes
+
+
+class Withdraw(Struct, frozen=True, kw_only=True, gc=False):
+    """Undo one attempt that got no reply in time, if it was carried out at all.
+
+    Asked again until it is answered, from a spool on disk, so it holds all it needs.
+    """
+
+    account_id: str  # "" for a card that is not ours
+    shard_of: str
+    message_id: str
+    attempt: str
+    references: tuple[str, ...]
+    answer_ttl_s: int
+
+
+class Verdict(Struct, frozen=True, kw_only=True, gc=False):
+    """What became of an act, now or when it was first asked.
+
+    authorize: held | declined | over_limit | no_funds | reversed
+    reverse:   reversed | unmatched
+    note:      whatever was noted
+    any:       mismatch (same id, other content; nothing was changed)
+    """
+
+    kind: str
+    planned: str = ""  # the reason of the plan that was carried out
+    detail: str = ""  # the ceiling that refused, or the rung that matched
+    held_minor: int = 0  # authorize: held now; reverse: released now
+    authorization_id: str = ""
+    replayed: bool = False  # given before, and only repeated here
+
+
+class Stale(Struct, frozen=True, gc=False):
+    """The plan was made from old facts. Nothing was done; here are the new ones."""
+
+    account_version: int
+    account: bytes
+    card_version: int
+    card: bytes
+    lists_version: int
+
+
+class PutAccount(Struct, frozen=True, kw_only=True):
+    """Create an account, or move its profile. Opening funds count once, at creation."""
+
+    account_id: str
+    profile: bytes
+    currency: str
+    opening_minor: int
+    body: bytes
+
+
+class PutCard(Struct, frozen=True, kw_only=True):
+    """Create a card on an account that is there, or move its profile."""
+
+    card_id: str
+    account_id: str
+    profile: bytes
+    body: bytes

@@ -1,0 +1,62 @@
+"""Where things are in the hot state. Every key that one act touches is in one shard.
+
+The shard is the hash tag, so an act stays on one node of a cluster. The count is
+fixed when a store is first opened and is written in its gate: changing it moves
+every account.
+"""
+
+from functools import lru_cache
+from zlib import crc32
+
+SHARDS = 64  # one node may own as little as one; 64 nodes is more than this design asks for
+
+
+def shard_of(account_id: str) -> str:
+    """The shard of an account, as its hash tag spells it: "07"."""
+    return f"{crc32(account_id.encode()) % SHARDS:02}"
+
+
+@lru_cache(maxsize=65_536)  # the accounts in play; an entry costs about 1 kB
+def account_keys(account_id: str) -> tuple[str, ...]:
+    """The keys that an act on an account touches, in the order the functions expect.
+
+    control, account, balance, auth, ref, used, expiry, journal.
+    """
+    s = f"authz:{{{shard_of(account_id)}}}"
+    return (
+        f"{s}:control",
+        f"{s}:account:{account_id}",
+        f"{s}:balance:{account_id}",
+        f"{s}:auth:{account_id}",
+        f"{s}:ref:{account_id}",
+        f"{s}:used:{account_id}",
+        f"{s}:expiry",
+        f"{s}:journal",
+    )
+
+
+def card(account_id: str, card_id: str) -> str:
+    return f"authz:{{{shard_of(account_id)}}}:card:{card_id}"
+
+
+def answer(shard: str, message_id: str) -> str:
+    return f"authz:{{{shard}}}:answer:{message_id}"
+
+
+def control(shard: str) -> str:
+    return f"authz:{{{shard}}}:control"
+
+
+def journal(shard: str) -> str:
+    return f"authz:{{{shard}}}:journal"
+
+
+def directory(card_key: str) -> str:
+    """Card key to card and account. Its own tag: one fixed tag would put every card in one slot."""
+    return f"authz:pan:{{{card_key}}}"
+
+
+LISTS = "authz:{lists}:blocked"  # a set of "<kind>:<value>"; fenced by a version in every gate
+GATE_LOCK = "authz:{gate}:lock"  # one engine audits a restarted store at a time
+
+ALL_SHARDS = tuple(f"{n:02}" for n in range(SHARDS))

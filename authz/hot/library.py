@@ -1,0 +1,24 @@
+"""The function library: the Lua files of this folder, joined into one source.
+
+Functions live in the store with the data, so they survive a restart and a failover;
+loading them is an administrator's act, the engine's own user may only call them.
+"""
+
+from importlib.resources import files
+
+NAME = "authz"
+PARTS = ("prelude.lua", "authorize.lua", "reverse.lua", "withdraw.lua", "control.lua")
+
+# What the engine's own user may do: call functions, which may only touch our keys, and
+# look up a card. No KEYS, CONFIG SET, EVAL, FUNCTION LOAD or FLUSHALL.
+ENGINE_ACL = (
+    "user engine on nopass ~authz:* -@all +fcall +fcall_ro +ping +info +auth +time +config|get "
+    "+hget +hmget +hset +hdel +hlen +hexists +hgetall +get +set +smembers "
+    "+zadd +zrem +zcard +xadd +xlen +xrange +xrevrange +scan"
+)
+
+
+def source() -> str:
+    """The library as `FUNCTION LOAD` takes it."""
+    here = files("authz.hot")
+    return "\n".join((here / part).read_text(encoding="utf-8") for part in PARTS)

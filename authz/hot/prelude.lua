@@ -1,0 +1,245 @@
+#!lua name=authz
+--[[
+What the functions of the hot state share. The files of this folder are joined into
+one library by library.py, this one first.
+
+Rules of the house, for every function:
+  - One act, one call, all or nothing. Redis functions do not roll back, so every
+    argument is checked and every key is read before the first write; below the
+    line "From here on only writes" no command may fail.
+  - Integers only, at most 2^53 - 1: Lua numbers are doubles.
+  - No function knows what a merchant is. Python decides what applies; here it is
+    added, compared and recorded.
+  - Replies are flat lists that start with the message id and the name of what
+    happened. Names that are no verdict: cold (the gate is closed), late (the
+    deadline has passed), full (the journal is at its bound), stale (the plan was
+    made from old facts), withdrawn (this attempt was taken back before it ran).
+
+Keys of an act on an account, in this order:
+  1 control  hash    the shard's gate: run_id, epoch, lists, count, digest, cap
+  2 account  hash    version, profile
+  3 balance  hash    posted:<currency>, held:<currency>, minor units
+  4 auth     hash    authorization id -> record
+  5 ref      hash    reference -> authorization id, or * where it names several
+  6 used     hash    counter -> use
+  7 expiry   zset    "<account> <authorization id>" by the second the hold ends
+  8 journal  stream  e envelope, b body
+]]
+
+local EXACT_MAX = 9007199254740991
+local SEVERAL = '*'
+local ALL = -1 -- remaining amount of a reversal in full
+
+-- A whole number that a double holds exactly, or an error: the caller has a bug.
+local function whole(text)
+  if type(text) ~= 'string' or not string.find(text, '^-?%d+$') then
+    error('bad_args: not a whole number')
+  end
+  local n = tonumber(text)
+  if n > EXACT_MAX or n < -EXACT_MAX then error('bad_args: not exact') end
+  return n
+end
+
+-- A number as a command takes it: never 1e+15.
+local function text(n) return string.format('%.0f', n) end
+
+local function store_ms()
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+-- The gate of the shard. Returns it, or nil and why it is shut.
+local function enter(control, journal, run_id, deadline_ms)
+  local g = redis.call('HMGET', control, 'run_id', 'lists', 'count', 'digest', 'cap')
+  local length = redis.call('XLEN', journal)
+  if not g[1] or g[1] ~= run_id then return nil, 'cold' end
+  local gate = {
+    control = control, journal = journal, lists = whole(g[2]), count = whole(g[3]),
+    digest = g[4], now_ms = store_ms(),
+  }
+  if deadline_ms > 0 and gate.now_ms > deadline_ms then return nil, 'late' end
+  if length >= whole(g[5]) then return nil, 'full' end
+  return gate
+end
+
+-- The journal entry of an act: always its last write. `count` and `digest` chain the
+-- entries of a shard, so that two copies can be compared without reading either.
+local function record(gate, e, body)
+  local envelope = cmsgpack.pack({
+    1, e.kind, e.message_id, e.authorization_id or '', e.account_id or '', e.card_id or '',
+    e.verdict, e.detail or '', e.currency or '', e.posted_delta or 0, e.held_delta or 0,
+    e.posted or 0, e.held or 0, gate.now_ms, e.counters or {}, e.versions or {},
+  })
+  redis.call('HSET', gate.control, 'count', text(gate.count + 1),
+    'digest', redis.sha1hex(gate.digest .. envelope .. body))
+  redis.call('XADD', gate.journal, '*', 'e', envelope, 'b', body)
+end
+
+-- The answer given to a message: {fingerprint, kind, detail, planned, held,
+-- authorization id, holders, withdrawn}. Holders are the attempts that may have
+-- delivered it; withdrawn are those that certainly did not. A kind of '' is a bare
+-- mark: nothing has been decided, but those attempts must not run any more.
+local function unpack_answer(packed)
+  if not packed then return nil end
+  local a = cmsgpack.unpack(packed)
+  return {
+    fingerprint = a[1], kind = a[2], detail = a[3], planned = a[4], held = a[5],
+    authorization_id = a[6], holders = a[7], withdrawn = a[8],
+  }
+end
+
+local function pack_answer(a)
+  return cmsgpack.pack({
+    a.fingerprint, a.kind, a.detail, a.planned, a.held, a.authorization_id, a.holders, a.withdrawn,
+  })
+end
+
+local ATTEMPTS_MAX = 16 -- of each kind kept per message; a peer repeats a handful of times
+
+local function has(list, item)
+  for i = 1, #list do if list[i] == item then return i end end
+  return nil
+end
+
+local function keep(list, item)
+  if not has(list, item) then
+    if #list >= ATTEMPTS_MAX then table.remove(list, 1) end
+    list[#list + 1] = item
+  end
+end
+
+local function verdict(message_id, a, replayed)
+  return {message_id, a.kind, a.planned, a.detail, a.held, a.authorization_id, replayed}
+end
+
+-- What was answered before: replays it to this attempt, or says why it must not be.
+-- Returns nil where nothing was decided yet, else the reply.
+local function replay(answer, a, message_id, fingerprint, attempt)
+  if not a then return nil end
+  if has(a.withdrawn, attempt) then return {message_id, 'withdrawn'} end
+  if a.kind == '' then return nil end
+  if a.fingerprint ~= fingerprint then
+    return {message_id, 'mismatch', '', '', 0, '', 1}
+  end
+  if not has(a.holders, attempt) then
+    keep(a.holders, attempt)
+    redis.call('SET', answer, pack_answer(a), 'KEEPTTL')
+  end
+  return verdict(message_id, a, 1)
+end
+
+-- An authorization's record: {asked, approved, currency, card, expires, original,
+-- acts, touched, held}. `original` is the message id of the authorization itself, ''
+-- while only reversals have come: the record is their tombstone then. `acts` are the
+-- others, {kind, message id, sent at, amount}; `touched` the counters, {counter, scale}.
+local function unpack_record(packed)
+  local r = cmsgpack.unpack(packed)
+  return {
+    asked = r[1], approved = r[2], currency = r[3], card = r[4], expires = r[5],
+    original = r[6], acts = r[7], touched = r[8], held = r[9],
+  }
+end
+
+local function pack_record(r)
+  return cmsgpack.pack({
+    r.asked, r.approved, r.currency, r.card, r.expires, r.original, r.acts, r.touched, r.held,
+  })
+end
+
+-- a * b / c, half to even, exact: the product may need more than 53 bits, so it is
+-- built bit by bit. 0 <= a <= c, 0 <= b, 0 < c.
+local function scale(a, b, c)
+  if a == c then return b end
+  local quotient, rest, bit = 0, 0, 1
+  local bits = {}
+  while bit <= b do bits[#bits + 1] = bit; bit = bit * 2 end
+  for i = #bits, 1, -1 do
+    quotient, rest = quotient * 2, rest * 2
+    if b % (bits[i] * 2) >= bits[i] then rest = rest + a end
+    while rest >= c do rest = rest - c; quotient = quotient + 1 end
+  end
+  if rest * 2 > c or (rest * 2 == c and quotient % 2 == 1) then quotient = quotient + 1 end
+  return quotient
+end
+
+-- What is held after all acts: a function of the set of them, whatever their order.
+local function fold(r)
+  local held = r.approved
+  for i = 1, #r.acts do
+    local act = r.acts[i]
+    if act[1] == 'full' then return 0 end
+    if act[4] < r.asked then held = math.min(held, scale(act[4], r.approved, r.asked)) end
+  end
+  return held
+end
+
+-- What a record adds to a counter while it holds that much.
+local function share(held, by_amount)
+  if by_amount == 1 then return held end
+  return held > 0 and 1 or 0
+end
+
+-- The counters a record has touched, as they will be once it holds `to` instead of `from`.
+local function moved_counters(used, r, from, to)
+  local moves = {}
+  for i = 1, #r.touched do
+    local counter, by_amount = r.touched[i][1], r.touched[i][2]
+    local before = whole(redis.call('HGET', used, counter) or '0')
+    moves[i] = {counter, before, before + share(to, by_amount) - share(from, by_amount)}
+  end
+  return moves
+end
+
+local function write_counters(used, moves)
+  for i = 1, #moves do
+    if moves[i][3] == 0 then
+      redis.call('HDEL', used, moves[i][1])
+    elseif moves[i][3] ~= moves[i][2] then
+      redis.call('HSET', used, moves[i][1], text(moves[i][3]))
+    end
+  end
+end
+
+local function read_balance(balance, currency)
+  local b = redis.call('HMGET', balance, 'posted:' .. currency, 'held:' .. currency)
+  return whole(b[1] or '0'), whole(b[2] or '0')
+end
+
+-- The first of these references that names one authorization: its index, its id and its
+-- record; and all that the references name.
+local function climb(ref, auth, references)
+  if #references == 0 then
+    redis.call('HLEN', ref) -- the type is checked even so
+    return nil, nil, nil, {}
+  end
+  local found = redis.call('HMGET', ref, unpack(references))
+  local rung, r = nil, nil
+  for i = 1, #found do
+    if found[i] and found[i] ~= SEVERAL then
+      local packed = redis.call('HGET', auth, found[i])
+      if not packed then
+        found[i] = false -- what it named was withdrawn
+      elseif not rung then
+        rung, r = i, unpack_record(packed)
+      end
+    end
+  end
+  return rung, rung and found[rung], r, found
+end
+
+-- References that now name this authorization; one that names another already names several.
+local function write_references(ref, references, found, id)
+  for i = 1, #references do
+    if not found[i] then
+      redis.call('HSET', ref, references[i], id)
+    elseif found[i] ~= id then
+      redis.call('HSET', ref, references[i], SEVERAL)
+    end
+  end
+end
+
+local function slice(args, first, count)
+  local out = {}
+  for i = 1, count do out[i] = args[first + i - 1] end
+  return out
+end

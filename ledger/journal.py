@@ -1,0 +1,149 @@
+"""The contract between the hot state and the books: one entry per act.
+
+An entry has two parts. The *envelope* is written by the function that carried the
+act out, in the same atomic step: what was decided and what moved. The *body* is
+encoded once by the engine before the call: what the decision was made from. Both
+are MessagePack; arrays rather than maps, since there is one per act.
+
+A field is only ever added at the end, with a default: old entries stay readable.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+LAYOUT = 1
+
+# The two fields of a stream entry.
+ENVELOPE = b"e"
+BODY = b"b"
+
+
+class Envelope(Struct, frozen=True, array_like=True, kw_only=True):
+    """What an act did to the hot state, told by the function that did it."""
+
+    layout: int
+    kind: str  # authorization | reversal | withdrawal | note | account | card | lists | gate
+    message_id: str
+    authorization_id: str
+    account_id: str
+    card_id: str
+    verdict: str  # held | declined | over_limit | no_funds | reversed | unmatched | ...
+    detail: str  # the ceiling that refused, or the rung of the ladder that matched
+    currency: str  # ISO 4217 numeric, of every amount here
+    posted_delta: int  # minor units
+    held_delta: int  # minor units
+    posted_after: int
+    held_after: int
+    at_ms: int  # the store's clock
+    counters: list[tuple[str, int, int]]  # counter, seen before, after
+    versions: list[int]  # of account, card and lists: what the plan was made from
+
+
+class AuthorizationBody(Struct, frozen=True, array_like=True, tag="authorization", gc=False):
+    """The facts and the plan of one authorization."""
+
+    network: str
+    card_key: str
+    purpose: str
+    amount_minor: int
+    currency: str
+    transaction_minor: int
+    transaction_currency: str
+    mcc: str
+    merchant_id: str
+    terminal_id: str
+    acquirer_id: str
+    country: str
+    entry_mode: str
+    expiry: str
+    stan: str
+    rrn: str
+    sent_at: int
+    planned: str  # the plan's reason
+    limits: tuple[tuple[str, str, int, int, int], ...]  # reason, counter, use, ceiling, scale
+    credit_line_minor: int
+
+
+class ReversalBody(Struct, frozen=True, array_like=True, tag="reversal", gc=False):
+    """A reversal as it was asked for."""
+
+    network: str
+    mti: str
+    card_key: str
+    transaction_minor: int
+    transaction_currency: str
+    remaining_minor: int  # of the transaction amount; -1 means: all of it is reversed
+    stan: str
+    rrn: str
+    sent_at: int
+    references: tuple[str, ...]  # as they were tried, strongest first
+
+
+class WithdrawalBody(Struct, frozen=True, array_like=True, tag="withdrawal", gc=False):
+    """An answer that came too late to be sent, taken back."""
+
+    attempt: str
+
+
+class AccountBody(Struct, frozen=True, array_like=True, tag="account", gc=False):
+    """An account's profile as it now is, and who said so."""
+
+    profile: msgspec.Raw
+    opening_minor: int
+    source: str
+
+
+class CardBody(Struct, frozen=True, array_like=True, tag="card", gc=False):
+    """A card's profile as it now is, the key it is found by, and who said so."""
+
+    profile: msgspec.Raw
+    card_key: str
+    source: str
+
+
+class ListsBody(Struct, frozen=True, array_like=True, tag="lists", gc=False):
+    """The blocklists in force from here on."""
+
+    version: int
+    entries: tuple[tuple[str, str], ...]  # kind, value
+    source: str
+
+
+class GateBody(Struct, frozen=True, array_like=True, tag="gate", gc=False):
+    """The gate was opened: which run of the store, and on whose word."""
+
+    run_id: str
+    source: str
+
+
+Body = (
+    AuthorizationBody
+    | ReversalBody
+    | WithdrawalBody
+    | AccountBody
+    | CardBody
+    | ListsBody
+    | GateBody
+)
+
+encode_body = msgspec.msgpack.Encoder().encode
+_envelope = msgspec.msgpack.Decoder(Envelope)
+_body = msgspec.msgpack.Decoder(Body)
+
+
+class Entry(Struct, frozen=True):
+    """One journal entry as it is read back."""
+
+    stream_id: str  # a position, never a key: ids were seen to repeat after a failover
+    envelope: Envelope
+    body: Body
+
+
+def read_entry(stream_id: bytes, fields: dict[bytes, bytes] | Any) -> Entry:
+    """An entry as the stream holds it.
+
+    Raises: msgspec.MsgspecError (DecodeError, ValidationError), KeyError.
+    """
+    return Entry(stream_id.decode(), _envelope.decode(fields[ENVELOPE]), _body.decode(fields[BODY]))

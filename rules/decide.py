@@ -1,0 +1,121 @@
+"""The decision: facts in, a plan out; then plan and verdict in, a reason out."""
+
+from datetime import date
+
+from rules.facts import (
+    AccountProfile,
+    AccountState,
+    AuthorizationRequest,
+    Blocklists,
+    CardProfile,
+    CardState,
+    Limit,
+    Plan,
+)
+from rules.reason import Reason
+from rules.windows import civil_date, day_bucket
+
+
+def decide(
+    request: AuthorizationRequest,
+    card: CardProfile,
+    account: AccountProfile,
+    lists: Blocklists,
+) -> Plan:
+    """Judge a request on facts alone, and plan the rest.
+
+    Reads top to bottom in the order of `Reason`. Money and counters are not looked
+    at: they change under us, so they are checked where they are changed, in one
+    step, by `authz/hot/authorize.lua`.
+    """
+    assert card.account_id == account.account_id
+    today = civil_date(request.sent_at, account.time_zone)
+
+    if card.state is CardState.CLOSED:
+        return Plan(Reason.CARD_CLOSED)
+    if card.state is CardState.LOST:
+        return Plan(Reason.CARD_LOST)
+    if card.state is CardState.STOLEN:
+        return Plan(Reason.CARD_STOLEN)
+    if card.state is CardState.EXPIRED or is_expired(card.expiry, today):
+        return Plan(Reason.CARD_EXPIRED)
+    if request.expiry and request.expiry != card.expiry:
+        return Plan(Reason.EXPIRY_MISMATCH)
+    if card.state is CardState.INACTIVE:
+        return Plan(Reason.CARD_INACTIVE)
+    if card.state is CardState.FROZEN:
+        return Plan(Reason.CARD_FROZEN)
+    assert card.state is CardState.ACTIVE
+
+    if account.state is AccountState.CLOSED:
+        return Plan(Reason.ACCOUNT_CLOSED)
+    if account.state is AccountState.FROZEN:
+        return Plan(Reason.ACCOUNT_FROZEN)
+    assert account.state is AccountState.ACTIVE
+
+    if card.card_id in lists.cards:
+        return Plan(Reason.CARD_BLOCKED)
+    if request.merchant_id in lists.merchants:
+        return Plan(Reason.MERCHANT_BLOCKED)
+    if request.country in lists.countries:
+        return Plan(Reason.COUNTRY_BLOCKED)
+    if request.mcc in card.blocked_mccs:
+        return Plan(Reason.MCC_BLOCKED)
+    if request.currency != account.currency:
+        return Plan(Reason.CURRENCY_MISMATCH)
+
+    ceiling = card.transaction_limit_minor
+    if ceiling is not None and request.amount_minor > ceiling:
+        return Plan(Reason.TRANSACTION_LIMIT)
+
+    # No objection left but those that depend on money and counters.
+    return Plan(Reason.APPROVED, request.amount_minor, limits_for(request, card, today))
+
+
+def is_expired(expiry: str, today: date) -> bool:
+    """Whether a card of that expiry (YYMM) is past the last day of its month.
+
+    Years are read as 2000 to 2099: no card in circulation is older.
+    """
+    return (today.year - 2000, today.month) > (int(expiry[:2]), int(expiry[2:]))
+
+
+def limits_for(request: AuthorizationRequest, card: CardProfile, today: date) -> tuple[Limit, ...]:
+    """The ceilings that this request must stay under, in the order they are checked.
+
+    An account check (zero amount) uses nothing up, so it meets no ceiling.
+    """
+    amount = request.amount_minor
+    if amount == 0:
+        return ()
+    limits = []
+    bucket = day_bucket(today)
+    if card.daily_count is not None:
+        counter = f"{card.limit_subject}/day_count/{bucket}"
+        limits.append(Limit(Reason.DAILY_COUNT_LIMIT, counter, 1, card.daily_count, 0))
+    if card.daily_amount_minor is not None:
+        counter = f"{card.limit_subject}/day_amount/{bucket}"
+        limits.append(Limit(Reason.DAILY_AMOUNT_LIMIT, counter, amount, card.daily_amount_minor, 1))
+    return tuple(limits)
+
+
+def conclude(planned: str, kind: str, detail: str) -> Reason:
+    """The plan's reason and the hot state's verdict, as one reason.
+
+    `planned` is the reason of the plan that was carried out: for a repeat, the one
+    stored with the first answer. `detail` names the ceiling that was hit.
+    """
+    match kind:
+        case "held":
+            return Reason.APPROVED
+        case "declined":
+            return Reason(planned)
+        case "over_limit":
+            return Reason(detail)
+        case "no_funds":
+            return Reason.FUNDS_INSUFFICIENT
+        case "reversed":
+            return Reason.REVERSED_BEFORE
+        case "mismatch":
+            return Reason.DUPLICATE
+    raise AssertionError(kind)

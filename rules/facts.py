@@ -1,0 +1,126 @@
+"""What a decision is made from: the request, the card, its account, the lists.
+
+Plain frozen data. Nothing here knows ISO 8583, Redis or the time.
+"""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+EXACT_MAX = 2**53 - 1  # the hot state counts in doubles; every amount stays exact
+
+
+class CardState(StrEnum):
+    ACTIVE = "active"
+    INACTIVE = "inactive"  # issued, not yet activated
+    FROZEN = "frozen"
+    LOST = "lost"
+    STOLEN = "stolen"
+    EXPIRED = "expired"
+    CLOSED = "closed"
+
+
+class AccountState(StrEnum):
+    ACTIVE = "active"
+    FROZEN = "frozen"
+    CLOSED = "closed"
+
+
+class Purpose(StrEnum):
+    """What the money is for: the first two digits of DE 3."""
+
+    PURCHASE = "purchase"  # 00
+    CASH = "cash"  # 01
+    PURCHASE_WITH_CASH = "purchase_with_cash"  # 09
+    ACCOUNT_FUNDING = "account_funding"  # 10
+    QUASI_CASH = "quasi_cash"  # 11
+
+
+class AuthorizationRequest(Struct, frozen=True, kw_only=True, gc=False):
+    """One merchant's question: may this card spend this much, here, now?
+
+    The PAN never gets this far: `card_key` is its keyed hash. Amounts are integers
+    in minor units of the currency beside them; zero asks only about the card.
+    """
+
+    network: str  # the network profile that the message came by
+    card_key: str
+    purpose: Purpose
+    amount_minor: int  # DE 6 where the network billed it, else DE 4
+    currency: str  # DE 51 or DE 49, ISO 4217 numeric, "840"
+    transaction_minor: int  # DE 4
+    transaction_currency: str  # DE 49
+    mcc: str  # DE 18, ISO 18245, four digits
+    merchant_id: str  # DE 42, without padding; "" where absent
+    terminal_id: str  # DE 41, without padding
+    acquirer_id: str  # DE 32
+    country: str  # of the merchant, ISO 3166 alpha-2; "" where unknown
+    entry_mode: str  # DE 22
+    expiry: str  # DE 14, YYMM; "" where absent
+    stan: str  # DE 11: unique per acquirer and day only
+    rrn: str  # DE 37: the acquirer's reference
+    sent_at: int  # DE 7 as seconds since 1970, UTC
+
+    def __post_init__(self) -> None:
+        assert 0 <= self.amount_minor <= EXACT_MAX, self.amount_minor
+        assert 0 <= self.transaction_minor <= EXACT_MAX, self.transaction_minor
+        assert len(self.mcc) == 4, self.mcc
+
+
+class AccountProfile(Struct, frozen=True, array_like=True, gc=False):
+    """Whose money it is. Moved by control acts only; the balance lives elsewhere."""
+
+    account_id: str
+    program: str
+    currency: str  # ISO 4217 numeric
+    credit_line_minor: int
+    time_zone: str  # IANA name: whose midnight ends the day of a daily limit
+    state: AccountState
+
+    def __post_init__(self) -> None:
+        assert 0 <= self.credit_line_minor <= EXACT_MAX, self.credit_line_minor
+
+
+class CardProfile(Struct, frozen=True, array_like=True, gc=False):
+    """One card and its controls. A limit of None is no limit."""
+
+    card_id: str
+    account_id: str
+    limit_subject: str  # whom counters and references belong to: stays when a card is replaced
+    expiry: str  # YYMM, good until the end of that month
+    state: CardState
+    transaction_limit_minor: int | None = None
+    daily_amount_minor: int | None = None
+    daily_count: int | None = None
+    blocked_mccs: tuple[str, ...] = ()
+
+
+class Blocklists(Struct, frozen=True, kw_only=True):
+    """Whom nobody may pay, and who may not pay. Fenced by `version`."""
+
+    version: int = 0
+    cards: frozenset[str] = frozenset()  # card ids
+    merchants: frozenset[str] = frozenset()  # DE 42, without padding
+    countries: frozenset[str] = frozenset()  # ISO 3166 alpha-2
+
+
+class Limit(Struct, frozen=True, array_like=True, gc=False):
+    """One ceiling to be checked where its counter is kept: in the hot state.
+
+    `scale` says how the counter follows the hold: 1, with its amount; 0, by one
+    for as long as anything is held.
+    """
+
+    reason: str  # a `Reason`: what to say when this ceiling is hit
+    counter: str  # "<limit subject>/<what>/<bucket>"
+    use: int
+    ceiling: int
+    scale: int
+
+
+class Plan(Struct, frozen=True, gc=False):
+    """What to do about a request: decline it for this reason, or try to hold."""
+
+    reason: str  # a `Reason`; APPROVED means no objection so far
+    hold_minor: int = 0
+    limits: tuple[Limit, ...] = ()

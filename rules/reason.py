@@ -1,0 +1,71 @@
+"""Every answer the engine can give, by its own name.
+
+Networks speak in response codes; we do not. `authz/wire/response_codes.py` turns
+a reason into DE 39 at the border, and asserts at import that it knows them all.
+"""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a request was answered as it was, in the order in which `decide` looks.
+
+    Neighbours further down are asked only if those above had no objection, so a
+    lost card that has also expired is a lost card.
+    """
+
+    APPROVED = "approved"
+
+    # The message itself. Found at the border, before anything is decided.
+    FORMAT_ERROR = "format_error"
+    NOT_SIGNED_ON = "not_signed_on"
+    UNSUPPORTED = "unsupported"  # a well-formed request for what we do not do
+    TOO_OLD = "too_old"  # DE 7 lies outside the answer window: a repeat could no longer be told
+    DUPLICATE = "duplicate"  # the id of an earlier request with another content
+
+    # The card and its account.
+    CARD_UNKNOWN = "card_unknown"
+    CARD_CLOSED = "card_closed"
+    CARD_LOST = "card_lost"
+    CARD_STOLEN = "card_stolen"
+    CARD_EXPIRED = "card_expired"
+    EXPIRY_MISMATCH = "expiry_mismatch"  # DE 14 is not the expiry of this card
+    CARD_INACTIVE = "card_inactive"
+    CARD_FROZEN = "card_frozen"
+    ACCOUNT_CLOSED = "account_closed"
+    ACCOUNT_FROZEN = "account_frozen"
+
+    # Where and for what.
+    CARD_BLOCKED = "card_blocked"
+    MERCHANT_BLOCKED = "merchant_blocked"
+    COUNTRY_BLOCKED = "country_blocked"
+    MCC_BLOCKED = "mcc_blocked"
+    CURRENCY_MISMATCH = "currency_mismatch"
+    TRANSACTION_LIMIT = "transaction_limit"
+
+    # What moves under us: judged by the hot state, in one step with the hold.
+    REVERSED_BEFORE = "reversed_before"  # its reversal came first
+    DAILY_COUNT_LIMIT = "daily_count_limit"
+    DAILY_AMOUNT_LIMIT = "daily_amount_limit"
+    FUNDS_INSUFFICIENT = "funds_insufficient"
+
+    # No verdict at all. Never stored, never replayed: a repeat is decided afresh.
+    UNAVAILABLE = "unavailable"
+    MALFUNCTION = "malfunction"
+
+
+# Answers that say "ask again", not "no".
+NOT_A_VERDICT = frozenset({Reason.UNAVAILABLE, Reason.MALFUNCTION})
+
+
+class Answer(StrEnum):
+    """What the cardholder feels; the three words of the mission."""
+
+    APPROVED = "approved"
+    DECLINED = "declined"
+    REFERRED = "referred"
+
+
+def answer_of(reason: Reason) -> Answer:
+    """A reason as one of the three answers. Nothing is referred yet."""
+    return Answer.APPROVED if reason is Reason.APPROVED else Answer.DECLINED

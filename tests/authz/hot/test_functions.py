@@ -1,0 +1,313 @@
+"""The Lua functions against their twin of plain dicts, under random histories."""
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authz.hot import admin, keys
+from authz.hot.acts import Authorize, Note, Reverse, Withdraw
+from authz.hot.errors import Cold, HotStateError, Refused, TooLate
+from authz.hot.memory import MemoryHotState
+from rules.facts import Limit
+from tests.support.hot import account_act, card_act, dump_memory, dump_redis, opened
+
+ACCOUNT, CARD = "A1", "C1"
+REFERENCES = ("90:x1", "90:x2", "37:r1", "37:r2", "38:a1")
+
+
+def authorize(n: int = 1, **changes: object) -> Authorize:
+    base: dict[str, object] = {
+        "account_id": ACCOUNT, "card_id": CARD, "account_version": 1, "card_version": 1,
+        "lists_version": 0, "message_id": f"m{n}", "fingerprint": "f", "attempt": "t1",
+        "deadline_ms": 0, "planned": "approved", "hold_minor": 1000, "asked_minor": 1000,
+        "currency": "840", "credit_line_minor": 0, "limits": (), "references": (f"90:x{n}",),
+        "sent_at": 1_790_000_000, "expires_at": 1_790_600_000, "answer_ttl_s": 3600, "body": b"b",
+    }  # fmt: skip
+    return Authorize(**(base | changes))
+
+
+def reverse(n: int = 1, **changes: object) -> Reverse:
+    base: dict[str, object] = {
+        "account_id": ACCOUNT, "card_id": CARD, "message_id": f"r{n}", "fingerprint": "f",
+        "attempt": "t1", "deadline_ms": 0, "remaining_minor": -1, "references": (f"90:x{n}",),
+        "sent_at": 1_790_000_100, "answer_ttl_s": 3600, "body": b"b",
+    }  # fmt: skip
+    return Reverse(**(base | changes))
+
+
+def withdraw(n: int = 1, **changes: object) -> Withdraw:
+    base: dict[str, object] = {
+        "account_id": ACCOUNT, "shard_of": ACCOUNT, "message_id": f"m{n}", "attempt": "t1",
+        "references": (f"90:x{n}",), "answer_ttl_s": 3600,
+    }  # fmt: skip
+    return Withdraw(**(base | changes))
+
+
+limits = st.lists(
+    st.sampled_from(
+        [
+            Limit("daily_count_limit", "S/day_count/20261121", 1, 3, 0),
+            Limit("daily_amount_limit", "S/day_amount/20261121", 0, 2500, 1),
+            Limit("daily_amount_limit", "S/day_amount/20261122", 0, 900, 1),
+        ]
+    ),
+    max_size=2,
+    unique_by=lambda limit: limit.counter,
+)
+references = st.lists(st.sampled_from(REFERENCES), max_size=3, unique=True).map(tuple)
+attempts = st.sampled_from(["t1", "t2", "t3"])
+
+
+@st.composite
+def an_authorize(draw: st.DrawFn) -> Authorize:
+    amount = draw(st.sampled_from([0, 1, 700, 1000, 4000, 9999]))
+    rows = [Limit(r.reason, r.counter, r.use or amount, r.ceiling, r.scale) for r in draw(limits)]
+    return authorize(
+        draw(st.integers(1, 5)),
+        fingerprint=draw(st.sampled_from(["f", "f", "f", "g"])),
+        attempt=draw(attempts),
+        planned=draw(st.sampled_from(["approved", "approved", "approved", "card_frozen"])),
+        hold_minor=amount,
+        asked_minor=draw(st.sampled_from([amount, amount, amount * 3, amount * 7 // 3])),
+        limits=tuple(rows),
+        references=draw(references),
+        account_version=draw(st.sampled_from([1, 1, 1, 2])),
+        deadline_ms=draw(st.sampled_from([0, 0, 0, 1])),
+        credit_line_minor=draw(st.sampled_from([0, 0, 500])),
+    )
+
+
+@st.composite
+def a_reverse(draw: st.DrawFn) -> Reverse:
+    return reverse(
+        draw(st.integers(1, 4)),
+        attempt=draw(attempts),
+        fingerprint=draw(st.sampled_from(["f", "f", "g"])),
+        remaining_minor=draw(st.sampled_from([-1, -1, 1, 333, 500, 1000, 5000])),
+        references=draw(references),
+    )
+
+
+@st.composite
+def a_withdraw(draw: st.DrawFn) -> Withdraw:
+    return withdraw(draw(st.integers(1, 5)), attempt=draw(attempts), references=draw(references))
+
+
+@st.composite
+def a_note(draw: st.DrawFn) -> Note:
+    return Note(
+        shard_of="key", message_id=f"n{draw(st.integers(1, 2))}", attempt=draw(attempts),
+        fingerprint=draw(st.sampled_from(["f", "g"])), deadline_ms=0, verdict="declined",
+        planned="card_unknown", answer_ttl_s=60, body=b"b",
+    )  # fmt: skip
+
+
+acts = st.one_of(
+    an_authorize(), an_authorize(), a_reverse(), a_withdraw(), a_note(),
+    st.builds(account_act, st.just(ACCOUNT), st.just(5000), st.sampled_from([b"p1", b"p2"])),
+    st.tuples(st.just("forget"), st.sampled_from(["m1", "m2", "r1", "r2"])),
+)  # fmt: skip
+
+NAME = {"Authorize": "authorize", "Reverse": "reverse", "Withdraw": "withdraw", "Note": "note",
+        "PutAccount": "put_account"}  # fmt: skip
+
+
+async def answer(state: object, act: object) -> object:
+    try:
+        return await getattr(state, NAME[type(act).__name__])(act, 5.0)
+    except HotStateError as trouble:
+        return type(trouble)
+
+
+@given(st.lists(acts, max_size=25))
+def test_the_functions_mean_what_the_model_says(fresh_redis: str, history: list[object]) -> None:
+    async def scenario() -> None:
+        real, client = await opened(fresh_redis), admin.administrator(fresh_redis)
+        await client.flushall()
+        await admin.open_gates(client, new=True, source="test")
+        model = MemoryHotState(now_ms=1_790_000_000_000)
+        for state in (real, model):
+            await state.put_account(account_act(ACCOUNT, 5000))
+            await state.put_card(card_act(CARD, ACCOUNT))
+        for act in history:
+            if isinstance(act, tuple):
+                model.forget(act[1])
+                await client.delete(keys.answer(keys.shard_of(ACCOUNT), act[1]))
+                continue
+            assert await answer(real, act) == await answer(model, act), act
+            assert await dump_redis(client, ACCOUNT) == dump_memory(model, ACCOUNT), act
+        account = model.accounts[ACCOUNT]
+        assert account.held["840"] == sum(r.held for r in account.records.values())
+        assert all(r.held == (r.fold() if r.original else 0) for r in account.records.values())
+        shard = keys.shard_of(ACCOUNT)
+        told = [kind for kind, *_ in model.journal if kind != "note"]
+        entries = await client.xlen(keys.journal(shard))
+        control = 1 + int(await client.hget(keys.account_keys(ACCOUNT)[1], "version")) + 1
+        assert entries == len(told) + control + (
+            len(model.journal) - len(told) if keys.shard_of("key") == shard else 0
+        )
+        await client.aclose()
+        real._connection.close()  # type: ignore[union-attr]
+
+    asyncio.run(scenario())
+
+
+def run(url: str, scenario: object) -> None:
+    """One scenario against a fresh store with account A1 (50.00) and card C1."""
+
+    async def whole() -> None:
+        state, client = await opened(url), admin.administrator(url)
+        await state.put_account(account_act(ACCOUNT, 5000))
+        await state.put_card(card_act(CARD, ACCOUNT))
+        connection = state._connection
+        try:
+            await scenario(state, client)  # type: ignore[operator]
+        finally:
+            assert connection is not None
+            connection.close()
+            await client.aclose()
+            await asyncio.sleep(0)
+
+    asyncio.run(whole())
+
+
+LIMITS = (
+    Limit("daily_count_limit", "S/day_count/20261121", 1, 3, 0),
+    Limit("daily_amount_limit", "S/day_amount/20261121", 1000, 2500, 1),
+)
+EVERY_KEY = {
+    "control": 0, "account": 1, "balance": 2, "auth": 3, "ref": 4, "used": 5, "expiry": 6,
+    "journal": 7, "card": 8, "answer": 9,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EVERY_KEY)
+@pytest.mark.parametrize("act", ["authorize", "reverse", "withdraw"])
+def test_a_key_of_the_wrong_type_changes_nothing(fresh_redis: str, name: str, act: str) -> None:
+    """Functions do not roll back: a command that failed after a write would leave half an act."""
+    if act != "authorize" and name == "card":
+        return
+
+    async def scenario(state: object, client: object) -> None:
+        acts = {
+            "authorize": authorize(2, limits=LIMITS),
+            "reverse": reverse(1),
+            "withdraw": withdraw(1),
+        }
+        await state.authorize(authorize(1, limits=LIMITS), 5)  # type: ignore[attr-defined]
+        act_keys = [*keys.account_keys(ACCOUNT), keys.card(ACCOUNT, CARD), ""]
+        act_keys[9] = keys.answer(keys.shard_of(ACCOUNT), acts[act].message_id)
+        victim = act_keys[EVERY_KEY[name]]
+        await client.delete(victim)  # type: ignore[attr-defined]
+        if name == "answer":
+            await client.hset(victim, "wrong", "type")  # type: ignore[attr-defined]
+        else:
+            await client.set(victim, "wrong type")  # type: ignore[attr-defined]
+        before = await everything(client)
+        with pytest.raises(Refused, match="WRONGTYPE"):
+            await getattr(state, act)(acts[act], 5)
+        assert await everything(client) == before
+
+    run(fresh_redis, scenario)
+
+
+async def everything(client: object) -> dict[bytes, bytes]:
+    """Every key of the store with its content, as the server would dump it."""
+    found = sorted([key async for key in client.scan_iter()])  # type: ignore[attr-defined]
+    return {key: await client.dump(key) for key in found}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("change", "position"),
+    [("1.5", 11), ("1e3", 12), ("9007199254740993", 14), ("-5", 11), ("0", 17), ("x", 24)],
+)
+def test_a_bad_argument_changes_nothing(fresh_redis: str, change: str, position: int) -> None:
+    """The three probes of the style guide, and more: a late command would have failed on these."""
+
+    async def scenario(state: object, client: object) -> None:
+        act = authorize(limits=LIMITS)
+        raw = Spy()
+        state._connection, real = raw, state._connection  # type: ignore[attr-defined]
+        with pytest.raises(ZeroDivisionError):
+            await state.authorize(act, 5)  # type: ignore[attr-defined]
+        arguments = list(raw.arguments)
+        arguments[13 + position] = change
+        before = await everything(client)
+        with pytest.raises(Refused, match="bad_args"):
+            await real.call(tuple(arguments), 5)
+        assert await everything(client) == before
+
+    run(fresh_redis, scenario)
+
+
+class Spy:
+    """Takes a call's arguments instead of sending them."""
+
+    def call(self, arguments: tuple[object, ...], timeout_s: float) -> object:
+        self.arguments = arguments
+        raise ZeroDivisionError
+
+
+def test_a_second_run_of_one_message_after_its_answer_is_forgotten_holds_nothing(
+    fresh_redis: str,
+) -> None:
+    async def scenario(state: object, client: object) -> None:
+        await state.authorize(authorize(1), 5)  # type: ignore[attr-defined]
+        await client.delete(keys.answer(keys.shard_of(ACCOUNT), "m1"))  # type: ignore[attr-defined]
+        again = await state.authorize(authorize(1, attempt="t2"), 5)  # type: ignore[attr-defined]
+        assert again.kind == "mismatch"
+        assert (await dump_redis(client, ACCOUNT))["balance"]["held:840"] == 1000
+
+    run(fresh_redis, scenario)
+
+
+def test_out_of_memory_is_refused_before_the_first_write(fresh_redis: str) -> None:
+    async def scenario(state: object, client: object) -> None:
+        before = await everything(client)
+        await client.config_set("maxmemory", 1)  # type: ignore[attr-defined]
+        try:
+            with pytest.raises(Refused, match="OOM"):
+                await state.authorize(authorize(1), 5)  # type: ignore[attr-defined]
+        finally:
+            await client.config_set("maxmemory", 0)  # type: ignore[attr-defined]
+        assert await everything(client) == before
+
+    run(fresh_redis, scenario)
+
+
+def test_a_full_journal_closes_the_door(fresh_redis: str) -> None:
+    async def scenario(state: object, client: object) -> None:
+        await client.hset(keys.account_keys(ACCOUNT)[0], "cap", 3)  # type: ignore[attr-defined]
+        with pytest.raises(HotStateError, match="full"):
+            await state.authorize(authorize(1), 5)  # type: ignore[attr-defined]
+
+    run(fresh_redis, scenario)
+
+
+def test_a_missing_account_is_cold_and_not_a_no(fresh_redis: str) -> None:
+    async def scenario(state: object, client: object) -> None:
+        await client.delete(keys.account_keys(ACCOUNT)[1])  # type: ignore[attr-defined]
+        for act in (state.authorize(authorize(1), 5), state.reverse(reverse(1), 5)):  # type: ignore[attr-defined]
+            with pytest.raises(Cold):
+                await act
+
+    run(fresh_redis, scenario)
+
+
+def test_another_run_of_the_store_is_cold_until_it_is_audited(fresh_redis: str) -> None:
+    async def scenario(state: object, client: object) -> None:
+        state._run_id = "another"  # type: ignore[attr-defined]
+        with pytest.raises(Cold):
+            await state.authorize(authorize(1), 5)  # type: ignore[attr-defined]
+
+    run(fresh_redis, scenario)
+
+
+def test_what_comes_after_its_deadline_is_refused(fresh_redis: str) -> None:
+    async def scenario(state: object, client: object) -> None:
+        with pytest.raises(TooLate):
+            await state.authorize(authorize(1, deadline_ms=1), 5)  # type: ignore[attr-defined]
+
+    run(fresh_redis, scenario)

@@ -1,0 +1,93 @@
+"""Both hot states side by side, and the whole of what they hold as comparable data."""
+
+from typing import Any
+
+import msgspec
+
+from authz.hot import admin, keys
+from authz.hot.acts import PutAccount, PutCard
+from authz.hot.memory import ALL, MemoryHotState
+from authz.hot.resp import connect
+from authz.hot.store import RedisHotState
+from ledger.journal import AccountBody, CardBody, encode_body
+
+EMPTY = msgspec.Raw(msgspec.msgpack.encode([]))
+
+
+async def opened(url: str) -> RedisHotState:
+    """A store with the library loaded and its gates open; new unless opened before."""
+    client = admin.administrator(url)
+    await admin.install(client)
+    if await admin.state_of_gates(client) == "new":
+        await admin.open_gates(client, new=True, source="test")
+    run = await admin.run_id(client)
+    await client.aclose()
+    state = RedisHotState()
+    state.attach(await connect(url), run)
+    return state
+
+
+def account_act(
+    account_id: str, opening: int, profile: bytes = b"p1", currency: str = "840"
+) -> PutAccount:
+    body = encode_body(AccountBody(EMPTY, opening, "test"))
+    return PutAccount(
+        account_id=account_id, profile=profile, currency=currency, opening_minor=opening, body=body
+    )
+
+
+def card_act(card_id: str, account_id: str, profile: bytes = b"c1") -> PutCard:
+    body = encode_body(CardBody(EMPTY, "key", "test"))
+    return PutCard(card_id=card_id, account_id=account_id, profile=profile, body=body)
+
+
+async def dump_redis(client: Any, account_id: str) -> dict[str, Any]:
+    """One account in Redis, in the shape of `dump_memory`."""
+    look = await client.fcall_ro("authz_look", 8, *keys.account_keys(account_id))
+    _, balance, auth, ref, used = (_pairs(flat) for flat in look[:5])
+    expiry = await client.zrange(keys.account_keys(account_id)[6], 0, -1, withscores=True)
+    records = {}
+    for id, packed in auth.items():
+        r = msgspec.msgpack.decode(packed.encode("latin-1"))
+        r[6] = sorted(tuple(act) for act in r[6])
+        r[7] = [tuple(t) for t in r[7]]
+        records[id] = tuple(r)
+    return {
+        "balance": {k: int(v) for k, v in balance.items()},
+        "records": records,
+        "references": ref,
+        "used": {k: int(v) for k, v in used.items()},
+        "expiry": {
+            member.decode().split(" ")[1]: int(score)
+            for member, score in expiry
+            if member.decode().split(" ")[0] == account_id
+        },
+    }
+
+
+def _pairs(flat: list[bytes]) -> dict[str, str]:
+    text = [item.decode("latin-1") for item in flat]
+    return dict(zip(text[::2], text[1::2], strict=True))
+
+
+def dump_memory(model: MemoryHotState, account_id: str) -> dict[str, Any]:
+    a = model.accounts[account_id]
+    balance = {f"posted:{c}": v for c, v in a.posted.items()}
+    balance |= {f"held:{c}": v for c, v in a.held.items()}
+    records = {
+        id: (
+            r.asked, r.approved, r.currency, r.card, r.expires, r.original,
+            sorted(r.acts), r.touched, r.held,
+        )
+        for id, r in a.records.items()
+    }  # fmt: skip
+    return {
+        "balance": balance,
+        "records": records,
+        "references": dict(a.references),
+        "used": dict(a.used),
+        "expiry": dict(a.expiry),
+    }
+
+
+__all__ = ["ALL", "account_act", "card_act", "dump_memory", "dump_redis", "opened"]
