@@ -67,6 +67,27 @@ class AuthorizationRequest(Struct, frozen=True, kw_only=True, gc=False):
         assert len(self.mcc) == 4, self.mcc
 
 
+class Reversal(Struct, frozen=True, kw_only=True, gc=False):
+    """An acquirer's word that a request is taken back, in whole or in part."""
+
+    network: str
+    mti: str  # 0400 or 0420, or their repeats
+    card_key: str
+    transaction_minor: int  # DE 4: of the original
+    transaction_currency: str  # DE 49
+    remaining_minor: int  # DE 95: what stays of it; -1 where nothing does
+    original_mti: str  # DE 90; "" where absent or zeros
+    original_stan: str
+    original_sent: str  # MMDDhhmmss, as the original had it
+    stan: str
+    rrn: str
+    approval_code: str  # DE 38 of the original's answer
+    merchant_id: str
+    terminal_id: str
+    acquirer_id: str
+    sent_at: int
+
+
 class AccountProfile(Struct, frozen=True, array_like=True, gc=False):
     """Whose money it is. Moved by control acts only; the balance lives elsewhere."""
 

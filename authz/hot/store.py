@@ -43,11 +43,9 @@ class RedisHotState:
     def __init__(self) -> None:
         self._connection: Connection | None = None
         self._run_id = ""
-        self.clock_offset_ms = 0  # the store's clock less ours
 
-    def attach(self, connection: Connection, run_id: str, clock_offset_ms: int = 0) -> None:
+    def attach(self, connection: Connection, run_id: str) -> None:
         self._connection, self._run_id = connection, run_id
-        self.clock_offset_ms = clock_offset_ms
 
     def detach(self) -> None:
         self._connection = None
@@ -197,6 +195,8 @@ class RedisHotState:
     async def _call(self, arguments: list[Argument], timeout_s: float) -> Any:
         if self._connection is None:
             raise NotConnected("not connected")
+        if timeout_s <= 0:
+            raise TooLate("no time is left, so nothing was sent")
         return await self._connection.call(tuple(arguments), timeout_s)
 
 

@@ -1,0 +1,181 @@
+"""The story of an authorization, top to bottom."""
+
+from authz import identity
+from authz.budget import Budget
+from authz.cards import Known
+from authz.engine import Engine, Outcome
+from authz.hot.acts import Authorize, Note, Stale, Verdict, Withdraw
+from authz.hot.errors import HotStateError
+from ledger.journal import AuthorizationBody, encode_body
+from rules.decide import conclude, decide
+from rules.facts import AuthorizationRequest, Plan
+from rules.reason import Reason
+
+DAY_S = 86_400
+
+
+async def authorize(engine: Engine, request: AuthorizationRequest, received: float) -> Outcome:
+    """May this card spend this much, here, now?
+
+    One await when warm: before it nothing has happened, after it everything has, the
+    journal entry included. The cold ones are named: a card not yet in memory, and one
+    more plan where the first was made from old facts.
+    """
+    if not engine.in_window(request.sent_at, engine.settings.answer_window_s):
+        return Outcome(reason=Reason.TOO_OLD)
+    if engine.spool.full:
+        return Outcome(reason=Reason.UNAVAILABLE)
+    budget = engine.budget(received)
+    attempt = engine.attempt()
+    act: Authorize | Note | None = None
+    try:
+        known = await engine.known(request.card_key, budget)
+        if known is None:
+            act = note_unknown(engine, request, attempt, budget)
+            verdict = await engine.hot.note(act, budget.left_s())
+        else:
+            started = engine.clock.monotonic()
+            act = plan_act(engine, request, known, attempt, budget)
+            engine.observer.stage("decide", engine.clock.monotonic() - started)
+            answer = await engine.hot.authorize(act, budget.left_s())
+            if isinstance(answer, Stale):
+                known = await renew(engine, request.card_key, known, answer, budget)
+                act = plan_act(engine, request, known, attempt, budget)
+                answer = await engine.hot.authorize(act, budget.left_s())
+            if isinstance(answer, Stale):
+                # Facts that move twice in a few milliseconds: the repeat will see them settled.
+                engine.observer.hot_call("stale_twice")
+                return Outcome(reason=Reason.UNAVAILABLE)
+            verdict = answer
+    except HotStateError as trouble:
+        return engine.no_verdict(trouble, withdrawal(act) if act is not None else None)
+    engine.observer.hot_call(verdict.kind)
+    return outcome_of(act, verdict)
+
+
+def plan_act(
+    engine: Engine, request: AuthorizationRequest, known: Known, attempt: str, budget: Budget
+) -> Authorize:
+    """Judge the request on facts, and say what the hot state is to do about it."""
+    card, account = known.card, known.account
+    plan = decide(request, card, account, engine.lists)
+    id = message_id(request, card.card_id)
+    code = identity.approval_code(id)
+    return Authorize(
+        account_id=account.account_id,
+        card_id=card.card_id,
+        account_version=known.account_version,
+        card_version=known.card_version,
+        lists_version=engine.lists.version,
+        message_id=id,
+        fingerprint=fingerprint(request),
+        attempt=attempt,
+        deadline_ms=budget.store_deadline_ms(engine.store_offset_ms),
+        planned=plan.reason,
+        hold_minor=plan.hold_minor,
+        asked_minor=request.transaction_minor,
+        currency=account.currency,
+        credit_line_minor=account.credit_line_minor,
+        limits=plan.limits,
+        references=identity.references_of_request(request, code, card.limit_subject),
+        sent_at=request.sent_at,
+        expires_at=request.sent_at + engine.settings.hold_days * DAY_S,
+        answer_ttl_s=engine.answer_ttl_s(engine.settings.answer_window_s),
+        body=journal_body(request, plan, account.credit_line_minor),
+    )
+
+
+async def renew(engine: Engine, card_key: str, known: Known, stale: Stale, budget: Budget) -> Known:
+    """Take the newer facts in, for this plan and the next."""
+    engine.observer.stale()
+    if stale.lists_version != engine.lists.version:
+        await engine.refresh_lists(budget)
+    known = known.renewed(stale)
+    engine.cards.put(card_key, known)
+    return known
+
+
+def note_unknown(
+    engine: Engine, request: AuthorizationRequest, attempt: str, budget: Budget
+) -> Note:
+    """A card that is not ours is declined, remembered and journalled like any other."""
+    return Note(
+        shard_of=request.card_key,
+        message_id=message_id(request, request.card_key),
+        fingerprint=fingerprint(request),
+        attempt=attempt,
+        deadline_ms=budget.store_deadline_ms(engine.store_offset_ms),
+        verdict="declined",
+        planned=Reason.CARD_UNKNOWN,
+        answer_ttl_s=engine.answer_ttl_s(engine.settings.answer_window_s),
+        body=journal_body(request, Plan(Reason.CARD_UNKNOWN), 0),
+    )
+
+
+def withdrawal(act: Authorize | Note) -> Withdraw:
+    """What takes this attempt back."""
+    references: tuple[str, ...] = ()
+    if isinstance(act, Note):
+        account_id, shard_of = "", act.shard_of
+    else:
+        account_id, shard_of, references = act.account_id, act.account_id, act.references
+    return Withdraw(
+        account_id=account_id,
+        shard_of=shard_of,
+        message_id=act.message_id,
+        attempt=act.attempt,
+        references=references,
+        answer_ttl_s=act.answer_ttl_s,
+    )
+
+
+def outcome_of(act: Authorize | Note, verdict: Verdict) -> Outcome:
+    reason = conclude(verdict.planned, verdict.kind, verdict.detail)
+    approved = reason is Reason.APPROVED
+    return Outcome(
+        reason=reason,
+        message_id=act.message_id,
+        approval_code=identity.approval_code(act.message_id) if approved else "",
+        held_minor=verdict.held_minor,
+        authorization_id=verdict.authorization_id,
+        replayed=verdict.replayed,
+    )
+
+
+def message_id(request: AuthorizationRequest, subject: str) -> str:
+    return identity.message_id(
+        network=request.network,
+        mti="0100",
+        stan=request.stan,
+        sent_at=request.sent_at,
+        acquirer_id=request.acquirer_id,
+        subject=subject,
+    )
+
+
+def fingerprint(request: AuthorizationRequest) -> str:
+    """What may not differ between a request and its repeat."""
+    return identity.fingerprint(
+        request.purpose,
+        str(request.transaction_minor),
+        request.transaction_currency,
+        str(request.amount_minor),
+        request.currency,
+        request.mcc,
+        request.merchant_id,
+        request.terminal_id,
+    )
+
+
+def journal_body(request: AuthorizationRequest, plan: Plan, credit_line_minor: int) -> bytes:
+    """The facts and the plan, as the journal keeps them. By position: it is twice as fast."""
+    r = request
+    return encode_body(
+        AuthorizationBody(
+            r.network, r.card_key, r.purpose, r.amount_minor, r.currency, r.transaction_minor,
+            r.transaction_currency, r.mcc, r.merchant_id, r.terminal_id, r.acquirer_id, r.country,
+            r.entry_mode, r.expiry, r.stan, r.rrn, r.sent_at, plan.reason,
+            tuple((x.reason, x.counter, x.use, x.ceiling, x.scale) for x in plan.limits),
+            credit_line_minor,
+        )
+    )  # fmt: skip

@@ -1,0 +1,242 @@
+"""The configuration: one TOML file, checked, with every key's unit, default and reason.
+
+A value comes from a flag, else from the environment (AUTHZ_SECTION_KEY), else from the
+file, else from here. Errors name the key by its path and never quote a secret.
+docs/configuration.md shows the same tables to operators.
+"""
+
+from binascii import unhexlify
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import quote, urlsplit
+
+import msgspec
+from msgspec import Meta, Struct
+
+from authz.config_sources import ConfigError, Secret, Sources
+from iso8583.dialects import BY_NAME
+from iso8583.framing import FRAMINGS
+
+__all__ = ["Config", "ConfigError", "Secret", "load_config", "shown"]
+
+NETWORKS = ("generic",)  # how a network uses the fields that the standard leaves open
+PAN_KEY_MIN = 32  # bytes: card numbers are few enough to try them all, so the key is the secret
+LOOPBACK = "127.0.0.1"  # nothing is reachable from elsewhere until somebody says so
+
+Count = Annotated[int, Meta(ge=1)]
+Port = Annotated[int, Meta(ge=0, le=65_535)]  # 0: any free port
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+Name = Annotated[str, Meta(min_length=1, max_length=64)]
+Host = Annotated[str, Meta(min_length=1)]
+
+
+class EngineConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How long an answer may take, how much is remembered, how much may be under way."""
+
+    budget_ms: Count = 200  # last byte read to answer handed over; what networks time out on
+    hot_deadline_ms: Count = 150  # of the hot state; leaves 50 ms to say 91 inside the budget
+    near_cache_cards: Count = 100_000  # cards kept with their accounts, about 1 kB each: 100 MB
+    in_flight_max: Count = 4096  # of all links; above it 91 at once. 200 ms at 20,000 a second
+    answer_window_s: Count = 3600  # answers to requests: networks repeat within minutes
+    advice_window_s: Count = 604_800  # to reversals and advices: stored and forwarded for days
+    clock_skew_s: Count = 300  # how far DE 7 may lie ahead of the store's clock
+    hold_days: Count = 7  # a hold ends after them if it was never cleared
+    workers: Count = 1  # processes; each needs a core
+    state_dir: Path = Path("~/.local/state/authz")  # the spool of withdrawals; survives a restart
+
+
+class RedisConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where the hot state lives, and how durable it must at least be."""
+
+    url: str | None = None  # unix:///path or redis://host:port; none: a server of our own
+    user: str | None = None
+    password: Secret | None = None  # by AUTHZ_REDIS_PASSWORD, or by the file below
+    password_file: Path | None = None
+    # What the store must at least have: we refuse to start on less. "off": no AOF asked for.
+    fsync: Literal["always", "everysec", "no", "off"] = "always"
+
+    def address(self) -> str | None:
+        """The URL with its credentials, for the client that connects. Not to be printed."""
+        if self.url is None or self.password is None:
+            return self.url
+        scheme, _, rest = self.url.partition("://")
+        return f"{scheme}://{quote(self.user or '', '')}:{quote(self.password.reveal(), '')}@{rest}"
+
+
+class EmbeddedConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The servers that we start ourselves."""
+
+    data_dir: Path = Path("~/.local/share/authz")  # their data; the socket lies elsewhere
+
+
+class PanConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The key under which card numbers become directory keys."""
+
+    key: Secret | None = None  # by AUTHZ_PAN_KEY, or by the file below; hex, 32 bytes or more
+    key_file: Path | None = None
+    key_id: Name = "1"  # tells keys apart when one replaces another
+
+    def key_bytes(self) -> bytes | None:
+        return None if self.key is None else unhexlify(self.key.reveal())
+
+
+class MetricsConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where /metrics, /health and /latency are served."""
+
+    host: Host = LOOPBACK
+    port: Port = 9583
+
+
+class LinkConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One listener, and what its peers may do."""
+
+    name: Name = "default"  # in logs
+    host: Host = LOOPBACK
+    port: Port = 8583
+    dialect: str = "iso87_ascii"
+    framing: str = "binary2"
+    network: str = "generic"
+    sign_on_required: bool = True  # 0800/001 before anything else
+    in_flight_max: Count = 256  # unanswered requests of one link; above it 91 at once
+    max_frame: Count = 4096  # bytes; the largest real message has about 1,500
+    frame_timeout_s: Seconds = 2.0  # for the rest of a frame that has begun
+    idle_echo_s: Seconds = 60.0  # silence, after which we send an echo
+    echo_timeout_s: Seconds = 10.0  # for its answer; then the link is dead
+    links_max: Count = 100  # connections at once; networks hold few
+    strikes_max: Count = 3  # unreadable messages in a row before we hang up
+
+
+class Config(Struct, frozen=True, kw_only=True):
+    """Everything, resolved and checked."""
+
+    engine: EngineConfig = EngineConfig()
+    redis: RedisConfig = RedisConfig()
+    embedded: EmbeddedConfig = EmbeddedConfig()
+    pan: PanConfig = PanConfig()
+    metrics: MetricsConfig = MetricsConfig()
+    links: tuple[LinkConfig, ...] = (LinkConfig(),)  # [[link]] in the file
+
+
+SECTIONS: dict[str, type[Struct]] = {
+    "engine": EngineConfig,
+    "redis": RedisConfig,
+    "embedded": EmbeddedConfig,
+    "pan": PanConfig,
+    "metrics": MetricsConfig,
+    "link": LinkConfig,
+}
+# What may hold each secret instead of the file that everybody reads.
+SECRETS = {"redis.password": "redis.password_file", "pan.key": "pan.key_file"}
+
+
+def load_config(path: Path | None, env: Mapping[str, str], flags: Mapping[str, object]) -> Config:
+    """The configuration that holds, from all its sources.
+
+    Flags are named by path ("engine.budget_ms"); one that is None was not given. A flag or
+    variable for `link` means the only link: several are told apart in the file alone.
+
+    Raises: ConfigError.
+    """
+    sources = Sources(SECTIONS, SECRETS)
+    if path is not None:
+        sources.read_file(path)
+    sources.read_env(env)
+    sources.read_flags(flags)
+    sources.read_secret_files()
+    tables = sources.tables
+    place_folders(tables["engine"], tables["embedded"], env)
+    config = Config(
+        engine=EngineConfig(**tables["engine"]),
+        redis=RedisConfig(**tables["redis"]),
+        embedded=EmbeddedConfig(**tables["embedded"]),
+        pan=PanConfig(**tables["pan"]),
+        metrics=MetricsConfig(**tables["metrics"]),
+        links=tuple(LinkConfig(**table) for table in sources.listed),
+    )
+    check(config)
+    return config
+
+
+def place_folders(engine: dict[str, Any], embedded: dict[str, Any], env: Mapping[str, str]) -> None:
+    """Where our own folders lie when nobody said: one of each per user."""
+    home = Path(env.get("HOME") or Path.home())
+    engine.setdefault(
+        "state_dir", Path(env.get("XDG_STATE_HOME") or home / ".local/state", "authz")
+    )
+    embedded.setdefault(
+        "data_dir", Path(env.get("XDG_DATA_HOME") or home / ".local/share", "authz")
+    )
+
+
+def check(config: Config) -> None:
+    """What no single key can tell."""
+    engine = config.engine
+    if engine.hot_deadline_ms >= engine.budget_ms:
+        raise ConfigError("engine.hot_deadline_ms: must be below engine.budget_ms")
+    if engine.answer_window_s > engine.advice_window_s:
+        raise ConfigError("engine.answer_window_s: must not be above engine.advice_window_s")
+    check_redis(config.redis)
+    check_pan_key(config.pan)
+    taken = {(config.metrics.host, config.metrics.port): "metrics.port"}
+    names: set[str] = set()
+    for at, link in enumerate(config.links):
+        where = f"link[{at}]"
+        check_link(link, where)
+        if link.name in names:
+            raise ConfigError(f"{where}.name: used twice")
+        names.add(link.name)
+        for (host, port), owner in taken.items():
+            if link.port == port != 0 and (host == link.host or {host, link.host} & ANY_HOST):
+                raise ConfigError(f"{where}.port: already taken by {owner}")
+        taken[link.host, link.port] = f"{where}.port"
+
+
+ANY_HOST = {"0.0.0.0", "::"}  # these take the port on every address
+
+
+def check_redis(redis: RedisConfig) -> None:
+    if redis.url is None:
+        return
+    try:
+        parts = urlsplit(redis.url)
+        parts.port  # noqa: B018 - reading it checks it
+    except ValueError:
+        raise ConfigError("redis.url: not an address") from None
+    if parts.username is not None or parts.password is not None:
+        raise ConfigError("redis.url: no user or password here; use redis.user and password_file")
+    target = {"unix": parts.path, "redis": parts.hostname}.get(parts.scheme)
+    if not target:
+        raise ConfigError("redis.url: expected unix:///path or redis://host:port")
+
+
+def check_pan_key(pan: PanConfig) -> None:
+    try:
+        key = pan.key_bytes()
+    except ValueError:
+        raise ConfigError("pan.key: expected hexadecimal digits") from None
+    if key is not None and len(key) < PAN_KEY_MIN:
+        raise ConfigError(f"pan.key: has {len(key)} bytes, needs {PAN_KEY_MIN}")
+
+
+def check_link(link: LinkConfig, where: str) -> None:
+    known = (
+        ("dialect", link.dialect, tuple(BY_NAME)),
+        ("framing", link.framing, tuple(FRAMINGS)),
+        ("network", link.network, NETWORKS),
+    )
+    for attribute, value, names in known:
+        if value not in names:
+            raise ConfigError(f"{where}.{attribute}: unknown; known are {', '.join(names)}")
+    framing = FRAMINGS[link.framing]
+    counts_to = 10**framing.prefix_size if framing.decimal else 256**framing.prefix_size
+    largest = counts_to - 1 - framing.header_size
+    if link.max_frame > largest:
+        raise ConfigError(f"{where}.max_frame: {link.framing} cannot count above {largest}")
+
+
+def shown(config: Config) -> dict[str, Any]:
+    """Plain values for printing, under the names of the file. Secrets stay hidden."""
+    plain = msgspec.to_builtins(config, enc_hook=str)
+    assert isinstance(plain, dict)
+    return {("link" if name == "links" else name): value for name, value in plain.items()}

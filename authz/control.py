@@ -1,0 +1,272 @@
+"""Control acts: what files and people change, not cardholders.
+
+Accounts and cards go in by thousands over the engine's own connection, each by one
+function call that journals it. Calls in flight together share one fsync, so many are
+kept in flight; how many is bounded. Every act here may be run again: a load that was
+cut short is simply repeated.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+from redis.asyncio import Redis
+
+from authz.hot import admin, keys
+from authz.hot.acts import PutAccount, PutCard
+from authz.hot.errors import Cold, Full, HotStateError
+from authz.hot.store import RedisHotState
+from authz.privacy import Pan, PanKeys
+from authz.profiles import read_card, write_profile
+from ledger.journal import AccountBody, CardBody, ListsBody, encode_body
+from rules.facts import AccountProfile, CardProfile, CardState
+
+# Acts under way at once. More gains nothing: one fsync already serves hundreds.
+IN_FLIGHT = 512
+TIMEOUT_S = 30.0  # of one look-up; nobody waits at a till for it
+
+Item = TypeVar("Item")
+
+
+class NewAccount(Struct, frozen=True, kw_only=True):
+    """An account as it is to be. Opening funds count when it is created, and only then."""
+
+    profile: AccountProfile
+    opening_minor: int = 0
+
+
+class NewCard(Struct, frozen=True, kw_only=True):
+    """A card as it is to be, before it has an id. A limit of None is no limit."""
+
+    pan: Pan
+    account_id: str
+    expiry: str  # YYMM
+    state: CardState = CardState.ACTIVE
+    transaction_limit_minor: int | None = None
+    daily_amount_minor: int | None = None
+    daily_count: int | None = None
+    blocked_mccs: tuple[str, ...] = ()
+    limit_subject: str = ""  # "" keeps a known card's, or the replaced card's, else the card id
+    replaces: Pan | str | None = None  # the card whose counters it goes on with: PAN or card id
+
+
+class Refusal(Struct, frozen=True):
+    """What was not done. By position: the thing itself may be a card number."""
+
+    position: int
+    reason: str
+
+
+class Outcome(Struct):
+    """How many of each; the refused ones one by one."""
+
+    created: int = 0
+    moved: int = 0
+    same: int = 0
+    refused: list[Refusal] = msgspec.field(default_factory=list)
+
+
+class Identity(Struct, frozen=True):
+    """Whom a PAN stands for."""
+
+    card_key: str
+    card_id: str
+    account_id: str | None  # None: the directory does not know the card yet
+
+
+async def card_id_for(state: RedisHotState, pan_keys: PanKeys, pan: Pan) -> Identity:
+    """The id of this card: the directory's where it has one, else one derived from the PAN.
+
+    Derived, so that a load that died between card and directory finds its card again.
+    """
+    card_key = pan_keys.card_key(pan)
+    found = await state.look_up(card_key, TIMEOUT_S)
+    if found is None:
+        return Identity(card_key, pan_keys.card_id(pan), None)
+    return Identity(card_key, found[1], found[0])
+
+
+async def put_accounts(
+    state: RedisHotState, accounts: Iterable[NewAccount], source: str
+) -> Outcome:
+    """Create accounts or move their profiles. Refused: another currency than it has.
+
+    Raises: HotStateError; what was done by then stays, and may be done again.
+    """
+    outcome = Outcome()
+
+    async def put(position: int, account: NewAccount) -> None:
+        profile = write_profile(account.profile)
+        said = await state.put_account(
+            PutAccount(
+                account_id=account.profile.account_id,
+                profile=profile,
+                currency=account.profile.currency,
+                opening_minor=account.opening_minor,
+                body=encode_body(AccountBody(msgspec.Raw(profile), account.opening_minor, source)),
+            ),
+            TIMEOUT_S,
+        )
+        if said == "currency_fixed":
+            outcome.refused.append(Refusal(position, "the currency of an account cannot change"))
+        else:
+            count(outcome, said)
+
+    await pour(accounts, put)
+    return outcome
+
+
+async def put_cards(
+    state: RedisHotState, pan_keys: PanKeys, cards: Iterable[NewCard], source: str
+) -> Outcome:
+    """Create cards or move their profiles: the card first, then its way into the directory.
+
+    Refused: no such account, a PAN that the directory has under another account, a
+    replaced card that is not there. A replaced card must have been put before: cards
+    given in one call do not see one another.
+    Raises: HotStateError; what was done by then stays, and may be done again.
+    """
+    outcome = Outcome()
+
+    async def put(position: int, card: NewCard) -> None:
+        who = await card_id_for(state, pan_keys, card.pan)
+        if who.account_id not in (None, card.account_id):
+            outcome.refused.append(Refusal(position, "the card belongs to another account"))
+            return
+        subject = await limit_subject(state, pan_keys, card, who)
+        if subject is None:
+            outcome.refused.append(Refusal(position, "no such card to replace on this account"))
+            return
+        profile = write_profile(card_profile(card, who.card_id, subject))
+        said = await state.put_card(
+            PutCard(
+                card_id=who.card_id,
+                account_id=card.account_id,
+                profile=profile,
+                body=encode_body(CardBody(msgspec.Raw(profile), who.card_key, source)),
+            ),
+            TIMEOUT_S,
+        )
+        if said == "no_account":
+            outcome.refused.append(Refusal(position, "there is no such account"))
+            return
+        if who.account_id is None:
+            await state.put_directory(who.card_key, card.account_id, who.card_id, TIMEOUT_S)
+        count(outcome, said)
+
+    await pour(cards, put)
+    return outcome
+
+
+async def limit_subject(
+    state: RedisHotState, pan_keys: PanKeys, card: NewCard, who: Identity
+) -> str | None:
+    """Whom the counters belong to. None: the replaced card is not on this account."""
+    if card.limit_subject:
+        return card.limit_subject
+    if card.replaces is None:
+        # A card that is put once more keeps its subject, or its day would start anew.
+        return (
+            await subject_of(state, card.account_id, who.card_id)
+            if who.account_id
+            else (who.card_id)
+        )
+    replaced = card.replaces
+    if isinstance(replaced, Pan):
+        old = await card_id_for(state, pan_keys, replaced)
+        if old.account_id != card.account_id:
+            return None
+        replaced = old.card_id
+    return await subject_of(state, card.account_id, replaced)
+
+
+async def subject_of(state: RedisHotState, account_id: str, card_id: str) -> str | None:
+    try:
+        _, _, _, profile = await state.profiles(account_id, card_id, TIMEOUT_S)
+    except Cold:
+        return None
+    return read_card(profile).limit_subject
+
+
+def card_profile(card: NewCard, card_id: str, subject: str) -> CardProfile:
+    return CardProfile(
+        card_id=card_id,
+        account_id=card.account_id,
+        limit_subject=subject,
+        expiry=card.expiry,
+        state=card.state,
+        transaction_limit_minor=card.transaction_limit_minor,
+        daily_amount_minor=card.daily_amount_minor,
+        daily_count=card.daily_count,
+        blocked_mccs=card.blocked_mccs,
+    )
+
+
+def count(outcome: Outcome, said: str) -> None:
+    setattr(outcome, said, getattr(outcome, said) + 1)
+
+
+async def pour(items: Iterable[Item], put: Callable[[int, Item], Awaitable[None]]) -> None:
+    """Every item, `IN_FLIGHT` of them at a time, in no order. The first trouble ends it all."""
+    numbered = enumerate(items)
+
+    async def carry(left: Iterator[tuple[int, Item]]) -> None:
+        for position, item in left:
+            await put(position, item)
+
+    try:
+        async with asyncio.TaskGroup() as carriers:
+            for _ in range(IN_FLIGHT):
+                carriers.create_task(carry(numbered))
+    except ExceptionGroup as several:
+        raise several.exceptions[0] from None
+
+
+async def put_lists(
+    client: Redis, entries: Iterable[tuple[str, str]], source: str
+) -> tuple[int, bool]:
+    """Make these blocklists the ones in force: kind (card, merchant, country) and value.
+
+    They replace what was there. The set is written first and its version into the gates
+    afterwards, so a reader of the set is never behind a gate. Cut short, it is finished
+    by running it again. Returns the version, and whether the lists are other ones now.
+    Raises: Cold, Full, HotStateError; redis.RedisError.
+    """
+    wanted = set(entries)
+    run_id = await admin.run_id(client)
+    version, present = 0, set()
+    for member in await client.smembers(keys.LISTS):  # type: ignore[misc]
+        kind, _, value = member.decode().partition(":")
+        if kind == "version":
+            version = max(version, int(value))
+        else:
+            present.add((kind, value))
+    changed = wanted != present or version == 0
+    if changed:
+        for shard in keys.ALL_SHARDS:  # the set may be gone; a version never comes twice
+            seen = await client.hget(keys.control(shard), "lists")  # type: ignore[misc]
+            version = max(version, int(seen or 0))
+        version += 1
+        async with client.pipeline(transaction=True) as both:
+            both.delete(keys.LISTS)
+            both.sadd(keys.LISTS, f"version:{version}", *(f"{k}:{v}" for k, v in wanted))
+            await both.execute()
+
+    body = encode_body(ListsBody(version, tuple(sorted(wanted)), source))
+    async with client.pipeline(transaction=False) as gates:
+        for shard in keys.ALL_SHARDS:
+            gates.fcall(
+                "authz_put_lists", 2, keys.control(shard), keys.journal(shard),
+                run_id, version, body,
+            )  # fmt: skip
+        replies = await gates.execute()
+    said = {reply[1].decode() for reply in replies}
+    if "cold" in said:
+        raise Cold("a gate is closed")
+    if "full" in said:
+        raise Full("a journal is at its bound")
+    if not said <= {"moved", "older"}:
+        raise HotStateError("the gates gave no known answer")
+    return version, changed

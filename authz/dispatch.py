@@ -1,0 +1,69 @@
+"""Which story a message is, and how its answer gets back: a table from MTI to story."""
+
+from collections.abc import Awaitable, Callable
+
+from authz.authorize import authorize
+from authz.engine import Engine, Outcome
+from authz.privacy import PanKeys
+from authz.reverse import reverse
+from authz.wire.elements import BadElement
+from authz.wire.to_request import Unsupported, to_request, to_reversal
+from iso8583.message import Message
+from rules.reason import Reason
+
+Story = Callable[["Dispatcher", Message, str, float], Awaitable[Outcome]]
+
+
+class Refusal(Exception):
+    """The message was refused at the border. `place` says where, never what."""
+
+    def __init__(self, reason: Reason, kind: str, place: str) -> None:
+        super().__init__(place)
+        self.reason = reason
+        self.kind = kind
+        self.place = place
+
+
+class Dispatcher:
+    """Takes a decoded request to its story."""
+
+    def __init__(self, engine: Engine, keys: PanKeys) -> None:
+        self._engine = engine
+        self._keys = keys
+
+    async def answer(self, message: Message, network: str, received: float) -> Outcome:
+        """The engine's answer to a request. `received`: by the monotonic clock, at its last byte.
+
+        Raises: Refusal, where the message says nothing that the engine could judge.
+        """
+        story = STORIES.get(message.mti)
+        if story is None:
+            raise Refusal(Reason.FORMAT_ERROR, "unknown_mti", f"MTI {message.mti}")
+        try:
+            return await story(self, message, network, received)
+        except BadElement as error:
+            raise Refusal(Reason.FORMAT_ERROR, "bad_element", str(error)) from None
+        except Unsupported as error:
+            raise Refusal(Reason.UNSUPPORTED, "unsupported", str(error)) from None
+
+    async def _authorization(self, message: Message, network: str, received: float) -> Outcome:
+        now_ms = self._engine.clock.now_ms()
+        return await authorize(
+            self._engine, to_request(message, network, self._keys, now_ms), received
+        )
+
+    async def _reversal(self, message: Message, network: str, received: float) -> Outcome:
+        now_ms = self._engine.clock.now_ms()
+        return await reverse(
+            self._engine, to_reversal(message, network, self._keys, now_ms), received
+        )
+
+
+STORIES: dict[str, Story] = {
+    "0100": Dispatcher._authorization,
+    "0101": Dispatcher._authorization,
+    "0400": Dispatcher._reversal,
+    "0401": Dispatcher._reversal,
+    "0420": Dispatcher._reversal,
+    "0421": Dispatcher._reversal,
+}

@@ -1,0 +1,125 @@
+"""The engine: what the stories share. It knows no wire and no socket.
+
+`authorize(request)` and `reverse(reversal)` are called by the ISO 8583 sessions, and
+by whatever else may ask later.
+"""
+
+from itertools import count
+from typing import Protocol
+
+from msgspec import Struct
+
+from authz.budget import Budget
+from authz.cards import Known, NearCache
+from authz.clock import Clock
+from authz.hot.acts import Withdraw
+from authz.hot.errors import HotStateError
+from authz.hot.store import HotState
+from rules.facts import Blocklists
+from rules.reason import Reason
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """How the engine decides about time. Each is explained in docs/configuration.md."""
+
+    budget_s: float = 0.200
+    hot_deadline_s: float = 0.150
+    answer_window_s: int = 3600
+    advice_window_s: int = 604_800
+    clock_skew_s: int = 300
+    hold_days: int = 7
+
+
+class Outcome(Struct, frozen=True, kw_only=True, gc=False):
+    """The engine's answer to one request."""
+
+    reason: Reason
+    message_id: str = ""
+    approval_code: str = ""  # DE 38 of an approval
+    held_minor: int = 0
+    authorization_id: str = ""
+    replayed: bool = False
+
+
+class Spool(Protocol):
+    """Where attempts go that must be withdrawn."""
+
+    full: bool
+
+    def note(self, act: Withdraw) -> None: ...
+
+
+class Observer(Protocol):
+    """Who hears what the engine does; the metrics."""
+
+    def stage(self, name: str, seconds: float) -> None: ...
+    def hot_call(self, outcome: str) -> None: ...
+    def stale(self) -> None: ...
+
+
+class Engine:
+    """State shared by the stories of `authorize.py` and `reverse.py`."""
+
+    def __init__(
+        self,
+        hot: HotState,
+        cards: NearCache,
+        clock: Clock,
+        spool: Spool,
+        observer: Observer,
+        settings: Settings,
+        name: str,
+    ) -> None:
+        self.hot = hot
+        self.cards = cards
+        self.clock = clock
+        self.spool = spool
+        self.observer = observer
+        self.settings = settings
+        self.lists = Blocklists()
+        self.store_offset_ms = 0  # the store's clock less ours, measured on each connect
+        self._name = name  # unlike any other engine's, and any earlier run's
+        self._attempts = count(1)
+
+    def attempt(self) -> str:
+        """A name for one asking of the hot state: what `withdraw` takes back."""
+        return f"{self._name}-{next(self._attempts)}"
+
+    def budget(self, received: float) -> Budget:
+        return Budget(self.clock, received, self.settings.hot_deadline_s)
+
+    def in_window(self, sent_at: int, window_s: int) -> bool:
+        """Whether a repeat of a message of that time could still be told from a new one."""
+        age_s = self.clock.now_ms() // 1000 - sent_at
+        return -self.settings.clock_skew_s <= age_s <= window_s
+
+    def answer_ttl_s(self, window_s: int) -> int:
+        """How long an answer is kept: past the last moment at which its repeat is let in."""
+        return window_s + 2 * self.settings.clock_skew_s
+
+    async def known(self, card_key: str, budget: Budget) -> Known | None:
+        """The card, from memory or from the hot state; None where it is not ours."""
+        known = self.cards.get(card_key)
+        if known is None:
+            known = await self.cards.find(self.hot, card_key, budget)
+        return known
+
+    async def refresh_lists(self, budget: Budget) -> None:
+        """Read the blocklists anew. Raises: HotStateError."""
+        version, entries = await self.hot.lists(budget.left_s())
+        self.lists = Blocklists(
+            version=version,
+            cards=frozenset(value for kind, value in entries if kind == "card"),
+            merchants=frozenset(value for kind, value in entries if kind == "merchant"),
+            countries=frozenset(value for kind, value in entries if kind == "country"),
+        )
+
+    def no_verdict(self, trouble: HotStateError, act: Withdraw | None) -> Outcome:
+        """Say "ask again", and see to it that nothing is left behind.
+
+        `act` is what takes the attempt back; None where there is nothing to take back.
+        """
+        self.observer.hot_call(type(trouble).__name__)
+        if trouble.may_have_run and act is not None:
+            self.spool.note(act)
+        return Outcome(reason=Reason.UNAVAILABLE)

@@ -1,0 +1,128 @@
+"""Keeps the engine connected to its store, and knows whether it may be trusted.
+
+On each connect it reads the store's run id. Another run than the gates were opened for
+means a restart, a failover or a flush: the gates stay shut, and every request is told
+91, until the state has been audited.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+
+from authz.clock import Clock
+from authz.hot import keys
+from authz.hot.errors import HotStateError
+from authz.hot.resp import Connection, connect
+from authz.hot.store import RedisHotState
+
+log = structlog.get_logger()
+
+CALL_S = 2.0  # for the keeper's own calls: nobody waits for them
+LOOK_S = 0.5  # between looks at the gates and the store's clock
+BACK_OFF_S = (0.02, 0.05, 0.1, 0.2, 0.5)  # between attempts to connect; the last one repeats
+
+Reopen = Callable[[str], Awaitable[str]]  # run id -> "" when the gates are open, else why not
+
+
+class Keeper:
+    """One engine's connection, from first connect to last. `run` is its task."""
+
+    def __init__(
+        self,
+        url: str,
+        hot: RedisHotState,
+        clock: Clock,
+        reopen: Reopen,
+        on_ready: Callable[[int], Awaitable[None]],
+    ) -> None:
+        self.ready = False
+        self.why_not = "connecting to the hot state"
+        self._url = url
+        self._hot = hot
+        self._clock = clock
+        self._reopen = reopen
+        self._on_ready = on_ready  # with the store's clock less ours, in ms
+        self._lost = asyncio.Event()
+
+    async def run(self) -> None:
+        """Connect, watch, connect again; until cancelled."""
+        failures = 0
+        while True:
+            try:
+                self._lost.clear()
+                connection = await connect(self._url, self._lost.set)
+                failures = 0
+                try:
+                    await self._watch(connection)
+                finally:
+                    self._hot.detach()
+                    connection.close()
+            except (OSError, TimeoutError, HotStateError) as error:
+                self._not_ready(f"the hot state cannot be reached ({type(error).__name__})")
+                await asyncio.sleep(BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)])
+                failures += 1
+
+    async def _watch(self, connection: Connection) -> None:
+        """Look at the gates until the connection is lost. Raises: HotStateError."""
+        run_id = await store_run_id(connection)
+        self._hot.attach(connection, run_id)
+        while connection.connected:
+            offset_ms = await self._clock_offset_ms(connection)
+            state = await gates(connection, run_id)
+            if state == "shut":
+                self._not_ready("the store was restarted: its state is being audited")
+                state = await self._reopen(run_id) or await gates(connection, run_id)
+            if state == "open":
+                await self._on_ready(offset_ms)
+                if not self.ready:
+                    log.info("ready", store_run=run_id[:8])
+                self.ready, self.why_not = True, ""
+            elif state == "new":
+                self._not_ready("the store is empty: load accounts into it")
+            else:
+                self._not_ready(f"the gates are not open: {state}")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._lost.wait(), LOOK_S)
+        self._not_ready("the connection to the hot state was lost")
+
+    async def _clock_offset_ms(self, connection: Connection) -> int:
+        before = self._clock.now_ms()
+        seconds, microseconds = await connection.call(("TIME",), CALL_S)
+        after = self._clock.now_ms()
+        store_ms = int(seconds) * 1000 + int(microseconds) // 1000
+        return store_ms - (before + after) // 2
+
+    def _not_ready(self, why: str) -> None:
+        if self.why_not != why:
+            log.warning("not_ready", why=why)
+        self.ready, self.why_not = False, why
+
+
+async def store_run_id(connection: Connection) -> str:
+    """Which run of the server this is. Raises: HotStateError."""
+    info: bytes = await connection.call(("INFO", "server"), CALL_S)
+    for line in info.decode().splitlines():
+        name, _, value = line.partition(":")
+        if name == "run_id":
+            return value
+    raise HotStateError("the store does not tell its run id")
+
+
+async def gates(connection: Connection, run_id: str) -> str:
+    """open | new (never opened) | shut (for this run) | torn (some missing).
+
+    Raises: HotStateError.
+    """
+    calls = [
+        connection.call(("HMGET", keys.control(shard), "layout", "run_id"), CALL_S)
+        for shard in keys.ALL_SHARDS
+    ]
+    rows: list[Any] = await asyncio.gather(*calls)
+    if all(layout is None for layout, _ in rows):
+        return "new"
+    if any(layout is None for layout, _ in rows):
+        return "torn"
+    return "open" if all(found == run_id.encode() for _, found in rows) else "shut"

@@ -1,0 +1,102 @@
+"""What makes a message itself: its id, its fingerprint, and what later acts find it by.
+
+The id keys answers and acts. It never names the link, since a repeat may come on the
+sister link, and never the PAN's hash where the card is ours, since keys rotate.
+"""
+
+from base64 import b32encode
+from datetime import UTC, datetime
+from functools import lru_cache
+from hashlib import blake2b
+
+from iso8583.mti import without_repeat
+from rules.facts import AuthorizationRequest, Reversal
+
+
+def message_id(
+    *, network: str, mti: str, stan: str, sent_at: int, acquirer_id: str, subject: str
+) -> str:
+    """The id of a request and of all its repeats: 24 characters.
+
+    `subject` is the card id, or the card key of a card that is not ours.
+    """
+    kind = without_repeat(mti)[1:]  # class and function: 1987 and 1993 mean the same
+    parts = (network, kind, stan, str(sent_at), acquirer_id, subject)
+    digest = blake2b("\x1f".join(parts).encode(), digest_size=15).digest()
+    return b32encode(digest).decode().lower()
+
+
+def fingerprint(*parts: str) -> str:
+    """What a repeat must have in common with the first: 13 characters."""
+    return b32encode(blake2b("\x1f".join(parts).encode(), digest_size=8).digest()).decode()[:13]
+
+
+def approval_code(message_id: str) -> str:
+    """DE 38 of an approval: six letters or digits, told from the id alone.
+
+    So a repeat decided afresh after a withdrawal gets the same code, and the reference
+    that it makes can be written in the same step as the hold.
+    """
+    return message_id[:6].upper()
+
+
+# The ladder that later acts climb, strongest first. Each rung is told within one limit
+# subject: a replaced card's reversal finds what the old card did.
+
+
+def references_of_request(
+    request: AuthorizationRequest, code: str, subject: str
+) -> tuple[str, ...]:
+    """All that a later act may find this authorization by."""
+    rungs = [_by_original("0100", request.stan, _as_sent(request.sent_at), subject)]
+    if request.rrn:
+        if request.terminal_id or request.merchant_id:
+            rungs.append(_by_retrieval(request, subject))
+        rungs.append(_by_rrn(request.rrn, subject))
+    rungs.append(_by_approval(code, request.transaction_minor, subject))
+    return tuple(rungs)
+
+
+def references_of_reversal(reversal: Reversal, subject: str) -> tuple[str, ...]:
+    """What this reversal says of its authorization."""
+    rungs = []
+    if reversal.original_stan:
+        rungs.append(
+            _by_original(
+                reversal.original_mti, reversal.original_stan, reversal.original_sent, subject
+            )
+        )
+    if reversal.rrn:
+        if reversal.terminal_id or reversal.merchant_id:
+            rungs.append(_by_retrieval(reversal, subject))
+        else:
+            rungs.append(_by_rrn(reversal.rrn, subject))
+    if reversal.approval_code:
+        rungs.append(_by_approval(reversal.approval_code, reversal.transaction_minor, subject))
+    return tuple(rungs)
+
+
+def _by_original(mti: str, stan: str, sent: str, subject: str) -> str:
+    """DE 90, as far as it can be trusted: MTI, STAN and DE 7. Its rest may be zeros."""
+    return f"de90:{without_repeat(mti)}:{stan}:{sent}:{subject}"
+
+
+def _by_retrieval(facts: AuthorizationRequest | Reversal, subject: str) -> str:
+    """DE 37 with 41 and 42."""
+    return f"de37:{facts.rrn}:{facts.terminal_id}:{facts.merchant_id}:{subject}"
+
+
+def _by_rrn(rrn: str, subject: str) -> str:
+    """DE 37 alone, for those who send nothing else."""
+    return f"rrn:{rrn}:{subject}"
+
+
+def _by_approval(code: str, transaction_minor: int, subject: str) -> str:
+    """DE 38 with the amount."""
+    return f"de38:{code}:{transaction_minor}:{subject}"
+
+
+@lru_cache(maxsize=4096)  # one entry a second; messages of one second share it
+def _as_sent(sent_at: int) -> str:
+    """DE 7 as the message had it."""
+    return datetime.fromtimestamp(sent_at, UTC).strftime("%m%d%H%M%S")

@@ -1,0 +1,223 @@
+"""One link's conversation, without the link: bytes in, actions out.
+
+No socket, no clock, no logger: the server hands in what came and when, and carries out
+what comes back. So every state and every cutting of the stream can be tried in memory.
+
+The states, by what happens to a request:
+
+    state        0800 sign-on   sign-off      echo    other requests
+    CONNECTED    -> SIGNED_ON   -> SIGNED_OFF  0810    refused (if sign-on is required)
+    SIGNED_ON    stays          -> SIGNED_OFF  0810    asked of the engine
+    SIGNED_OFF   -> SIGNED_ON   stays          0810    refused
+"""
+
+from enum import Enum
+
+from msgspec import Struct
+
+from authz.wire.elements import BadElement, text
+from authz.wire.to_response import to_response
+from iso8583.codec import decode, encode, salvage
+from iso8583.errors import DecodeError
+from iso8583.framing import Broken, Frame, FrameReader, Framing, KeepAlive, OverLong
+from iso8583.message import Message
+from iso8583.mti import is_request, response_to
+from iso8583.spec import Dialect
+from rules.reason import Reason
+
+
+class LinkSettings(Struct, frozen=True, kw_only=True):
+    """What the two ends of a link have agreed on. Each is explained in docs/configuration.md."""
+
+    name: str
+    dialect: Dialect
+    framing: Framing
+    network: str = "generic"
+    sign_on_required: bool = True
+    in_flight_max: int = 256
+    max_frame: int = 4096  # bytes
+    frame_timeout_s: float = 2.0  # from the first byte of a frame to its last
+    idle_echo_s: float = 60.0  # silence after which we ask whether the peer is there
+    echo_timeout_s: float = 10.0
+    strikes_max: int = 3  # frames in a row that could not even be refused
+
+
+class State(Enum):
+    CONNECTED = "connected"
+    SIGNED_ON = "signed_on"
+    SIGNED_OFF = "signed_off"
+
+
+class Send(Struct, frozen=True):
+    """Write these bytes."""
+
+    data: bytes
+
+
+class Ask(Struct, frozen=True):
+    """Put this request to the engine; `Session.answer` makes the reply of what it says."""
+
+    message: Message
+    header: bytes
+
+
+class Trouble(Struct, frozen=True):
+    """The peer did something wrong: for a metric and a log line. Says where, never what."""
+
+    kind: str
+    place: str = ""
+
+
+class Close(Struct, frozen=True):
+    """Hang up, once what was sent has left."""
+
+    why: str
+
+
+Action = Send | Ask | Trouble | Close
+
+SIGN_ON, SIGN_OFF, ECHO = "001", "002", "301"  # DE 70
+
+
+class Session:
+    """The state of one link."""
+
+    def __init__(self, settings: LinkSettings, now: float) -> None:
+        self.settings = settings
+        self.state = State.CONNECTED
+        self.in_flight = 0
+        self._reader: FrameReader = settings.framing.reader(settings.max_frame)
+        self._strikes = 0
+        self._heard_at = now
+        self._frame_since: float | None = None
+        self._echo_sent_at: float | None = None
+        self._echo_stan = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether as many requests wait as this link may have: read no more for now."""
+        return self.in_flight >= self.settings.in_flight_max
+
+    # -- what comes in ----------------------------------------------------------
+
+    def receive(self, data: bytes, now: float) -> list[Action]:
+        """Take what the link brought. `now` in seconds, by the monotonic clock."""
+        self._heard_at = now
+        self._echo_sent_at = None
+        actions: list[Action] = []
+        for item in self._reader.feed(data):
+            match item:
+                case Frame():
+                    self._on_frame(item, actions)
+                case KeepAlive():
+                    actions.append(Send(self.settings.framing.keep_alive))
+                case OverLong():
+                    self._on_over_long(item, actions)
+                case Broken():
+                    actions.append(Trouble("framing", str(item.error)))
+                    actions.append(Close("the stream cannot be followed"))
+            if self._strikes >= self.settings.strikes_max:
+                actions.append(Close("too many frames that are no messages"))
+                break
+        if not self._reader.waiting:
+            self._frame_since = None
+        elif self._frame_since is None or actions:
+            self._frame_since = now
+        return actions
+
+    def _on_frame(self, frame: Frame, actions: list[Action]) -> None:
+        try:
+            message = decode(frame.body, self.settings.dialect)
+        except DecodeError as error:
+            actions.append(Trouble("decode", str(error)))
+            self._refuse(salvage(frame.body, self.settings.dialect), frame.reply_header, actions)
+            return
+        self._strikes = 0
+        if not is_request(message.mti):
+            self._on_response(message, actions)
+        elif message.mti[1] == "8":
+            self._on_management(message, frame.reply_header, actions)
+        elif self.state is not State.SIGNED_ON and self.settings.sign_on_required:
+            actions.append(Trouble("not_signed_on", message.mti))
+            actions.append(self._reply(message, Reason.NOT_SIGNED_ON, frame.reply_header))
+        elif self.state is State.SIGNED_OFF:
+            actions.append(Trouble("signed_off", message.mti))
+            actions.append(self._reply(message, Reason.NOT_SIGNED_ON, frame.reply_header))
+        else:
+            self.in_flight += 1
+            actions.append(Ask(message, frame.reply_header))
+
+    def _on_over_long(self, frame: OverLong, actions: list[Action]) -> None:
+        """Refuse it if its beginning is a message's; if not, the stream has lost its step."""
+        actions.append(Trouble("over_long", f"{frame.declared} bytes"))
+        head = salvage(frame.head, self.settings.dialect)
+        if head is None:
+            actions.append(Close("an over-long frame that is no message"))
+        else:
+            self._refuse(head, frame.reply_header, actions)
+
+    def _refuse(self, message: Message | None, header: bytes, actions: list[Action]) -> None:
+        """Answer 30 where MTI and STAN could be read; count a strike where not."""
+        if message is None or not is_request(message.mti) or not text(message, 11):
+            self._strikes += 1
+            actions.append(Trouble("unanswerable"))
+            return
+        self._strikes = 0
+        actions.append(self._reply(message, Reason.FORMAT_ERROR, header))
+
+    def _on_management(self, message: Message, header: bytes, actions: list[Action]) -> None:
+        code = text(message, 70)
+        if code == SIGN_ON:
+            self.state = State.SIGNED_ON
+        elif code == SIGN_OFF:
+            self.state = State.SIGNED_OFF
+        elif code != ECHO:
+            actions.append(Trouble("management", str(BadElement(70, "not a function we know"))))
+            actions.append(self._reply(message, Reason.FORMAT_ERROR, header))
+            return
+        actions.append(self._reply(message, Reason.APPROVED, header))
+
+    def _on_response(self, message: Message, actions: list[Action]) -> None:
+        """Only our own echo asks for one; anything else answers nothing we said."""
+        if message.mti[1:3] != "81":
+            actions.append(Trouble("unexpected_response", message.mti))
+
+    # -- what goes out ----------------------------------------------------------
+
+    def answer(self, ask: Ask, reason: Reason, approval_code: str = "") -> Send:
+        """The reply to a request that was asked of the engine. Once for each `Ask`."""
+        self.in_flight -= 1
+        assert self.in_flight >= 0
+        return self._reply(ask.message, reason, ask.header, approval_code)
+
+    def _reply(
+        self, message: Message, reason: Reason, header: bytes, approval_code: str = ""
+    ) -> Send:
+        fields = to_response(message, reason, approval_code)
+        body = encode(response_to(message.mti), fields, self.settings.dialect)
+        return Send(self.settings.framing.pack(body, header))
+
+    # -- time -------------------------------------------------------------------
+
+    def tick(self, now: float, transmission_time: str) -> list[Action]:
+        """Called about once a second. `transmission_time` is now as DE 7 has it."""
+        if (
+            self._frame_since is not None
+            and now - self._frame_since > self.settings.frame_timeout_s
+        ):
+            return [Trouble("half_frame"), Close("a frame was not finished in time")]
+        if self._echo_sent_at is not None:
+            if now - self._echo_sent_at > self.settings.echo_timeout_s:
+                return [Trouble("echo_unanswered"), Close("the peer does not answer")]
+            return []
+        if now - self._heard_at <= self.settings.idle_echo_s:
+            return []
+        self._echo_sent_at = now
+        self._echo_stan = self._echo_stan % 999_999 + 1
+        fields: dict[int, str | bytes] = {
+            7: transmission_time,
+            11: f"{self._echo_stan:06}",
+            70: ECHO,
+        }
+        body = encode("0800", fields, self.settings.dialect)
+        return [Send(self.settings.framing.pack(body))]

@@ -1,0 +1,112 @@
+"""From data elements to facts. The PAN becomes a card key here and goes no further."""
+
+from authz.privacy import PanKeys
+from authz.wire import elements
+from authz.wire.elements import BadElement
+from iso8583.message import Message
+from rules.facts import AuthorizationRequest, Purpose, Reversal
+
+# The first two digits of DE 3. Credits, inquiries and transfers are other stories.
+PURPOSES = {
+    "00": Purpose.PURCHASE,
+    "01": Purpose.CASH,
+    "09": Purpose.PURCHASE_WITH_CASH,
+    "10": Purpose.ACCOUNT_FUNDING,
+    "11": Purpose.QUASI_CASH,
+}
+
+
+class Unsupported(Exception):
+    """A well-formed request for something that this engine does not do."""
+
+
+def to_request(message: Message, network: str, keys: PanKeys, now_ms: int) -> AuthorizationRequest:
+    """The question that a 0100 asks. Raises: BadElement, Unsupported."""
+    processing_code = elements.required(message, 3)
+    transaction_minor = elements.amount(message, 4)
+    transaction_currency = elements.currency(message, 49)
+    # The network's own conversion, where it made one, is what the account is billed.
+    billed = 6 in message
+    amount_minor = elements.amount(message, 6) if billed else transaction_minor
+    currency = elements.currency(message, 51) if billed else transaction_currency
+    mcc = elements.required(message, 18)
+    if len(mcc) != 4:
+        raise BadElement(18, "not a merchant category code")
+    card_key = keys.card_key(elements.card_number(message))
+    sent_at = elements.transmission_time(message, now_ms)
+    stan = elements.required(message, 11)
+    purpose = PURPOSES.get(processing_code[:2])
+    if purpose is None:
+        raise Unsupported(f"processing code {processing_code[:2]}")
+    return AuthorizationRequest(
+        network=network,
+        card_key=card_key,
+        purpose=purpose,
+        amount_minor=amount_minor,
+        currency=currency,
+        transaction_minor=transaction_minor,
+        transaction_currency=transaction_currency,
+        mcc=mcc,
+        merchant_id=elements.text(message, 42),
+        terminal_id=elements.text(message, 41),
+        acquirer_id=elements.text(message, 32),
+        country=elements.merchant_country(message),
+        entry_mode=elements.text(message, 22),
+        expiry=elements.text(message, 14),
+        stan=stan,
+        rrn=elements.text(message, 37),
+        sent_at=sent_at,
+    )
+
+
+def to_reversal(message: Message, network: str, keys: PanKeys, now_ms: int) -> Reversal:
+    """What a 0400 or 0420 takes back. Raises: BadElement."""
+    original_mti, original_stan, original_sent = original(message)
+    return Reversal(
+        network=network,
+        mti=message.mti,
+        card_key=keys.card_key(elements.card_number(message)),
+        transaction_minor=elements.amount(message, 4),
+        transaction_currency=elements.text(message, 49),
+        remaining_minor=remaining(message),
+        original_mti=original_mti,
+        original_stan=original_stan,
+        original_sent=original_sent,
+        stan=elements.required(message, 11),
+        rrn=elements.text(message, 37),
+        approval_code=elements.text(message, 38),
+        merchant_id=elements.text(message, 42),
+        terminal_id=elements.text(message, 41),
+        acquirer_id=elements.text(message, 32),
+        sent_at=elements.transmission_time(message, now_ms),
+    )
+
+
+def original(message: Message) -> tuple[str, str, str]:
+    """MTI, STAN and DE 7 of the original, from DE 90; empty where it says nothing.
+
+    Networks ask for the first part only and let the rest be zeros, so zeros name nothing.
+    """
+    value = elements.text(message, 90)
+    if not value:
+        return "", "", ""
+    if len(value) != 42 or not (value.isascii() and value.isdigit()):
+        raise BadElement(90, "not original data elements")
+    mti, stan, sent = value[0:4], value[4:10], value[10:20]
+    if stan == "000000" or sent == "0000000000":
+        return "", "", ""
+    return mti, stan, sent
+
+
+def remaining(message: Message) -> int:
+    """The first twelve digits of DE 95: the amount that stays; -1 where nothing does.
+
+    Source: usage gathered in docs/matching.md: DE 95 present and not zero is partial.
+    """
+    value = message.get(95)
+    if value is None:
+        return -1
+    digits = str(value)[:12]
+    if not (len(digits) == 12 and digits.isascii() and digits.isdigit()):
+        raise BadElement(95, "not replacement amounts")
+    return int(digits) or -1
