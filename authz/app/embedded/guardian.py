@@ -1,0 +1,119 @@
+"""The process that stands between us and an embedded server, and outlives us by a moment.
+
+It starts the server as its only child and reads one pipe, whose other end is ours. A letter on the
+pipe is an order; the pipe's end means that we are gone, however we went: exit, crash or SIGKILL.
+Being stopped and being orphaned are the same path, so every stop is a test of the other.
+
+Why not leave it to the kernel (PR_SET_PDEATHSIG)? macOS has no such thing; on Linux it fires when
+the *thread* that started the child ends, and it sends one signal and cannot insist: a server that
+hangs or is stopped (SIGSTOP) would outlive us. Here it is the second net, for a guardian that is
+killed itself. It must be set between fork and exec, which is safe in this process only because it
+has a single thread.
+
+Run as a script, `python -I -S guardian.py …`: it knows the standard library and nothing of ours.
+"""
+
+import ctypes
+import os
+import select
+import signal
+import sys
+from contextlib import suppress
+
+STOP = b"s"  # the server's polite signal, and SIGKILL when GRACE_S is over
+KILL = b"k"  # SIGKILL at once, to the server and what it forked
+GRACE_S = 5.0  # an orderly end takes some 50 ms; a slow disk may need the rest
+ORPHAN_CHECK_S = 1.0  # a fork of our parent may hold the pipe open after the parent's death
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def main(argv: list[str]) -> int:
+    """Start the server, say its pid, carry out orders, and exit as it exited.
+
+    argv: our parent's pid, the polite signal, uid and gid to run as ("-" to stay what we are),
+    the log file, a folder to remove at the end ("-" for none), then the command.
+    """
+    parent, polite = int(argv[0]), int(argv[1])
+    uid, gid, log, scratch = argv[2:6]
+
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)  # its end makes `woken` readable
+
+    server = start(argv[6:], uid, gid, log, polite)
+    os.write(1, b"%d\n" % server)
+    os.close(1)
+
+    stopping = False
+    while (status := ended(server)) is None:
+        watched = [woken] if stopping else [woken, 0]
+        ready, _, _ = select.select(watched, [], [], GRACE_S if stopping else ORPHAN_CHECK_S)
+        if woken in ready:
+            os.read(woken, 512)
+        order = os.read(0, 1) if 0 in ready else None
+        if order == KILL or (stopping and not ready):
+            destroy(server)
+        elif not stopping and (order is not None or os.getppid() != parent):
+            stopping = True
+            os.kill(server, polite)
+
+    if scratch != "-":
+        import shutil  # here, since it would add its 10 ms to every start
+
+        shutil.rmtree(scratch, ignore_errors=True)
+    return status
+
+
+def start(command: list[str], uid: str, gid: str, log: str, polite: int) -> int:
+    """Fork, become the unprivileged user, exec. Returns the server's pid."""
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+    server = os.fork()
+    if server:
+        return server
+    try:
+        become(uid, gid, log)
+        if libc is not None:
+            libc.prctl(PR_SET_PDEATHSIG, polite, 0, 0, 0)  # a change of user would clear it
+        os.execv(command[0], command)
+    except OSError as error:
+        os.write(2, f"cannot start {command[0]}: {error.strerror}\n".encode())
+    finally:
+        os._exit(127)
+
+
+def become(uid: str, gid: str, log: str) -> None:
+    """Give up what the server must not have: our terminal, our pipes, our rights."""
+    os.setsid()  # Ctrl-C is for us, and we end the server after our last write
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and exec would pass that on
+    os.umask(0o077)
+    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+    os.chdir("/")
+    if uid != "-":
+        os.setgroups([])
+        os.setgid(int(gid))
+        os.setuid(int(uid))
+
+
+def destroy(server: int) -> None:
+    """SIGKILL. The pid is the server's for certain: only `ended` reaps it."""
+    with suppress(OSError):
+        os.killpg(server, signal.SIGKILL)
+    os.kill(server, signal.SIGKILL)
+
+
+def ended(server: int) -> int | None:
+    """The exit code, or 128 + the signal that ended it; None while it runs."""
+    pid, status = os.waitpid(server, os.WNOHANG)
+    if pid == 0:
+        return None
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

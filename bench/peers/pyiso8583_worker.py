@@ -1,0 +1,69 @@
+"""Runs pyiso8583 for us, in its own interpreter: its import name is `iso8583`, like ours.
+
+One JSON request a line on standard input, one JSON answer a line on standard output.
+Messages travel as hexadecimal digits, fields as pyiso8583 has them: strings by number,
+binary and BCD ones in upper-case hexadecimal. Standard library and pyiso8583 only.
+"""
+
+import json
+import sys
+import timeit
+from importlib import import_module
+from typing import Any
+
+# Imported by name at run time, so that no type checker takes our own package for it.
+iso8583: Any = import_module("iso8583")
+specs: Any = import_module("iso8583.specs")
+
+# The sign of an amount is an ASCII character before BCD digits, which pyiso8583 can only
+# see as bytes; these are counted in bytes, all other BCD in digits.
+NUMBERS = {*range(2, 28), 32, 33, 35, 53, *range(66, 91), 99, 100} - {65}
+SIGNED = {28, 29, 30, 31, 97}
+
+
+def bcd_spec() -> dict[str, dict[str, Any]]:
+    """ISO 8583:1987 with BCD numbers and lengths, in pyiso8583's terms."""
+    spec = {key: dict(row) for key, row in specs.default.items()}
+    spec["t"]["data_enc"] = "b"
+    for key, row in spec.items():
+        if not key.isdigit() or key == "1":
+            continue
+        if row["len_type"]:
+            row |= {"len_enc": "bcd", "len_type": (row["len_type"] + 1) // 2}
+        if int(key) in NUMBERS:
+            row |= {"data_enc": "b", "len_count": "nibbles", "left_pad": "0"}
+        elif int(key) in SIGNED:
+            row |= {"data_enc": "b", "max_len": (row["max_len"] + 1) // 2}
+    return spec
+
+
+SPECS = {
+    "iso87_ascii": specs.default_ascii,
+    "iso87_ascii_binary_bitmap": specs.default,
+    "iso87_binary": bcd_spec(),
+}
+
+
+def answer(request: dict[str, Any]) -> Any:
+    spec = SPECS[request["dialect"]]
+    match request["do"]:
+        case "decode":
+            return [
+                iso8583.decode(bytes.fromhex(message), spec)[0] for message in request["messages"]
+            ]
+        case "encode":
+            return [iso8583.encode(dict(fields), spec)[0].hex() for fields in request["messages"]]
+        case "time":  # seconds per call, of one round each
+            raw, fields = bytes.fromhex(request["raw"]), request["fields"]
+            calls = request["calls"]
+            return {
+                "decode": timeit.timeit(lambda: iso8583.decode(raw, spec), number=calls) / calls,
+                "encode": timeit.timeit(lambda: iso8583.encode(fields, spec), number=calls) / calls,
+            }
+        case unknown:
+            raise ValueError(unknown)
+
+
+if __name__ == "__main__":
+    for line in sys.stdin:
+        print(json.dumps(answer(json.loads(line))), flush=True)

@@ -1,0 +1,30 @@
+"""Length prefixes: every one that may be, and no other."""
+
+import pytest
+
+from iso8583.encodings import prefixes
+
+ROWS = [
+    # digits max  bcd   counts  length  wire
+    (2, 19, False, 1, 16, b"16"),
+    (2, 19, False, 1, 0, b"00"),
+    (3, 999, False, 1, 151, b"151"),
+    (3, 255, False, 2, 151, b"302"),
+    (2, 19, True, 1, 16, b"\x16"),
+    (3, 255, True, 1, 151, b"\x01\x51"),
+    (3, 255, True, 2, 151, b"\x03\x02"),
+]
+
+
+@pytest.mark.parametrize(("digits", "maximum", "bcd", "counts", "length", "wire"), ROWS)
+def test_prefixes(digits, maximum, bcd, counts, length, wire):
+    table = prefixes(digits, maximum, bcd, counts)
+    assert table.size == len(wire)
+    assert table.write[length] == wire
+    assert table.read[wire] == length
+    assert len(table.write) == len(table.read) == maximum + 1
+    assert not any(prefix.translate(None, table.digits) for prefix in table.read)
+
+
+def test_odd_lengths_of_hexadecimal_do_not_exist():
+    assert b"301" not in prefixes(3, 255, False, 2).read
