@@ -119,7 +119,7 @@ class Engine:
 
         `act` is what takes the attempt back; None where there is nothing to take back.
         """
-        self.observer.hot_call(type(trouble).__name__)
+        self.observer.hot_call(trouble.label)
         if trouble.may_have_run and act is not None:
             self.spool.note(act)
         return Outcome(reason=Reason.UNAVAILABLE)

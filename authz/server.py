@@ -28,8 +28,6 @@ class Observer(Protocol):
     def answered(self, mti: str, reason: Reason, seconds: float) -> None: ...
     def bad_input(self, kind: str) -> None: ...
     def stage(self, name: str, seconds: float) -> None: ...
-    def in_flight(self, change: int) -> None: ...
-    def links(self, count: int) -> None: ...
 
 
 class Server:
@@ -79,6 +77,10 @@ class Server:
             link.hang_up("the engine is stopping")
 
     @property
+    def link_count(self) -> int:
+        return len(self._links)
+
+    @property
     def overloaded(self) -> bool:
         return self.in_flight > self._in_flight_max
 
@@ -86,17 +88,14 @@ class Server:
         if len(self._links) >= self._links_max:
             return False
         self._links.add(link)
-        self.observer.links(len(self._links))
         return True
 
     def forget(self, link: "Link") -> None:
         self._links.discard(link)
-        self.observer.links(len(self._links))
 
     def serve(self, link: "Link", ask: Ask, received: float) -> None:
         """Answer one request, in a task of its own."""
         self.in_flight += 1
-        self.observer.in_flight(1)
         task = asyncio.get_running_loop().create_task(self._serve(link, ask, received))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -121,7 +120,6 @@ class Server:
                       where=_where(error))  # fmt: skip
         finally:
             self.in_flight -= 1
-            self.observer.in_flight(-1)
         link.reply(ask, reason, code, received)
 
     async def _tick(self) -> None:

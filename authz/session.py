@@ -49,9 +49,12 @@ class State(Enum):
 
 
 class Send(Struct, frozen=True):
-    """Write these bytes."""
+    """Write these bytes. They hold a card number, so they are not shown."""
 
     data: bytes
+
+    def __repr__(self) -> str:
+        return f"Send({len(self.data)} bytes)"
 
 
 class Ask(Struct, frozen=True):

@@ -1,0 +1,232 @@
+"""A link's conversation, in memory: every state, every kind of bad input, every cutting."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authz.session import Ask, Close, LinkSettings, Send, Session, State, Trouble
+from iso8583.codec import decode, encode
+from iso8583.dialects import BY_NAME
+from iso8583.framing import FRAMINGS
+from rules.reason import Reason
+from tests.support.engine import PAN, purchase
+
+DIALECT = BY_NAME["iso87_ascii"]
+FRAMING = FRAMINGS["binary2"]
+
+
+def session(**changes: object) -> Session:
+    base = {"name": "test", "dialect": DIALECT, "framing": FRAMING}
+    return Session(LinkSettings(**(base | changes)), 0.0)  # type: ignore[arg-type]
+
+
+def frame(mti: str, fields: dict[int, str]) -> bytes:
+    return FRAMING.pack(encode(mti, fields, DIALECT))
+
+
+def management(code: str, stan: str = "000001") -> bytes:
+    return frame("0800", {7: "0322120000", 11: stan, 70: code})
+
+
+def sent(actions: list[object]) -> list[object]:
+    return [decode(a.data[2:], DIALECT) for a in actions if isinstance(a, Send)]
+
+
+def troubles(actions: list[object]) -> list[str]:
+    return [a.kind for a in actions if isinstance(a, Trouble)]
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "after", "answer"),
+    [
+        (State.CONNECTED, "001", State.SIGNED_ON, "00"),
+        (State.CONNECTED, "002", State.SIGNED_OFF, "00"),
+        (State.CONNECTED, "301", State.CONNECTED, "00"),
+        (State.SIGNED_ON, "001", State.SIGNED_ON, "00"),
+        (State.SIGNED_ON, "002", State.SIGNED_OFF, "00"),
+        (State.SIGNED_ON, "301", State.SIGNED_ON, "00"),
+        (State.SIGNED_OFF, "001", State.SIGNED_ON, "00"),
+        (State.SIGNED_OFF, "002", State.SIGNED_OFF, "00"),
+        (State.SIGNED_OFF, "301", State.SIGNED_OFF, "00"),
+        (State.SIGNED_ON, "999", State.SIGNED_ON, "30"),
+    ],
+)
+def test_network_management(state: State, code: str, after: State, answer: str) -> None:
+    s = session()
+    s.state = state
+    [message] = sent(s.receive(management(code), 1.0))
+    assert s.state is after
+    assert (message.mti, message[11], message[39]) == ("0810", "000001", answer)
+    assert message[70] == code
+
+
+@pytest.mark.parametrize(
+    ("state", "required", "asked"),
+    [
+        (State.CONNECTED, True, False),
+        (State.CONNECTED, False, True),
+        (State.SIGNED_ON, True, True),
+        (State.SIGNED_ON, False, True),
+        (State.SIGNED_OFF, True, False),
+        (State.SIGNED_OFF, False, False),
+    ],
+)
+def test_requests_are_asked_only_where_the_state_lets_them(
+    state: State, required: bool, asked: bool
+) -> None:
+    s = session(sign_on_required=required)
+    s.state = state
+    actions = s.receive(frame("0100", purchase()), 1.0)
+    assert any(isinstance(a, Ask) for a in actions) == asked
+    if not asked:
+        [answer] = sent(actions)
+        assert (answer.mti, answer[39]) == ("0110", "30")
+        assert troubles(actions)
+
+
+@given(st.lists(st.integers(1, 60), max_size=40))
+def test_any_cutting_of_the_stream_is_the_same_conversation(cuts: list[int]) -> None:
+    stream = b"".join(
+        [
+            management("001"),
+            FRAMING.keep_alive,
+            frame("0100", purchase(1)),
+            FRAMING.pack(b"0100 is no message"),
+            frame("0400", purchase(2)),
+            management("301", "000002"),
+        ]
+    )
+    whole = session().receive(stream, 1.0)
+    cut, s, at = [], session(), 0
+    for size in [*cuts, len(stream)]:
+        cut += s.receive(stream[at : at + size], 1.0)
+        at += size
+    assert cut == whole
+
+
+def test_a_request_and_its_answer() -> None:
+    s = session(sign_on_required=False)
+    [ask] = s.receive(frame("0100", purchase(7)), 1.0)
+    assert isinstance(ask, Ask)
+    assert s.in_flight == 1
+    [answer] = sent([s.answer(ask, Reason.APPROVED, "ABC123")])
+    assert s.in_flight == 0
+    assert (answer.mti, answer[11], answer[38], answer[39]) == ("0110", "000007", "ABC123", "00")
+    assert 35 not in answer
+    assert 14 not in answer
+
+
+def test_answers_go_back_to_where_the_tpdu_says() -> None:
+    framing = FRAMINGS["binary2_tpdu"]
+    s = session(sign_on_required=False, framing=framing)
+    body = encode("0100", purchase(), DIALECT)
+    [ask] = s.receive(framing.pack(body, b"\x60\x01\x02\x03\x04"), 1.0)
+    assert s.answer(ask, Reason.APPROVED).data[2:7] == b"\x60\x03\x04\x01\x02"
+
+
+BAD = {
+    "a field cut short": lambda raw: raw[:-3],
+    "bytes left over": lambda raw: raw + b"00",
+    "a letter in an amount": lambda raw: raw.replace(b"000000005000", b"00000000500O"),
+    "a minus sign in an amount": lambda raw: raw.replace(b"000000005000", b"-00000005000"),
+}
+
+
+@pytest.mark.parametrize("how", BAD)
+def test_a_malformed_message_is_answered_30_and_the_link_goes_on(how: str) -> None:
+    s = session(sign_on_required=False)
+    bad = BAD[how](encode("0100", purchase(3), DIALECT))
+    actions = s.receive(FRAMING.pack(bad) + frame("0100", purchase(4)), 1.0)
+    [answer] = sent(actions)
+    assert (answer.mti, answer[39]) == ("0110", "30")
+    assert answer.get(11) == "000003"
+    assert [a.message[11] for a in actions if isinstance(a, Ask)] == ["000004"]
+    assert not any(isinstance(a, Close) for a in actions)
+    assert PAN not in repr(actions)
+
+
+def test_an_over_long_message_is_answered_30_and_skipped() -> None:
+    s = session(sign_on_required=False)
+    long = encode("0100", purchase(3), DIALECT).ljust(5000, b"0")
+    actions = s.receive(FRAMING.pack(long) + frame("0100", purchase(4)), 1.0)
+    [answer] = sent(actions)
+    assert (answer.mti, answer[11], answer[39]) == ("0110", "000003", "30")
+    assert [a.message[11] for a in actions if isinstance(a, Ask)] == ["000004"]
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20,
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(256)) * 40,
+        b"\xff" * 70_000,
+    ],
+    ids=["http", "tls hello", "ones"],
+)
+def test_garbage_ends_its_own_link(garbage: bytes) -> None:
+    s = session()
+    actions = s.receive(garbage, 1.0) + s.tick(10.0, "0322120000")
+    assert any(isinstance(a, Close) for a in actions)
+    assert troubles(actions)
+
+
+def test_frames_that_cannot_even_be_refused_are_counted_and_then_enough() -> None:
+    s = session(strikes_max=3)
+    for _ in range(2):
+        assert not any(isinstance(a, Close) for a in s.receive(FRAMING.pack(b"?????"), 1.0))
+    s.receive(management("301"), 1.0)
+    for _ in range(2):
+        assert not any(isinstance(a, Close) for a in s.receive(FRAMING.pack(b"?????"), 1.0))
+    assert any(isinstance(a, Close) for a in s.receive(FRAMING.pack(b"?????"), 1.0))
+
+
+def test_half_a_frame_then_silence_is_hung_up_on() -> None:
+    s = session(frame_timeout_s=2.0)
+    s.receive(frame("0100", purchase())[:40], 10.0)
+    assert s.tick(11.9, "0322120000") == []
+    assert troubles(s.tick(12.1, "0322120000")) == ["half_frame"]
+
+
+def test_one_byte_a_second_is_hung_up_on_too() -> None:
+    s = session(frame_timeout_s=2.0)
+    raw = frame("0100", purchase())
+    closed = False
+    for second in range(10):
+        s.receive(raw[second : second + 1], float(second))
+        closed = closed or any(isinstance(a, Close) for a in s.tick(second + 0.5, "0322120000"))
+    assert closed
+
+
+def test_a_silent_link_is_asked_whether_it_lives() -> None:
+    s = session(idle_echo_s=60, echo_timeout_s=10)
+    assert s.tick(60.0, "0322120100") == []
+    [echo] = sent(s.tick(60.5, "0322120100"))
+    assert (echo.mti, echo[7], echo[70]) == ("0800", "0322120100", "301")
+    assert s.tick(65.0, "0322120105") == []
+    answer = frame("0810", {7: "0322120100", 11: str(echo[11]), 39: "00", 70: "301"})
+    assert s.receive(answer, 66.0) == []
+    assert s.tick(80.0, "0322120120") == []
+    s.tick(127.0, "0322120207")
+    assert troubles(s.tick(138.0, "0322120218")) == ["echo_unanswered"]
+
+
+def test_a_link_is_full_at_its_bound() -> None:
+    s = session(sign_on_required=False, in_flight_max=2)
+    asks = s.receive(frame("0100", purchase(1)), 1.0) + s.receive(frame("0100", purchase(2)), 1.0)
+    assert s.full
+    s.answer(asks[0], Reason.APPROVED)  # type: ignore[arg-type]
+    assert not s.full
+
+
+def test_an_answer_to_nothing_is_noted_and_not_answered() -> None:
+    s = session(sign_on_required=False)
+    actions = s.receive(frame("0110", purchase() | {39: "00"}), 1.0)
+    assert troubles(actions) == ["unexpected_response"]
+    assert not sent(actions)
+
+
+@given(st.binary(max_size=400), st.sampled_from(sorted(FRAMINGS)))
+def test_no_bytes_raise(data: bytes, framing: str) -> None:
+    s = session(framing=FRAMINGS[framing], sign_on_required=False)
+    s.receive(data, 1.0)
+    s.tick(100.0, "0322120000")

@@ -1,0 +1,61 @@
+import pytest
+
+from authz.wire.elements import BadElement
+from authz.wire.to_request import to_request, to_reversal
+from iso8583.message import Message
+from tests.support.engine import KEYS, NOON, PAN, purchase, reversal
+
+REQUIRED = (2, 3, 4, 7, 11, 18, 49)
+
+
+@pytest.mark.parametrize("field", REQUIRED)
+def test_a_missing_element_is_named(field: int) -> None:
+    fields = {number: value for number, value in purchase().items() if number != field}
+    with pytest.raises(BadElement) as caught:
+        to_request(Message.of("0100", fields), "n", KEYS, NOON)
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize("field", sorted(set(purchase()) - set(REQUIRED)))
+def test_the_rest_may_be_absent(field: int) -> None:
+    fields = {number: value for number, value in purchase().items() if number != field}
+    to_request(Message.of("0100", fields), "n", KEYS, NOON)
+
+
+def test_the_pan_goes_no_further() -> None:
+    fields = purchase() | {35: f"{PAN}=28121010000"}
+    request = to_request(Message.of("0100", fields), "n", KEYS, NOON)
+    assert PAN not in repr(request)
+
+
+def test_a_billing_amount_needs_its_currency() -> None:
+    with pytest.raises(BadElement, match="DE 51"):
+        to_request(Message.of("0100", purchase() | {6: f"{5:012}"}), "n", KEYS, NOON)
+
+
+@pytest.mark.parametrize(
+    ("de90", "expected"),
+    [
+        ("0100" + "000001" + "0322120000" + "0" * 22, ("0100", "000001", "0322120000")),
+        ("0100" + "0" * 38, ("", "", "")),
+        ("0" * 42, ("", "", "")),
+    ],
+)
+def test_original_data_elements(de90: str, expected: tuple[str, str, str]) -> None:
+    facts = to_reversal(Message.of("0400", reversal(purchase(), de90=de90)), "n", KEYS, NOON)
+    assert (facts.original_mti, facts.original_stan, facts.original_sent) == expected
+
+
+@pytest.mark.parametrize(
+    ("de95", "remaining"),
+    [("", -1), ("0" * 42, -1), (f"{2500:012}" + "0" * 30, 2500)],
+)
+def test_replacement_amounts(de95: str, remaining: int) -> None:
+    facts = to_reversal(Message.of("0400", reversal(purchase(), de95=de95)), "n", KEYS, NOON)
+    assert facts.remaining_minor == remaining
+
+
+@pytest.mark.parametrize("changes", [{"de90": "123"}, {"de95": "x" * 42}, {"de90": "x" * 42}])
+def test_a_malformed_reference_is_refused(changes: dict[str, str]) -> None:
+    with pytest.raises(BadElement):
+        to_reversal(Message.of("0400", reversal(purchase(), **changes)), "n", KEYS, NOON)
