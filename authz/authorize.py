@@ -44,11 +44,12 @@ async def authorize(engine: Engine, request: AuthorizationRequest, received: flo
                 answer = await engine.hot.authorize(act, budget.left_s())
             if isinstance(answer, Stale):
                 # Facts that move twice in a few milliseconds: the repeat will see them settled.
+                engine.observer.hot_call("stale_twice")
                 return Outcome(reason=Reason.UNAVAILABLE)
             verdict = answer
     except HotStateError as trouble:
         return engine.no_verdict(trouble, withdrawal(act) if act is not None else None)
-    engine.observer.hot_call("ok")
+    engine.observer.hot_call(verdict.kind)
     return outcome_of(act, verdict)
 
 
@@ -86,7 +87,7 @@ def plan_act(
 
 async def renew(engine: Engine, card_key: str, known: Known, stale: Stale, budget: Budget) -> Known:
     """Take the newer facts in, for this plan and the next."""
-    engine.observer.stale()
+    engine.observer.near_cache_stale()
     if stale.lists_version != engine.lists.version:
         await engine.refresh_lists(budget)
     known = known.renewed(stale)

@@ -75,7 +75,8 @@ class PanConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     key: Secret | None = None  # by AUTHZ_PAN_KEY, or by the file below; hex, 32 bytes or more
     key_file: Path | None = None
-    key_id: Name = "1"  # tells keys apart when one replaces another
+    # One letter or digit, in front of every hash: tells keys apart when one replaces another.
+    key_id: Annotated[str, Meta(pattern="^[0-9A-Za-z]$")] = "1"
 
     def key_bytes(self) -> bytes | None:
         return None if self.key is None else unhexlify(self.key.reveal())

@@ -237,7 +237,8 @@ async def put_lists(
     wanted = set(entries)
     run_id = await admin.run_id(client)
     version, present = 0, set()
-    for member in await client.smembers(keys.LISTS):  # type: ignore[misc]
+    members: set[bytes] = await client.smembers(keys.LISTS)  # type: ignore[assignment]
+    for member in members:
         kind, _, value = member.decode().partition(":")
         if kind == "version":
             version = max(version, int(value))
@@ -246,7 +247,7 @@ async def put_lists(
     changed = wanted != present or version == 0
     if changed:
         for shard in keys.ALL_SHARDS:  # the set may be gone; a version never comes twice
-            seen = await client.hget(keys.control(shard), "lists")  # type: ignore[misc]
+            seen = await client.hget(keys.control(shard), "lists")
             version = max(version, int(seen or 0))
         version += 1
         async with client.pipeline(transaction=True) as both:

@@ -44,7 +44,8 @@ class Outcome(Struct, frozen=True, kw_only=True, gc=False):
 class Spool(Protocol):
     """Where attempts go that must be withdrawn."""
 
-    full: bool
+    @property
+    def full(self) -> bool: ...
 
     def note(self, act: Withdraw) -> None: ...
 
@@ -54,7 +55,7 @@ class Observer(Protocol):
 
     def stage(self, name: str, seconds: float) -> None: ...
     def hot_call(self, outcome: str) -> None: ...
-    def stale(self) -> None: ...
+    def near_cache_stale(self) -> None: ...
 
 
 class Engine:
@@ -119,7 +120,7 @@ class Engine:
 
         `act` is what takes the attempt back; None where there is nothing to take back.
         """
-        self.observer.hot_call(trouble.label)
+        self.observer.hot_call(type(trouble).__name__)
         if trouble.may_have_run and act is not None:
             self.spool.note(act)
         return Outcome(reason=Reason.UNAVAILABLE)

@@ -61,7 +61,7 @@ async def reverse(engine: Engine, reversal: Reversal, received: float) -> Outcom
             )
     except HotStateError as trouble:
         return engine.no_verdict(trouble, None)
-    engine.observer.hot_call("ok")
+    engine.observer.hot_call(verdict.kind)
     return Outcome(
         reason=Reason.DUPLICATE if verdict.kind == "mismatch" else Reason.APPROVED,
         held_minor=verdict.held_minor,

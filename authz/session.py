@@ -101,6 +101,13 @@ class Session:
         """Whether as many requests wait as this link may have: read no more for now."""
         return self.in_flight >= self.settings.in_flight_max
 
+    @property
+    def _may_ask(self) -> bool:
+        """Whether requests are taken in this state."""
+        if self.state is State.CONNECTED:
+            return not self.settings.sign_on_required
+        return self.state is State.SIGNED_ON
+
     # -- what comes in ----------------------------------------------------------
 
     def receive(self, data: bytes, now: float) -> list[Action]:
@@ -140,11 +147,8 @@ class Session:
             self._on_response(message, actions)
         elif message.mti[1] == "8":
             self._on_management(message, frame.reply_header, actions)
-        elif self.state is not State.SIGNED_ON and self.settings.sign_on_required:
+        elif not self._may_ask:
             actions.append(Trouble("not_signed_on", message.mti))
-            actions.append(self._reply(message, Reason.NOT_SIGNED_ON, frame.reply_header))
-        elif self.state is State.SIGNED_OFF:
-            actions.append(Trouble("signed_off", message.mti))
             actions.append(self._reply(message, Reason.NOT_SIGNED_ON, frame.reply_header))
         else:
             self.in_flight += 1

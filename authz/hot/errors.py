@@ -5,37 +5,26 @@ class HotStateError(Exception):
     """No verdict. `may_have_run` tells whether something must be taken back."""
 
     may_have_run = False
-    label = "refused"  # under which it is counted
 
 
 class NotConnected(HotStateError):
     """There is no connection, so nothing was sent."""
 
-    label = "not_connected"
-
 
 class Busy(HotStateError):
     """Too many calls are waiting already, so nothing was sent."""
-
-    label = "busy"
 
 
 class Cold(HotStateError):
     """The gate is closed or a key that should be there is not. Nothing was done."""
 
-    label = "cold"
-
 
 class Full(HotStateError):
     """The journal has reached its bound: the door is closed rather than money lost."""
 
-    label = "full"
-
 
 class TooLate(HotStateError):
     """The function ran after the deadline, or after `withdraw`, and did nothing."""
-
-    label = "too_late"
 
 
 class Refused(HotStateError):
@@ -49,4 +38,3 @@ class NoReply(HotStateError):
     """
 
     may_have_run = True
-    label = "no_reply"

@@ -36,7 +36,7 @@ class Watcher:
     def hot_call(self, outcome: str) -> None:
         self.heard.append(("hot_call", outcome))
 
-    def stale(self) -> None:
+    def near_cache_stale(self) -> None:
         self.heard.append(("stale", None))
 
 

@@ -1,0 +1,101 @@
+"""The command line: `authz COMMAND`. A command's module is imported when it is asked for.
+
+So `authz --help` answers at once, and `authz decode` loads no database driver.
+"""
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+# Name and help line; the module is authz.app.commands.<name>, its attribute `command`.
+COMMANDS = {
+    "demo": "Everything at once: servers, cards, traffic, an audit.",
+    "serve": "Run the engine.",
+    "load": "Read accounts and cards from CSV or JSON lines.",
+    "simulate": "Be a card network: send traffic over real links.",
+    "reconcile": "Audit the hot state.",
+    "show": "Look at a card, an account or an authorization, masked.",
+    "decode": "Show an ISO 8583 message, masked.",
+    "bench": "Measure the engine (in a checkout).",
+    "config": "Check a configuration.",
+}
+EPILOG = """\b
+Exit codes:
+  0  fine
+  1  failed
+  2  wrong use
+  3  inconclusive: the machine itself stalled
+
+AUTHZ_DEBUG=1 shows tracebacks, which may hold card data."""
+
+
+class Commands(click.Group):
+    """A group that knows its commands by name, and imports the one that runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        return bench() if cmd_name == "bench" else command(f"authz.app.commands.{cmd_name}")
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run, and end in one plain sentence whatever happens.
+
+        A traceback would quote values, and values may be card data.
+        """
+        if not __debug__:
+            click.echo(
+                "authz does not run under python -O: its checks on money are assertions.", err=True
+            )
+            sys.exit(2)
+        try:
+            return super().main(*args, **kwargs)
+        except Exception as error:
+            if os.environ.get("AUTHZ_DEBUG") == "1":
+                raise
+            click.echo(sentence(error), err=True)
+            sys.exit(1)
+
+
+def command(module: str) -> click.Command:
+    found = importlib.import_module(module).command
+    assert isinstance(found, click.Command), module
+    return found
+
+
+def bench() -> click.Command:
+    """The bench belongs to a checkout: the wheel goes without it, so it is found by name."""
+    try:
+        return command("bench.cli")
+    except ModuleNotFoundError as error:
+        if error.name not in ("bench", "bench.cli"):
+            raise
+        raise click.UsageError(
+            "The bench is not installed with authz: run it in a checkout, after make setup."
+        ) from None
+
+
+def sentence(error: Exception) -> str:
+    """What is printed of an error nobody expected. Only our own texts are known to be clean."""
+    from authz.config import ConfigError  # not before: --help has no use for it
+
+    if isinstance(error, ConfigError):
+        return f"Configuration: {error}."
+    if isinstance(error, OSError) and error.strerror:
+        return f"The system refused: {error.strerror}. AUTHZ_DEBUG=1 shows where."
+    return f"An unexpected {type(error).__name__} ended this command. AUTHZ_DEBUG=1 shows where."
+
+
+@click.group(cls=Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="authz", message="authz %(version)s")
+def main() -> None:
+    """A real-time card authorization engine: ISO 8583 in, a right answer inside 200 ms."""

@@ -1,0 +1,141 @@
+"""authz demo: everything at once."""
+
+import asyncio
+import sys
+from typing import Any
+
+import click
+import uvloop
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+
+from authz.app.demo import Result, Settings, run_demo
+from authz.app.embedded.process import EmbeddedError
+from authz.app.output import write_json
+from authz.simulator.report import Report
+from iso8583.codec import decode
+from iso8583.describe import describe
+from iso8583.dialects import BY_NAME
+
+EXAMPLES = """
+\b
+Examples:
+  authz demo                               10,000 cards, 500 a second, 20 seconds
+  authz demo --rate 2000 --seconds 10
+  authz demo --json -                      the summary for a program
+"""
+REFRESH_S = 0.5  # of the live table; drawing it costs the network's process some milliseconds
+PLAIN_S = 5.0  # between lines where no terminal listens
+
+
+@click.command(epilog=EXAMPLES)
+@click.option("--cards", default=10_000, show_default=True, type=click.IntRange(1, 1_000_000))
+@click.option("--rate", default=500.0, show_default=True, type=click.FloatRange(1, 50_000))
+@click.option("--seconds", default=20.0, show_default=True, type=click.FloatRange(0.1, 3600))
+@click.option("--seed", default=1, show_default=True, help="The same seed, the same traffic.")
+@click.option("--json", "json_file", help="Write the summary there; - for standard output.")
+def command(json_file: str | None, **given: Any) -> None:
+    """A store, a population, an engine, a card network and an audit; all from this command.
+
+    Exit code 0 only if every request was answered inside the budget and the audit holds;
+    3 where the machine itself stalled, so that time proves nothing.
+    """
+    console = Console(stderr=json_file == "-")
+    try:
+        result = uvloop.run(run_demo(Settings(**given), console.out, show(console)))
+    except (EmbeddedError, RuntimeError) as error:
+        raise click.ClickException(str(error)) from None
+    except KeyboardInterrupt:
+        raise click.Abort from None
+    print_result(console, result)
+    if json_file is not None:
+        write_json(json_file, result.as_json())
+    sys.exit(result.exit_code())
+
+
+def show(console: Console) -> Any:
+    """The watcher of the traffic: a live table, or a line now and then."""
+
+    async def live(report: Report, _: str) -> None:
+        with Live(progress(report), console=console, auto_refresh=False, transient=True) as view:
+            while True:
+                await asyncio.sleep(REFRESH_S)
+                view.update(progress(report), refresh=True)
+
+    async def plain(report: Report, _: str) -> None:
+        while True:
+            await asyncio.sleep(PLAIN_S)
+            console.out(f"          {report.sent:,} sent, {report.answered:,} answered")
+
+    return live if console.is_terminal else plain
+
+
+def progress(report: Report) -> Table:
+    summary = report.summary()
+    table = Table(title="a card network asks, the engine answers")
+    for name in ("sent", "answered", "approved", "declined", "p50_ms", "p99_ms", "max_ms"):
+        table.add_column(name.replace("_", " "), justify="right")
+    table.add_row(
+        *(f"{summary[name]:,}" for name in ("sent", "answered", "approved", "declined")),
+        *(f"{summary[name]:.2f}" for name in ("p50_ms", "p99_ms", "max_ms")),
+    )
+    return table
+
+
+def print_result(console: Console, result: Result) -> None:
+    """What a person wants to know afterwards, top to bottom."""
+    console.print()
+    console.print(Group(one_question(result.report), counts(result), times(result)))
+    seen, audit = result.report.summary(), result.audit
+    console.out(
+        f"\n{seen['sent']:,} sent, {seen['answered']:,} answered; the first "
+        f"{result.first_answer_s:.1f} s after the start, with nothing set up before"
+    )
+    console.out(
+        f"audit: {audit.accounts:,} accounts, {audit.authorizations:,} authorizations, "
+        f"{audit.entries:,} journal entries: {'all agree' if audit.ok else 'they differ'}"
+    )
+    if result.stalls:
+        longest = max(stall.seconds for stall in result.stalls)
+        console.out(
+            f"the machine stalled {len(result.stalls)} times, {longest * 1000:.0f} ms at most"
+        )
+    for failure in result.failures():
+        console.out(f"NOT HELD: {failure}")
+    verdict = {0: "every promise held", 1: "a promise did not hold", 3: "inconclusive"}
+    console.out(f"\n{verdict[result.exit_code()]}")
+
+
+def one_question(report: Report) -> Table:
+    """One request with its answer, masked."""
+    dialect = BY_NAME["iso87_ascii"]
+    table = Table(title="one of them, masked", show_header=False, padding=(0, 2))
+    if report.sample_request:
+        table.add_row(
+            *(describe(decode(raw, dialect), dialect)
+              for raw in (report.sample_request, report.sample_response))
+        )  # fmt: skip
+    return table
+
+
+def counts(result: Result) -> Table:
+    table = Table(title="answers to authorizations")
+    table.add_column("answer")
+    table.add_column("reason")
+    table.add_column("count", justify="right")
+    for (answer, reason), count in result.reasons.most_common():
+        table.add_row(answer, reason.replace("_", " "), f"{count:,}")
+    return table
+
+
+def times(result: Result) -> Table:
+    """By the engine's clock: from the last byte of a request to its answer handed over."""
+    table = Table(title="time to answer, ms, by the engine's clock")
+    names = ("p50_ms", "p90_ms", "p99_ms", "p999_ms", "max_ms")
+    for name in ("p50", "p90", "p99", "p99.9", "max", "over 200 ms"):
+        table.add_column(name, justify="right")
+    table.add_row(
+        *(f"{result.latency[name]:.2f}" for name in names), f"{result.latency['over_budget']:.0f}"
+    )
+    return table

@@ -1,0 +1,119 @@
+"""authz serve: the engine."""
+
+import asyncio
+import contextlib
+import signal
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+import uvloop
+
+from authz.app.compose import Running, running
+from authz.app.embedded.process import EmbeddedError
+from authz.app.options import COMMON, read_config, without_url
+from authz.app.store import find_store, prepare
+from authz.config import Config, ConfigError
+from authz.hot.admin import NotFit
+from authz.log import set_up_log
+
+EXAMPLES = """
+\b
+Examples:
+  authz serve                          on 127.0.0.1:8583, with a store of its own
+  authz serve --port 9000 --dialect iso87_binary --framing ascii4
+  authz serve --config authz.toml      several listeners, an own Redis, secrets by file
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.option("--host", help="Address to listen on. [127.0.0.1]")
+@click.option("--port", type=int, help="Port for ISO 8583; 0 is any free one. [8583]")
+@click.option("--dialect", help="iso87_ascii or iso87_binary. [iso87_ascii]")
+@click.option("--framing", help="binary2, ascii4 or binary2_tpdu. [binary2]")
+@click.option("--no-sign-on", is_flag=True, help="Take requests before an 0800 sign-on.")
+@click.option("--workers", type=int, help="Engine processes. [1]")
+@click.option("--metrics-port", type=int, help="Port of /metrics, /health, /latency. [9583]")
+@click.option("--state-dir", type=click.Path(path_type=Path), help="Where the spool is kept.")
+@click.option(
+    "--announce", type=click.Path(path_type=Path), help="Write ports here as JSON, once ready."
+)
+def command(announce: Path | None, **given: Any) -> None:
+    """Answer card networks: ISO 8583 over TCP, with the money held in Redis."""
+    config = config_of(given)
+    set_up_log()
+    if config.engine.workers > 1:
+        from authz.app.workers import serve_with_workers
+
+        code = asyncio.run(serve_with_workers(config, announce))
+    else:
+        code = uvloop.run(serve(config, announce))
+    raise SystemExit(code)
+
+
+for option in reversed(COMMON):
+    command = option(command)
+
+
+def config_of(given: dict[str, Any]) -> Config:
+    """The configuration, with this command's flags over it."""
+    flags = {
+        "link.host": given["host"],
+        "link.port": given["port"],
+        "link.dialect": given["dialect"],
+        "link.framing": given["framing"],
+        "link.sign_on_required": False if given["no_sign_on"] else None,
+        "engine.workers": given["workers"],
+        "engine.state_dir": given["state_dir"],
+        "metrics.port": given["metrics_port"],
+        "redis.url": given["redis_url"],
+        "embedded.data_dir": given["data_dir"],
+        "pan.key_file": given["pan_key_file"],
+    }
+    config = read_config(given["config_file"], flags)
+    return without_url(config) if given["embedded"] else config
+
+
+async def serve(config: Config, announce: Path | None) -> int:
+    """Run until SIGTERM or SIGINT; in-flight requests are answered first."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    try:
+        store = await find_store(config)
+    except (EmbeddedError, NotFit, ConfigError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+    try:
+        await prepare(store, "authz serve")
+        async with running(config, store) as run:
+            tell(config, run)
+            waiting = asyncio.ensure_future(stop.wait())
+            ready = asyncio.ensure_future(announce_when_ready(config, run, announce))
+            await waiting
+            ready.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await ready
+    finally:
+        store.stop()
+    return 0
+
+
+def tell(config: Config, run: Running) -> None:
+    """Where it listens, for whoever started it by hand."""
+    for link in config.links:
+        port = run.ports[link.name]
+        click.echo(f"ISO 8583  {link.host}:{port}  {link.dialect}, {link.framing}")
+    click.echo(f"metrics   http://{config.metrics.host}:{run.http_port}/metrics, /health, /latency")
+
+
+async def announce_when_ready(config: Config, run: Running, file: Path | None) -> None:
+    """Say once that requests are decided from now on."""
+    while not run.keeper.ready:
+        await asyncio.sleep(0.01)
+    click.echo("ready")
+    if file is not None:
+        ports = {"ports": run.ports, "http_port": run.http_port}
+        part = file.with_suffix(".part")
+        part.write_bytes(msgspec.json.encode(ports))
+        part.rename(file)  # whoever waits for the file never sees half of it

@@ -1,0 +1,125 @@
+"""authz simulate: a card network."""
+
+import asyncio
+from datetime import date
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import click
+import uvloop
+
+from authz.app.options import configured
+from authz.app.output import write_json
+from authz.app.people import load_population
+from authz.app.store import find_store, opened, pan_keys
+from authz.clock import SystemClock, utc
+from authz.config import Config
+from authz.simulator.cards import Population
+from authz.simulator.link import Link, Manners
+from authz.simulator.merchants import make_merchants
+from authz.simulator.network import run
+from authz.simulator.population import make_population
+from authz.simulator.replay import NotTransactions, Replay
+from authz.simulator.report import Report
+from authz.simulator.traffic import Traffic
+from iso8583.dialects import BY_NAME
+from iso8583.framing import FRAMINGS
+
+EXAMPLES = """
+\b
+Examples:
+  authz serve                                     in one terminal, then in another:
+  authz simulate --rate 500 --seconds 20          10,000 cards and their traffic
+  authz simulate --csv card_transactions.csv.gz   a file of transactions, as fast as --rate
+  authz simulate --compare card_transactions.csv.gz   does generated traffic look like it?
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@configured
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where the engine listens.")
+@click.option("--port", default=8583, show_default=True, help="Its ISO 8583 port.")
+@click.option(
+    "--dialect", default="iso87_ascii", type=click.Choice(list(BY_NAME)), show_default=True
+)
+@click.option("--framing", default="binary2", type=click.Choice(list(FRAMINGS)), show_default=True)
+@click.option("--rate", default=500.0, show_default=True, help="Messages a second, open loop.")
+@click.option("--seconds", default=20.0, show_default=True, help="How long; a file ends by itself.")
+@click.option("--links", default=2, show_default=True, help="TCP links.")
+@click.option("--cards", default=10_000, show_default=True, help="Cards of the population.")
+@click.option("--seed", default=1, show_default=True, help="The same seed, the same traffic.")
+@click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="Replay this file.")
+@click.option(
+    "--compare",
+    "compare_with",
+    type=click.Path(path_type=Path),
+    help="Send nothing: compare generated traffic with this file.",
+)
+@click.option("--no-load", is_flag=True, help="The cards are in the store already.")
+@click.option("--json", "json_file", help="Write the figures there; - for standard output.")
+def command(config: Config, **given: Any) -> None:
+    """Be a card network: load cardholders, then send their traffic over TCP links."""
+    try:
+        if given["compare_with"] is not None:
+            show_comparison(given["seed"], given["compare_with"])
+            return
+        report = uvloop.run(simulate(config, given))
+    except (NotTransactions, OSError, TimeoutError) as error:
+        raise click.ClickException(str(error) or "the engine does not answer") from None
+    summary = report.summary()
+    if given["json_file"]:
+        write_json(given["json_file"], summary)
+    if given["json_file"] != "-":
+        for name, value in summary.items():
+            click.echo(f"{name:>16}  {value:>12,}")
+    if report.unanswered or report.conflicts:
+        raise SystemExit(1)
+
+
+async def simulate(config: Config, given: dict[str, Any]) -> Report:
+    clock = SystemClock()
+    today = utc(clock.now_ms()).date()
+    population, events, seconds = who_and_what(given, today)
+    if not given["no_load"]:
+        store = await find_store(config)
+        try:
+            async with opened(store, "authz simulate") as state:
+                accounts, cards = await load_population(
+                    state, pan_keys(config), population, f"authz simulate --seed {given['seed']}"
+                )
+            click.echo(
+                f"accounts: {accounts.created} created, {accounts.same + accounts.moved} there; "
+                f"cards: {cards.created} created, {cards.same + cards.moved} there", err=True,
+            )  # fmt: skip
+        finally:
+            store.stop()
+    manners = Manners(dialect=BY_NAME[given["dialect"]], framing=FRAMINGS[given["framing"]])
+    links = [Link(given["host"], given["port"], clock, manners) for _ in range(given["links"])]
+    try:
+        for link in links:
+            await link.open()
+        return await run(events, links, given["rate"], seconds, clock)
+    finally:
+        await asyncio.gather(*(link.close() for link in links))
+
+
+def who_and_what(given: dict[str, Any], today: date) -> tuple[Population, Any, float]:
+    """The people, what they do, and for how long at most."""
+    if given["csv_file"] is not None:
+        replay = Replay(given["csv_file"])
+        for bad in replay.bad_rows:
+            click.echo(str(bad), err=True)
+        events = list(replay.events())
+        return replay.population, events, len(events) / given["rate"] + 1
+    population = make_population(given["seed"], given["cards"], today)
+    traffic = Traffic(population, make_merchants(given["seed"]), given["seed"], first_day=today)
+    # Making events costs more than sending them: they are made before the clock runs.
+    events = list(islice(traffic, round(given["rate"] * given["seconds"])))
+    return population, events, given["seconds"]
+
+
+def show_comparison(seed: int, csv_file: Path) -> None:
+    from authz.simulator.compare import compare, like_the_data
+
+    click.echo(str(compare(like_the_data(seed), csv_file)))

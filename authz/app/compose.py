@@ -1,0 +1,202 @@
+"""The composition root: configuration in, a running engine out."""
+
+import asyncio
+import contextlib
+import gc
+import os
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from redis.exceptions import RedisError
+
+from authz.app.http import Health, start_http
+from authz.app.store import Store, pan_keys
+from authz.audit import audit_before_opening
+from authz.cards import NearCache
+from authz.clock import SystemClock
+from authz.config import Config, LinkConfig
+from authz.dispatch import Dispatcher
+from authz.engine import Engine, Settings
+from authz.hot import admin
+from authz.hot.errors import HotStateError
+from authz.hot.keeper import Keeper
+from authz.hot.store import RedisHotState
+from authz.latency import LatencyRecorder
+from authz.metrics import Metrics
+from authz.server import Server
+from authz.session import LinkSettings
+from authz.withdrawals import Withdrawals
+from iso8583.dialects import BY_NAME
+from iso8583.framing import FRAMINGS
+from rules.reason import Reason
+
+
+class Watch:
+    """Hears what the engine and its links do, and keeps the numbers of it."""
+
+    def __init__(self, metrics: Metrics, latency: LatencyRecorder) -> None:
+        self._metrics = metrics
+        self._latency = latency
+        self.stage = metrics.stage
+        self.hot_call = metrics.hot_call
+        self.near_cache_stale = metrics.near_cache_stale
+        self.bad_input = metrics.bad_input
+
+    def answered(self, mti: str, reason: Reason, seconds: float) -> None:
+        self._metrics.answered(mti, reason, seconds)
+        self._latency.record(seconds)
+
+
+class Running:
+    """An engine that runs: its parts, for those who ask how it does."""
+
+    def __init__(
+        self, engine: Engine, server: Server, keeper: Keeper, spool: Withdrawals,
+        metrics: Metrics, latency: LatencyRecorder,
+    ) -> None:  # fmt: skip
+        self.engine = engine
+        self.server = server
+        self.keeper = keeper
+        self.spool = spool
+        self.metrics = metrics
+        self.latency = latency
+        self.ports: dict[str, int] = {}  # by the link's name
+        self.http_port = 0
+
+    def health(self) -> Health:
+        if self.spool.full:
+            return Health(ready=False, reason="too many withdrawals are pending")
+        return Health(ready=self.keeper.ready, reason=self.keeper.why_not)
+
+    async def until_ready(self, timeout_s: float = 30.0) -> None:
+        """Raises: TimeoutError, with why it is not ready."""
+        until = self.engine.clock.monotonic() + timeout_s
+        while not self.keeper.ready:
+            if self.engine.clock.monotonic() > until:
+                raise TimeoutError(self.keeper.why_not)
+            await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def running(
+    config: Config,
+    store: Store,
+    *,
+    listen: bool = True,
+    serve_http: bool = True,
+    http_socket: str | None = None,
+) -> AsyncIterator[Running]:
+    """One engine process: connected, listening, its metrics served; until the block ends."""
+    clock = SystemClock()
+    metrics = Metrics(budget_s=config.engine.budget_ms / 1000)
+    latency = LatencyRecorder(config.engine.budget_ms / 1000)
+    watch = Watch(metrics, latency)
+    hot = RedisHotState()
+    cards = NearCache(config.engine.near_cache_cards)
+    spool = Withdrawals(
+        config.engine.state_dir.expanduser() / spool_name(config), hot, metrics.withdrawn
+    )
+    name = secrets.token_hex(3)
+    engine = Engine(hot, cards, clock, spool, watch, settings_of(config), name)
+    server = Server(
+        Dispatcher(engine, pan_keys(config)), clock, watch,
+        in_flight_max=config.engine.in_flight_max,
+        links_max=max(link.links_max for link in config.links),
+    )  # fmt: skip
+
+    async def on_ready(offset_ms: int) -> None:
+        engine.store_offset_ms = offset_ms
+        if engine.lists.version == 0:
+            await engine.refresh_lists(engine.budget(clock.monotonic()))
+
+    keeper = Keeper(store.engine_url, hot, clock, lambda run_id: reopen(store, name), on_ready)
+    run = Running(engine, server, keeper, spool, metrics, latency)
+    metrics.watch("in_flight", lambda: server.in_flight)
+    metrics.watch("links", lambda: server.link_count)
+    metrics.watch("near_cache_cards", lambda: len(cards))
+    metrics.watch("near_cache_hits", lambda: cards.hits)
+    metrics.watch("near_cache_misses", lambda: cards.misses)
+    metrics.watch("spool_pending", lambda: len(spool))
+    metrics.watch("hot_up", lambda: float(keeper.ready))
+    tasks = [asyncio.ensure_future(keeper.run()), asyncio.ensure_future(spool.run())]
+    http = None
+    try:
+        if listen:
+            for link in config.links:
+                settings = link_settings(link)
+                run.ports[link.name] = await server.listen(settings, link.host, link.port)
+        if serve_http or http_socket:
+            http = await start_http(
+                config.metrics.host, config.metrics.port, metrics.text, run.health,
+                latency.summary, unix_socket=http_socket,
+            )  # fmt: skip
+            run.http_port = http.port
+        # What is alive now lives as long as we do: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        yield run
+    finally:
+        await server.close()
+        if http is not None:
+            await http.close()
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        spool.close()
+
+
+async def reopen(store: Store, name: str) -> str:
+    """Audit a store that was restarted, and open its gates if it is whole.
+
+    Returns why they are not open, or "".
+    """
+    client = admin.administrator(store.url)
+    try:
+        await admin.install(client)
+        report = await audit_before_opening(client, store.url, f"audit by {name}")
+    except admin.NotFit as error:
+        return str(error)
+    except (RedisError, HotStateError, OSError) as error:
+        return f"the audit could not be finished ({type(error).__name__})"
+    finally:
+        await client.aclose()
+    if report is not None and not report.ok:
+        return f"the audit found {len(report.differences)} differences: see authz reconcile"
+    return ""
+
+
+def settings_of(config: Config) -> Settings:
+    c = config.engine
+    return Settings(
+        budget_s=c.budget_ms / 1000,
+        hot_deadline_s=c.hot_deadline_ms / 1000,
+        answer_window_s=c.answer_window_s,
+        advice_window_s=c.advice_window_s,
+        clock_skew_s=c.clock_skew_s,
+        hold_days=c.hold_days,
+    )
+
+
+def link_settings(link: LinkConfig) -> LinkSettings:
+    return LinkSettings(
+        name=link.name,
+        dialect=BY_NAME[link.dialect],
+        framing=FRAMINGS[link.framing],
+        network=link.network,
+        sign_on_required=link.sign_on_required,
+        in_flight_max=link.in_flight_max,
+        max_frame=link.max_frame,
+        frame_timeout_s=link.frame_timeout_s,
+        idle_echo_s=link.idle_echo_s,
+        echo_timeout_s=link.echo_timeout_s,
+        strikes_max=link.strikes_max,
+    )
+
+
+def spool_name(config: Config) -> str:
+    """One spool for each worker: they append without asking one another."""
+    worker = os.environ.get("AUTHZ_WORKER", "0")
+    return f"withdrawals-{worker}.jsonl"

@@ -1,0 +1,208 @@
+"""From what people have of a message (hex, dumps, captures) to what it says.
+
+Nobody writes down dialect and framing next to a dump. Decoding is strict, so a wrong
+guess shows itself: every way to take the input is tried, and the one that reads most wins.
+"""
+
+import re
+from itertools import product
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from iso8583.codec import decode, salvage
+from iso8583.dialects import BY_NAME
+from iso8583.errors import DecodeError, Problem
+from iso8583.framing import FRAMINGS, Broken, Frame, KeepAlive, OverLong
+from iso8583.message import Message
+from iso8583.mti import CLASSES
+from iso8583.spec import Dialect
+
+# The offset in front of a line: "00000010:" (xxd), "0x0010:" (tcpdump), "00000010  "
+# (hexdump), "000010 " (od).
+OFFSET = re.compile(r"\s*(?:0x)?(?:([0-9a-fA-F]{4,8})(?::|\s{2,}|$)|([0-9a-fA-F]{6,8})\s)")
+GAP = re.compile(r"\s{2,}|\t")
+LIMIT = 65_535  # bytes of a frame, the most that any framing counts
+HEX_ONLY = re.compile(r"[0-9a-fA-F\s]*")
+
+
+class Found(Struct, frozen=True):
+    """One message of the input, or what could be read of it."""
+
+    message: Message | None  # of a bad one, the fields before the fault
+    header: bytes = b""
+    trouble: str = ""  # one sentence; empty when all is well
+    problem: str = ""
+    field: int | None = None
+    offset: int | None = None
+    progress: int = 0  # bytes that read well
+    # Whether the borders of fields are certain. Read with the wrong dialect, a card number
+    # ends up in pieces in amounts and times, where nothing would mask it.
+    is_certain: bool = True
+
+
+class Reading(Struct, frozen=True):
+    """The whole input, taken in one way."""
+
+    dialect: str
+    framing: str
+    found: list[Found]
+
+    @property
+    def ok(self) -> bool:
+        return all(not found.trouble for found in self.found)
+
+    @property
+    def worth(self) -> tuple[int, int, int]:
+        """More good messages, then more that read well, then less that is wrong."""
+        bad = sum(found.trouble != "" for found in self.found)
+        progress = [found.progress for found in self.found]
+        # Where some do not even begin like messages, they are pieces of another one.
+        whole = min(progress) >= BY_NAME[self.dialect].short_head
+        return (len(self.found) - bad, sum(progress) if whole else max(progress), -bad)
+
+
+def best_reading(ways: list[list[bytes]], dialects: list[str], framings: list[str]) -> Reading:
+    """The reading that is worth most; among equals the first, so the plain ones stand first."""
+    best: Reading | None = None
+    for blocks, framing, dialect in product(ways, framings, dialects):
+        reading = Reading(dialect, framing, read_blocks(blocks, framing, BY_NAME[dialect]))
+        if best is None or reading.worth > best.worth:
+            best = reading
+        if reading.ok:
+            return reading
+    assert best is not None, "no input"
+    return best
+
+
+def read_blocks(blocks: list[bytes], framing: str, dialect: Dialect) -> list[Found]:
+    if framing == "none":
+        return [read_message(block, b"", dialect) for block in blocks]
+    return [found for block in blocks for found in read_frames(block, framing, dialect)]
+
+
+def read_frames(block: bytes, framing: str, dialect: Dialect) -> list[Found]:
+    kind = FRAMINGS[framing]
+    reader = kind.reader(limit=LIMIT)
+    found = []
+    at = 0  # where the next frame starts
+    for item in reader.feed(block):
+        match item:
+            case Frame():
+                found.append(read_message(item.body, item.header, dialect))
+                at += kind.prefix_size + len(item.header) + len(item.body)
+            case KeepAlive():
+                at += kind.prefix_size
+            case Broken():
+                found.append(Found(None, trouble=str(item.error), problem=str(item.error.problem)))
+            case OverLong():
+                raise AssertionError("no framing counts that far")
+    if reader.waiting:
+        start = at + kind.prefix_size + kind.header_size
+        part = read_message(block[start:], b"", dialect)
+        trouble = "the input ends inside a frame"
+        found.append(replace(part, trouble=trouble, problem="too_short", offset=len(block)))
+    return found or [Found(None, trouble="there is no message", problem="too_short")]
+
+
+def read_message(raw: bytes, header: bytes, dialect: Dialect) -> Found:
+    try:
+        return Found(decode(raw, dialect), header, progress=len(raw))
+    except DecodeError as error:
+        read = salvage(raw, dialect)
+        if read is not None:
+            end = 0 if error.field is None else error.field
+            end = 129 if error.problem is Problem.LEFTOVER else end
+            fields = {number: value for number, value in read.items() if number < end}
+            read = Message.of(read.mti, fields)
+        return Found(
+            read,
+            header,
+            trouble=str(error),
+            problem=str(error.problem),
+            field=error.field,
+            offset=error.offset,
+            progress=error.offset,
+            is_certain=read is not None and is_mti_in_use(read.mti) and is_card_number(read.get(2)),
+        )
+
+
+def is_mti_in_use(mti: str) -> bool:
+    """A version and a class that exist; ASCII digits taken for BCD give 3030 and the like."""
+    return mti[0] in "012" and mti[1] in CLASSES
+
+
+def is_card_number(value: object) -> bool:
+    """Whether the check digit is right, which nine out of ten wrong readings get wrong."""
+    if not (isinstance(value, str) and 13 <= len(value) <= 19 and value.isdigit()):
+        return False
+    doubled = [int(digit) * 2 for digit in value[-2::-2]]
+    return (sum(map(int, value[::-2])) + sum(n // 10 + n % 10 for n in doubled)) % 10 == 0
+
+
+def looks_like_hex(text: str) -> bool:
+    return HEX_ONLY.fullmatch(text) is not None or bool(dump_blocks(text))
+
+
+def has_half_byte(text: str) -> bool:
+    return HEX_ONLY.fullmatch(text) is not None and len("".join(text.split())) % 2 == 1
+
+
+def readings_of_bytes(data: bytes) -> list[list[bytes]]:
+    """As it is, and without the line end that an editor leaves behind."""
+    stripped = data.rstrip(b"\r\n")
+    return [[data]] if stripped == data else [[data], [stripped]]
+
+
+def readings_of_hex(text: str) -> list[list[bytes]]:
+    """A dump with offsets; else one message over several lines, or one on each line."""
+    dumped = dump_blocks(text)
+    if dumped:
+        return [dumped]
+    paragraphs = re.split(r"\n\s*\n", text.strip())
+    lines = [line for line in text.splitlines() if line.strip()]
+    ways = []
+    for pieces in (paragraphs, lines):
+        digits = ["".join(piece.split()) for piece in pieces]
+        if any(len(piece) % 2 for piece in digits):
+            continue
+        blocks = [bytes.fromhex(piece) for piece in digits]
+        if blocks not in ways:
+            ways.append(blocks)
+    return ways
+
+
+def dump_blocks(text: str) -> list[bytes]:
+    """The messages of a dump whose lines begin with offsets, or nothing when it is none.
+
+    An offset is believed when it is the count of bytes so far; zero starts a message.
+    """
+    blocks: list[bytes] = []
+    for line in text.splitlines():
+        if not line.strip():
+            continue
+        match = OFFSET.match(line)
+        if match is None:
+            return []
+        offset = int(match[1] or match[2], 16)
+        row = bytes_of_row(line[match.end() :])
+        if offset == 0 and row:
+            blocks.append(row)
+        elif blocks and offset == len(blocks[-1]):
+            blocks[-1] += row
+        else:
+            return []
+    return blocks
+
+
+def bytes_of_row(row: str) -> bytes:
+    """The bytes of one line of a dump, without the characters that are repeated beside them."""
+    columns = GAP.split(row.partition("|")[0].strip())
+    digits = "".join(columns[0].split())
+    # Some dumps leave a gap in the middle of the row: two digits to a word, after eight bytes.
+    if len(digits) == 16 and len(columns) > 1 and all(len(w) == 2 for w in columns[1].split()):
+        digits += "".join(columns[1].split())
+    try:
+        return bytes.fromhex(digits)
+    except ValueError:
+        return b""

@@ -1,0 +1,268 @@
+"""The audit: does the hot state hold what its acts say, account by account?
+
+The records of an account, each refolded here from its own acts, must add up to its
+balance and counters; and the shard's journal, told from its start, must arrive at the
+same balance, counters and records:
+
+  available    posted - held + credit line; no approval went below zero, by its own entry
+  held         the sum of what its records hold; each record's is the fold of its acts
+  counters     the sum of the shares of the records that touched them
+  expiry       exactly the records that hold something, by the second they end
+  records      an authorization is *judged* by a journalled authorization that names a
+               record, until that message is withdrawn, and approved if the verdict was
+               "held". What was judged or reversed are the records, each once, with the
+               same original and reversals, and holding what its entries hold
+  profiles     of accounts and cards: of the version that was journalled last
+  the gate     its count and digest are those of the stream; its lists the newest there
+
+Sums over records are not compared where a record itself differs: one fault is told once.
+
+It runs under load: an account is read in one step with its position in the journal,
+and told up to that position. Memory is that of the accounts and records of one shard.
+Promises: tests/authz/test_audit.py.
+"""
+
+from asyncio import gather, sleep
+from collections.abc import Iterable
+from secrets import token_hex
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+from msgspec import Struct
+from redis.asyncio import Redis
+
+from authz.compare import compare, expiry_rows
+from authz.hot import admin, keys
+from authz.hot.resp import Argument, Connection, connect
+from authz.replay import Gate, Journal, Told
+from authz.standing import Row, Seen, by_account, look_call, position, read_look
+
+TIMEOUT_S = 60.0  # of one call: a shard's whole expiry set is the longest
+SCAN_STEP = 5000  # keys looked through in one step of a scan: some 2 ms of the server's
+LOOKS = 256  # accounts asked for at once
+DIFFERENCES_MAX = 200  # listed in a report; all are counted
+LOCK_S = 600  # how long an audit before opening may keep other engines waiting
+
+
+class Difference(Struct, frozen=True):
+    """One thing that is not as it should be. `account` is empty for a whole shard's."""
+
+    account: str
+    field: str
+    hot: int | str | None  # as it stands
+    ledger: int | str | None  # as its records or the journal have it
+
+
+class AuditReport(Struct, kw_only=True):
+    """What was compared, and what differed."""
+
+    ok: bool = True
+    accounts: int = 0
+    authorizations: int = 0  # approved and not withdrawn, by the journal
+    entries: int = 0  # of the journal
+    trimmed: int = 0  # entries that are no longer there to be told
+    found: int = 0  # differences, listed or not
+    differences: list[Difference] = msgspec.field(default_factory=list)
+
+    def add(self, account: str, rows: Iterable[Row]) -> None:
+        for field, hot, expected in rows:
+            self.ok = False
+            self.found += 1
+            if len(self.differences) < DIFFERENCES_MAX:
+                self.differences.append(Difference(account, field, hot, expected))
+
+
+async def audit_store(url: str, *, may_be_trimmed: bool = False) -> AuditReport:
+    """`audit`, over a connection of its own. Raises: HotStateError, OSError, TimeoutError."""
+    connection = await connect(url)
+    try:
+        return await audit(connection, may_be_trimmed=may_be_trimmed)
+    finally:
+        connection.close()
+        await sleep(0)  # it is closed on the loop's next turn
+
+
+async def audit(store: Connection | Redis, *, may_be_trimmed: bool = False) -> AuditReport:
+    """Compare everything. `may_be_trimmed`: somebody has the entries that are gone.
+
+    Until a ledger has committed them nobody has, and a journal that was cut has lost money.
+    Accounts that appear while it runs are left to the next one.
+    Raises: HotStateError.
+    """
+    if isinstance(store, Redis):
+        return await audit_store(address_of(store), may_be_trimmed=may_be_trimmed)
+    report = AuditReport()
+    accounts = await scan_accounts(store, report)
+    gates = 0
+    for shard in keys.ALL_SHARDS:
+        gates += await audit_shard(store, shard, accounts.pop(shard, []), may_be_trimmed, report)
+    if gates != keys.SHARDS:
+        # Nothing in it contradicts anything, where everything is gone.
+        report.add("", [("gates", gates, keys.SHARDS)])
+    return report
+
+
+def address_of(client: Redis) -> str:
+    """Where this client goes: it answers one call at a time, which is too slow for here."""
+    to = client.connection_pool.connection_kwargs
+    user = f"{quote(to.get('username') or '', '')}:{quote(to.get('password') or '', '')}@"
+    if "path" in to:
+        return f"unix://{user if len(user) > 2 else ''}{to['path']}"
+    return f"redis://{user if len(user) > 2 else ''}{to['host']}:{to['port']}"
+
+
+async def audit_before_opening(client: Redis, url: str, source: str) -> AuditReport | None:
+    """After a restart of the store: audit it, and open its gates if nothing differs.
+
+    One at a time, however many engines start: the others wait, and find the gates open.
+    None: they are open already. Where the report is not ok they stay shut.
+    Raises: NotFit for a store that is new or torn; HotStateError, redis.RedisError.
+    """
+    token = token_hex(16)
+    while (state := await admin.state_of_gates(client)) == "shut":
+        if not await client.set(keys.GATE_LOCK, token, nx=True, ex=LOCK_S):
+            await sleep(0.05)
+            continue
+        try:
+            run = await admin.run_id(client)
+            report = await audit_store(url)
+            if report.ok and await admin.open_gates(client, new=False, source=source) != run:
+                # It restarted between the last look and the opening: that run is not audited.
+                await close_gates(client)
+                continue
+            return report
+        finally:
+            if await client.get(keys.GATE_LOCK) == token.encode():
+                await client.delete(keys.GATE_LOCK)
+    if state == "open":
+        return None
+    if state == "new":
+        raise admin.NotFit("the store is empty: load accounts into it, or rebuild it")
+    raise admin.NotFit("some shards of the store were never opened: restore it, or start anew")
+
+
+async def close_gates(client: Redis) -> None:
+    for shard in keys.ALL_SHARDS:
+        await client.fcall("authz_close_gate", 1, keys.control(shard))
+
+
+async def scan_accounts(connection: Connection, report: AuditReport) -> dict[str, list[str]]:
+    """The ids of all accounts, by shard."""
+    found: dict[str, set[str]] = {}
+    cursor: bytes | str = "0"
+    while cursor != b"0":
+        cursor, page = await connection.call(
+            ("SCAN", cursor, "MATCH", "authz:{*}:account:*", "COUNT", SCAN_STEP), TIMEOUT_S
+        )
+        for key in page:
+            tag, _, id = key.decode().partition("}:account:")
+            shard = tag.removeprefix("authz:{")
+            if shard == keys.shard_of(id):
+                found.setdefault(shard, set()).add(id)
+            else:
+                report.add(id, [("shard", shard, keys.shard_of(id))])
+    return {shard: sorted(ids) for shard, ids in found.items()}
+
+
+async def audit_shard(
+    connection: Connection, shard: str, ids: list[str], may_be_trimmed: bool, report: AuditReport
+) -> bool:
+    """The gate first, then the accounts, then the journal up to where they were seen.
+
+    Returns whether there is a gate.
+    """
+    gate = await read_gate(connection, shard)
+    accounts: dict[str, Seen] = {}
+    differing: dict[str, list[Row]] = {}
+    for start in range(0, len(ids), LOOKS):
+        some = ids[start : start + LOOKS]
+        replies = await gather(*(connection.call(look_call(id), TIMEOUT_S) for id in some))
+        for id, reply in zip(some, replies, strict=True):
+            accounts[id], differing[id] = read_look(reply)
+    journal = Journal(shard, gate)
+    await journal.read(connection, accounts)
+    report.add("", journal.gate_rows(may_be_trimmed))
+
+    for id in accounts.keys() | journal.told.keys():
+        if id in accounts:
+            told = journal.told.get(id) or Told(whole=journal.whole)
+            differing[id] += compare(accounts[id], told)
+        elif not await connection.call(("EXISTS", keys.account_keys(id)[1]), TIMEOUT_S):
+            differing[id] = [("account", None, "in the journal")]
+    await compare_cards(connection, journal, differing)
+    for id, rows in (await compare_expiry(connection, shard, accounts)).items():
+        # When a record in doubt should end is in doubt, too.
+        doubtful = {field for field, _, _ in differing.setdefault(id, [])}
+        differing[id] += [
+            row for row in rows if f"record {row[0].removeprefix('expiry of ')}" not in doubtful
+        ]
+    for id in sorted(differing):
+        report.add(id, differing[id])
+
+    report.accounts += len(accounts)
+    report.entries += journal.entries
+    report.trimmed += max(gate.count - gate.length, 0)
+    report.authorizations += sum(len(told.approved) for told in journal.told.values())
+    return gate.count > 0
+
+
+async def read_gate(connection: Connection, shard: str) -> Gate:
+    (count, digest, lists), length, newest = await together(
+        connection,
+        ("HMGET", keys.control(shard), "count", "digest", "lists"),
+        ("XLEN", keys.journal(shard)),
+        ("XREVRANGE", keys.journal(shard), "+", "-", "COUNT", 1),
+    )
+    at = position(newest[0][0]) if newest else (0, 0)
+    return Gate(int(count or 0), (digest or b"").decode(), int(lists or 0), length, at)
+
+
+async def compare_cards(
+    connection: Connection, journal: Journal, differing: dict[str, list[Row]]
+) -> None:
+    """Every journalled card is there. It may have moved on since, but not back."""
+    cards = list(journal.cards.items())
+    for start in range(0, len(cards), LOOKS):
+        some = cards[start : start + LOOKS]
+        calls = (("HGET", keys.card(*whose), "version") for whose, _ in some)
+        versions = await gather(*(connection.call(call, TIMEOUT_S) for call in calls))
+        for ((account_id, card_id), expected), version in zip(some, versions, strict=True):
+            if version is None or int(version) < expected:
+                row = (f"card {card_id}", version and int(version), expected)
+                differing.setdefault(account_id, []).append(row)
+
+
+async def compare_expiry(
+    connection: Connection, shard: str, accounts: dict[str, Seen]
+) -> dict[str, list[Row]]:
+    """Records that hold something against the expiry set.
+
+    The set is read apart from the accounts, so under load they may seem to differ: those
+    that do are read again, in one step with it.
+    """
+    everything: tuple[Argument, ...] = ("ZRANGE", f"authz:{{{shard}}}:expiry", 0, -1, "WITHSCORES")
+    ends = by_account(await connection.call(everything, TIMEOUT_S))
+    suspects = [
+        id
+        for id in accounts.keys() | ends.keys()
+        if id not in accounts or expiry_rows(accounts[id], ends.get(id, {}))
+    ]
+    rows: dict[str, list[Row]] = {}
+    for start in range(0, len(suspects), LOOKS // 4):
+        some = suspects[start : start + LOOKS // 4]
+        *looks, flat = await together(connection, *(look_call(id) for id in some), everything)
+        ends = by_account(flat)
+        for id, reply in zip(some, looks, strict=True):
+            rows[id] = expiry_rows(read_look(reply)[0], ends.get(id, {}))
+    return rows
+
+
+async def together(connection: Connection, *calls: tuple[Argument, ...]) -> list[Any]:
+    """These calls in one step. They are handed over in one go, so nobody's come between."""
+    sent = [connection.call(call, TIMEOUT_S) for call in (("MULTI",), *calls, ("EXEC",))]
+    replies: list[Any] = (await gather(*sent))[-1]
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+    return replies

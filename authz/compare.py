@@ -1,0 +1,107 @@
+"""One account's records, balance and counters against one another and against the journal."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from authz.hot.memory import Record, share
+from authz.profiles import read_account
+from authz.replay import Told
+from authz.standing import Row, Seen
+
+
+def compare(seen: Seen, told: Told) -> list[Row]:
+    """One account, its records and its entries: everything but the expiry set."""
+    if told.whole and not told.version:
+        return [("account", "there", None)]
+    rows = list(told.rows)
+    if told.version and (seen.version, seen.profile) != (told.version, told.profile):
+        same = "profile as journalled" if seen.profile == told.profile else "another profile"
+        rows.append(("profile", f"version {seen.version}, {same}", f"version {told.version}"))
+
+    doubtful = compare_records(seen, told)
+    rows += doubtful
+    held, used = sums(seen.records.values())
+    for name, amounts in (("posted", told.posted), ("held", told.held)):
+        hot = {k[len(name) + 1 :]: v for k, v in seen.amounts.items() if k.startswith(name + ":")}
+        rows += unequal(name, hot, amounts, told.whole)
+        if name == "held" and not doubtful:
+            rows += unequal(name, hot, held, True)
+    rows += unequal("counter", seen.used, told.used, told.whole)
+    if not doubtful:
+        rows += unequal("counter", seen.used, used, True)
+    rows += compare_available(seen, told)
+    return list(dict.fromkeys(rows))
+
+
+def compare_records(seen: Seen, told: Told) -> list[Row]:
+    """Each record against its own acts, and the set of them against the journal's."""
+    rows: list[Row] = []
+    expected = told.expected_records()
+    for id, record in seen.records.items():
+        fold = record.fold() if record.original else 0
+        if record.held != fold:
+            rows.append((f"record {id}", f"holds {record.held}", f"its acts hold {fold}"))
+        if not told.whole and id not in told.judged_by:
+            continue  # it may have begun in what was trimmed
+        if id not in expected:
+            rows.append((f"record {id}", f"original {record.original or 'none'}", None))
+            continue
+        if record.original != told.judged_by.get(id, ""):
+            rows.append((f"record {id}", f"original {record.original or 'none'}",
+                         f"original {told.judged_by.get(id, 'none')}"))  # fmt: skip
+        if record.held != told.held_by.get(id, 0):
+            rows.append(
+                (f"record {id}", f"holds {record.held}", f"entries hold {told.held_by.get(id, 0)}")
+            )
+        reversals = {message_id for _, message_id, _, _ in record.acts}
+        if told.whole and reversals != told.reversals.get(id, set()):
+            rows.append((f"record {id}", f"{len(record.acts)} reversals",
+                         f"{len(told.reversals.get(id, ()))} others"))  # fmt: skip
+    for id in sorted(expected - seen.records.keys()):
+        rows.append((f"record {id}", None, f"holds {told.held_by.get(id, 0)}"))
+    return rows
+
+
+def sums(records: Iterable[Record]) -> tuple[dict[str, int], dict[str, int]]:
+    """What records hold by currency, and what they make of the counters they touched."""
+    held: dict[str, int] = {}
+    used: dict[str, int] = {}
+    for record in records:
+        if record.held:
+            held[record.currency] = held.get(record.currency, 0) + record.held
+            for counter, scale in record.touched:
+                used[counter] = used.get(counter, 0) + share(record.held, scale)
+    return held, used
+
+
+def unequal(name: str, hot: dict[str, int], expected: dict[str, int], whole: bool) -> list[Row]:
+    """Amounts that differ; what is not there is zero. Of a cut journal, only what it tells."""
+    return [
+        (f"{name} {key}", hot.get(key, 0), expected.get(key, 0))
+        for key in sorted(hot.keys() | expected.keys() if whole else expected.keys())
+        if hot.get(key, 0) != expected.get(key, 0)
+    ]
+
+
+def compare_available(seen: Seen, told: Told) -> list[Row]:
+    """Nothing is promised that is not there, unless a control act took it away since."""
+    try:
+        profile = read_account(seen.profile)
+    except msgspec.MsgspecError:
+        return [("profile", "unreadable", f"version {told.version}")]
+    posted = seen.amounts.get(f"posted:{profile.currency}", 0)
+    held = seen.amounts.get(f"held:{profile.currency}", 0)
+    available = posted - held + profile.credit_line_minor
+    if available < 0 and told.whole and not told.line_was_lowered:
+        return [("available", available, "not below 0")]
+    return []
+
+
+def expiry_rows(seen: Seen, ends: dict[str, int]) -> list[Row]:
+    due = {id: record.expires for id, record in seen.records.items() if record.held > 0}
+    return [
+        (f"expiry of {id}", ends.get(id), due.get(id))
+        for id in sorted(due.keys() | ends.keys())
+        if ends.get(id) != due.get(id)
+    ]

@@ -1,0 +1,186 @@
+"""What the journal says the hot state must be: its entries told one after another.
+
+The second model of the audit. It adds up what each entry says that it moved, and
+watches that each begins where the one before it ended. It never looks at the hot state.
+"""
+
+from dataclasses import dataclass, field
+from hashlib import sha1
+
+import msgspec
+from msgspec import Struct
+
+from authz.hot import keys
+from authz.hot.resp import Connection
+from authz.profiles import read_account
+from authz.standing import Position, Row, Seen, position, spell
+from ledger.journal import BODY, ENVELOPE, AccountBody, AuthorizationBody, Body, Envelope
+
+TIMEOUT_S = 60.0
+PAGE = 1000  # entries in one reply
+
+read_envelope = msgspec.msgpack.Decoder(Envelope).decode
+read_body = msgspec.msgpack.Decoder(Body).decode
+
+
+@dataclass(slots=True)
+class Told:
+    """One account as its journal entries leave it.
+
+    `whole` is False where the stream has been cut at its head: then the first entry that
+    names an amount is believed about what came before it.
+    """
+
+    whole: bool = True
+    version: int = 0
+    profile: bytes = b""
+    posted: dict[str, int] = field(default_factory=dict)
+    held: dict[str, int] = field(default_factory=dict)
+    used: dict[str, int] = field(default_factory=dict)
+    # By authorization id: what its acts hold in sum, the message that it was judged by,
+    # and the reversals that named it.
+    held_by: dict[str, int] = field(default_factory=dict)
+    judged_by: dict[str, str] = field(default_factory=dict)
+    reversals: dict[str, set[str]] = field(default_factory=dict)
+    approved: set[str] = field(default_factory=set)  # message ids, not withdrawn
+    credit_line_minor: int = 0
+    line_was_lowered: bool = False
+    rows: list[Row] = field(default_factory=list)  # where the journal contradicts itself
+
+    def add(self, e: Envelope, packed: bytes) -> None:
+        """Tell one more entry. Raises: msgspec.MsgspecError where its body is unreadable."""
+        # Nobody's balance was read for a reversal that found nothing.
+        if e.currency and e.verdict != "unmatched":
+            self._amount("posted", self.posted, e, e.posted_after, e.posted_delta)
+            self._amount("held", self.held, e, e.held_after, e.held_delta)
+        for counter, before, after in e.counters:
+            known = self.used.get(counter, 0 if self.whole else before)
+            if known != before:
+                self.rows.append((f"counter {counter} before {e.message_id}", before, known))
+            self.used[counter] = after
+        id = e.authorization_id
+        if id:
+            self.held_by[id] = self.held_by.get(id, 0) + e.held_delta
+
+        if e.kind == "authorization":
+            self._authorization(e, packed)
+        elif e.kind == "reversal":
+            self.reversals.setdefault(id, set()).add(e.message_id)
+        elif e.kind == "withdrawal" and self.judged_by.get(id) == e.message_id:
+            del self.judged_by[id]
+            self.approved.discard(e.message_id)
+        elif e.kind == "account":
+            body = read_body(packed)
+            assert isinstance(body, AccountBody)
+            line = read_account(body.profile).credit_line_minor
+            self.line_was_lowered |= line < self.credit_line_minor
+            self.version, self.profile = e.versions[0], bytes(body.profile)
+            self.credit_line_minor = line
+
+    def expected_records(self) -> set[str]:
+        """The authorizations and tombstones that must be there: judged, or reversed."""
+        return self.judged_by.keys() | self.reversals.keys()
+
+    def _authorization(self, e: Envelope, packed: bytes) -> None:
+        id = e.authorization_id
+        if not id:
+            return  # declined, and no reversal was waiting for it: no record
+        if id in self.judged_by or e.message_id in self.approved:
+            self.rows.append((f"authorization {id}", "judged twice", "once"))
+        self.judged_by[id] = e.message_id
+        if e.verdict != "held":
+            return
+        self.approved.add(e.message_id)
+        body = read_body(packed)
+        assert isinstance(body, AuthorizationBody)
+        available = e.posted_after - e.held_after + body.credit_line_minor
+        if e.held_delta > 0 and available < 0:
+            self.rows.append((f"available after {e.message_id}", available, "not below 0"))
+
+    def _amount(
+        self, name: str, amounts: dict[str, int], e: Envelope, after: int, delta: int
+    ) -> None:
+        before = after - delta
+        known = amounts.get(e.currency, 0 if self.whole else before)
+        if known != before:
+            self.rows.append((f"{name} {e.currency} before {e.message_id}", before, known))
+        amounts[e.currency] = after
+
+
+class Gate(Struct, frozen=True):
+    """What a shard's gate says of its journal, read in one step with the journal's end."""
+
+    count: int
+    digest: str
+    lists: int
+    length: int
+    newest: Position
+
+
+class Journal:
+    """One shard's stream, told from its start to where the accounts were looked at."""
+
+    def __init__(self, shard: str, gate: Gate) -> None:
+        self.shard = shard
+        self.gate = gate
+        self.told: dict[str, Told] = {}
+        self.cards: dict[tuple[str, str], int] = {}  # account and card to version
+        self.rows: list[Row] = []
+        self.whole = True
+        self.entries = 0
+        self._digest = self._digest_at_gate = ""
+        self._lists = self._lists_at_gate = 0
+
+    async def read(self, connection: Connection, accounts: dict[str, Seen]) -> None:
+        """Tell each account up to the position that it was looked at."""
+        key = keys.journal(self.shard)
+        until = max([self.gate.newest, *(seen.position for seen in accounts.values())])
+        start = "-"
+        while True:
+            page = await connection.call(
+                ("XRANGE", key, start, spell(until), "COUNT", PAGE), TIMEOUT_S
+            )
+            for stream_id, flat in page:
+                self._tell(stream_id, dict(zip(flat[::2], flat[1::2], strict=True)), accounts)
+            if len(page) < PAGE:
+                return
+            start = f"({page[-1][0].decode()}"
+
+    def gate_rows(self, may_be_trimmed: bool) -> list[Row]:
+        """Count, digest and lists of the gate against the stream's."""
+        gate, rows = self.gate, list[Row]()
+        if gate.length > gate.count or (gate.length < gate.count and not may_be_trimmed):
+            rows.append((f"entries of {self.shard}", gate.length, gate.count))
+        if self.whole and gate.digest != self._digest_at_gate:
+            rows.append((f"digest of {self.shard}", gate.digest, self._digest_at_gate))
+        if gate.lists != self._lists_at_gate and (self.whole or self._lists_at_gate):
+            rows.append((f"lists of {self.shard}", gate.lists, self._lists_at_gate))
+        return rows + self.rows
+
+    def _tell(
+        self, stream_id: bytes, fields: dict[bytes, bytes], accounts: dict[str, Seen]
+    ) -> None:
+        at = position(stream_id)
+        try:
+            envelope, body = fields[ENVELOPE], fields[BODY]
+            e = read_envelope(envelope)
+            if self.entries == 0 and self.gate.length < self.gate.count:
+                # Cut at its head, unless it still begins with the opening of a new store.
+                self.whole = (e.kind, e.verdict) == ("gate", "new")
+            self._digest = sha1(self._digest.encode() + envelope + body).hexdigest()
+            if e.kind == "lists":
+                self._lists = max(self._lists, e.versions[0])
+            if at <= self.gate.newest:
+                self._digest_at_gate, self._lists_at_gate = self._digest, self._lists
+            seen = accounts.get(e.account_id)
+            if e.kind == "card":
+                self.cards[e.account_id, e.card_id] = e.versions[0]
+            elif e.account_id and (seen is None or at <= seen.position):
+                told = self.told.get(e.account_id)
+                if told is None:
+                    told = self.told[e.account_id] = Told(whole=self.whole)
+                told.add(e, body)
+        except (KeyError, IndexError, AssertionError, msgspec.MsgspecError):
+            # A body of another kind than its envelope says is as unreadable as no body.
+            self.rows.append((f"entry {stream_id.decode()} of {self.shard}", "unreadable", None))
+        self.entries += 1

@@ -1,0 +1,468 @@
+"""The audit: random histories pass it, and each kind of damage is told, alone and by name."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from authz.audit import AuditReport, audit, audit_before_opening, audit_store
+from authz.control import NewAccount, NewCard, put_accounts, put_cards, put_lists
+from authz.hot import admin, keys
+from authz.hot.acts import Authorize, Reverse, Withdraw
+from authz.hot.errors import HotStateError, TooLate
+from authz.privacy import Pan, PanKeys
+from ledger.journal import AuthorizationBody, ReversalBody, encode_body
+from rules.facts import AccountProfile, AccountState, Limit
+from tests.support.hot import opened
+
+KEYS = PanKeys(b"k" * 32)
+ACCOUNT = "A1"
+SHARD = keys.shard_of(ACCOUNT)
+SUBJECT = KEYS.card_id(Pan("4000000000000001"))
+COUNT, AMOUNT = f"{SUBJECT}/day_count/20261121", f"{SUBJECT}/day_amount/20261121"
+
+
+def account(id: str = ACCOUNT, opening: int = 5000, line: int = 0) -> NewAccount:
+    profile = AccountProfile(id, "default", "840", line, "UTC", AccountState.ACTIVE)
+    return NewAccount(profile=profile, opening_minor=opening)
+
+
+def authorize(n: int, amount: int = 1000, **changes: Any) -> Authorize:
+    limits = (
+        Limit("daily_count_limit", COUNT, 1, 9, 0),
+        Limit("daily_amount_limit", AMOUNT, amount, 9000, 1),
+    )
+    body = AuthorizationBody(
+        "default", "key", "purchase", amount, "840", amount, "840", "5411", "m", "t", "a", "US",
+        "051", "", f"{n:06}", "", 1_790_000_000, "approved", (), 0,
+    )  # fmt: skip
+    base: dict[str, Any] = {
+        "account_id": ACCOUNT, "card_id": SUBJECT, "account_version": 1, "card_version": 1,
+        "lists_version": 0, "message_id": f"m{n}", "fingerprint": "f", "attempt": "t1",
+        "deadline_ms": 0, "planned": "approved", "hold_minor": amount, "asked_minor": amount,
+        "currency": "840", "credit_line_minor": 0, "limits": limits if amount else (),
+        "references": (f"90:x{n}",), "sent_at": 1_790_000_000, "expires_at": 1_790_600_000 + n,
+        "answer_ttl_s": 3600, "body": encode_body(body),
+    }  # fmt: skip
+    return Authorize(**(base | changes))
+
+
+def reverse(n: int, remaining: int = -1, references: tuple[str, ...] = ()) -> Reverse:
+    body = ReversalBody("default", "0400", "key", 1000, "840", remaining, "1", "", 0, ())
+    return Reverse(
+        account_id=ACCOUNT, card_id=SUBJECT, message_id=f"r{n}", fingerprint="f", attempt="t1",
+        deadline_ms=0, remaining_minor=remaining, references=references or (f"90:x{n}",),
+        sent_at=1_790_000_100, answer_ttl_s=3600, body=encode_body(body),
+    )  # fmt: skip
+
+
+def withdraw(n: int, attempt: str = "t1") -> Withdraw:
+    return Withdraw(
+        account_id=ACCOUNT, shard_of=ACCOUNT, message_id=f"m{n}", attempt=attempt,
+        references=(f"90:x{n}",), answer_ttl_s=3600,
+    )  # fmt: skip
+
+
+@asynccontextmanager
+async def prepared(url: str) -> AsyncIterator[tuple[Any, Any]]:
+    """A new store with one account and card, before any authorization."""
+    client = admin.administrator(url)
+    await client.flushall()
+    state = await opened(url)
+    await put_accounts(state, [account()], "test")
+    await put_cards(
+        state,
+        KEYS,
+        [NewCard(pan=Pan("4000000000000001"), account_id=ACCOUNT, expiry="2812")],
+        "test",
+    )
+    try:
+        yield state, client
+    finally:
+        state._connection.close()
+        await client.aclose()
+        await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def lived(url: str) -> AsyncIterator[tuple[Any, Any]]:
+    """A store with a small life behind it: m1 holds 10.00, m2 3.00 of 10.00, m3 is reversed."""
+    async with prepared(url) as (state, client):
+        for act in (authorize(1), authorize(2), authorize(3)):
+            await state.authorize(act, 5)
+        await state.reverse(reverse(2, 300), 5)
+        await state.reverse(reverse(3), 5)
+        await state.reverse(reverse(4), 5)  # nobody's: a tombstone
+        yield state, client
+
+
+def audited(url: str, damage: Callable[[Any], Awaitable[None]] | None = None) -> AuditReport:
+    async def scenario() -> AuditReport:
+        async with lived(url) as (state, client):
+            if damage is not None:
+                await damage(client)
+            report = await audit_store(url)
+            return report
+
+    return asyncio.run(scenario())
+
+
+def rows(report: AuditReport) -> list[tuple[str, str, Any, Any]]:
+    return [(d.account, d.field, d.hot, d.ledger) for d in report.differences]
+
+
+BALANCE, AUTH, USED, EXPIRY, JOURNAL = (keys.account_keys(ACCOUNT)[n] for n in (2, 3, 5, 6, 7))
+ONE, TWO = f"record {'m1'}", f"record {'m2'}"
+
+step = st.one_of(
+    st.builds(
+        authorize,
+        st.integers(1, 6),
+        st.sampled_from([0, 1, 700, 1000, 4000]),
+        attempt=st.sampled_from(["t1", "t2"]),
+        planned=st.sampled_from(["approved", "approved", "card_frozen"]),
+        asked_minor=st.sampled_from([1000, 2333]),
+        references=st.lists(st.sampled_from(["90:x1", "90:x2", "37:r"]), max_size=2).map(tuple),
+    ),
+    st.builds(
+        reverse,
+        st.integers(1, 6),
+        st.sampled_from([-1, 0, 1, 333, 5000]),
+        st.sampled_from([(), ("37:r",), ("90:x1", "37:r")]),
+    ),
+    st.builds(withdraw, st.integers(1, 6), st.sampled_from(["t1", "t2"])),
+)
+
+
+@settings(max_examples=30)
+@given(st.lists(step, max_size=40))
+def test_any_history_passes(fresh_redis: str, history: list[Any]) -> None:
+    async def scenario() -> None:
+        async with prepared(fresh_redis) as (state, client):
+            for act in history:
+                with suppress(TooLate):  # an attempt that was withdrawn before
+                    await getattr(state, type(act).__name__.lower())(act, 5.0)
+            report = await audit_store(fresh_redis)
+            assert rows(report) == []
+            assert report.ok
+            records = msgspec.msgpack
+            packed = (await client.hgetall(AUTH)).values()
+            judged = [r for r in map(records.decode, packed) if r[5] != ""]
+            assert report.authorizations <= len(judged)
+
+    asyncio.run(scenario())
+
+
+def test_it_counts_what_it_saw(fresh_redis: str) -> None:
+    report = audited(fresh_redis)
+    assert (report.ok, report.accounts, report.authorizations) == (True, 1, 3)
+    assert report.entries == 64 + 2 + 6  # the gates, the account and its card, the acts
+
+
+def change_hash(key: str, field: str, by: int) -> Callable[[Any], Awaitable[None]]:
+    async def damage(client: Any) -> None:
+        await client.hincrby(key, field, by)
+
+    return damage
+
+
+async def lose_a_record(client: Any) -> None:
+    await client.hdel(AUTH, "m1")
+
+
+async def double_a_record(client: Any) -> None:
+    await client.hset(AUTH, "m9", await client.hget(AUTH, "m1"))
+
+
+async def change_a_record(client: Any) -> None:
+    record = msgspec.msgpack.decode(await client.hget(AUTH, "m2"))
+    record[8] += 1
+    await client.hset(AUTH, "m2", msgspec.msgpack.encode(record))
+
+
+async def change_an_act(client: Any) -> None:
+    record = msgspec.msgpack.decode(await client.hget(AUTH, "m2"))
+    record[6][0][3] = 200
+    await client.hset(AUTH, "m2", msgspec.msgpack.encode(record))
+
+
+async def spoil_a_record(client: Any) -> None:
+    await client.hset(AUTH, "m1", b"\xc1")
+
+
+async def lose_an_end(client: Any) -> None:
+    await client.zrem(EXPIRY, f"{ACCOUNT} m1")
+
+
+async def double_an_end(client: Any) -> None:
+    await client.zadd(EXPIRY, {f"{ACCOUNT} m3": 1})
+
+
+async def lose_the_card(client: Any) -> None:
+    await client.delete(keys.card(ACCOUNT, SUBJECT))
+
+
+async def lose_the_account(client: Any) -> None:
+    for key in keys.account_keys(ACCOUNT)[1:6]:
+        await client.delete(key)
+    await client.delete(EXPIRY)
+
+
+async def age_the_profile(client: Any) -> None:
+    await client.hset(keys.account_keys(ACCOUNT)[1], "version", 7)
+
+
+async def change_the_digest(client: Any) -> None:
+    await client.hset(keys.control(SHARD), "digest", "0" * 40)
+
+
+async def change_the_lists(client: Any) -> None:
+    await client.hset(keys.control(SHARD), "lists", 3)
+
+
+ANY = object()
+DAMAGE: list[tuple[Callable[[Any], Awaitable[None]], list[tuple[Any, ...]]]] = [
+    (change_hash(BALANCE, "held:840", 1), [("A1", "held 840", 1301, 1300)]),
+    (change_hash(BALANCE, "posted:840", -1), [("A1", "posted 840", 4999, 5000)]),
+    (change_hash(USED, COUNT, 1), [("A1", f"counter {COUNT}", 3, 2)]),
+    (change_hash(USED, AMOUNT, -5), [("A1", f"counter {AMOUNT}", 1295, 1300)]),
+    (change_hash(USED, "other/day_count/20261121", 1),
+     [("A1", "counter other/day_count/20261121", 1, 0)]),
+    (lose_a_record, [("A1", ONE, None, "holds 1000")]),
+    (double_a_record, [("A1", "record m9", "original m1", None)]),
+    (change_a_record, [("A1", TWO, "holds 301", "its acts hold 300"),
+                       ("A1", TWO, "holds 301", "entries hold 300")]),
+    (change_an_act, [("A1", TWO, "holds 300", "its acts hold 200")]),
+    (spoil_a_record, [("A1", ONE, "unreadable", None), ("A1", ONE, None, "holds 1000")]),
+    (lose_an_end, [("A1", "expiry of m1", None, 1_790_600_001)]),
+    (double_an_end, [("A1", "expiry of m3", 1, None)]),
+    (lose_the_card, [("A1", f"card {SUBJECT}", None, 1)]),
+    (lose_the_account, [("A1", "account", None, "in the journal")]),
+    (age_the_profile, [("A1", "profile", "version 7, profile as journalled", "version 1")]),
+    (change_the_digest, [("", f"digest of {SHARD}", "0" * 40, ANY)]),
+    (change_the_lists, [("", f"lists of {SHARD}", 3, 0)]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("damage", "expected"), DAMAGE, ids=lambda x: getattr(x, "__name__", ""))
+def test_each_damage_is_told_alone(fresh_redis: str, damage: Any, expected: Any) -> None:
+    report = audited(fresh_redis, damage)
+    assert not report.ok
+    assert report.found == len(expected)
+    for told, row in zip(rows(report), expected, strict=True):
+        assert all(want is ANY or got == want for got, want in zip(told, row, strict=True)), told
+
+
+async def rewrite(client: Any, change: Callable[[int, dict[bytes, bytes]], Any]) -> None:
+    """The stream once more, with the same ids: `change` returns an entry's fields, or None."""
+    entries = await client.xrange(JOURNAL)
+    await client.delete(JOURNAL)
+    for n, (id, fields) in enumerate(entries):
+        fields = change(n, fields)
+        if fields is not None:
+            await client.xadd(JOURNAL, fields, id=id)
+
+
+def fields_of(report: AuditReport) -> list[str]:
+    return [d.field for d in report.differences]
+
+
+# The shard's stream: 0 gate, 1 account, 2 card, 3-5 m1 m2 m3, 6-8 r2 r3 r4.
+
+
+def test_a_deleted_entry_is_missed_by_gate_and_account(fresh_redis: str) -> None:
+    async def damage(client: Any) -> None:
+        entries = await client.xrange(JOURNAL)
+        await client.xdel(JOURNAL, entries[3][0])
+
+    report = audited(fresh_redis, damage)
+    assert fields_of(report) == [
+        f"entries of {SHARD}",
+        f"digest of {SHARD}",
+        "held 840 before m2",
+        f"counter {COUNT} before m2",
+        f"counter {AMOUNT} before m2",
+        ONE,
+    ]
+    assert rows(report)[-1] == (ACCOUNT, ONE, "original m1", None)
+
+
+def test_the_last_entry_is_missed_like_any_other(fresh_redis: str) -> None:
+    async def damage(client: Any) -> None:
+        await client.xdel(JOURNAL, (await client.xrevrange(JOURNAL, count=1))[0][0])
+
+    assert fields_of(audited(fresh_redis, damage)) == [
+        f"entries of {SHARD}",
+        f"digest of {SHARD}",
+        "record r4",
+    ]
+
+
+def test_an_altered_body_breaks_the_digest(fresh_redis: str) -> None:
+    def change(n: int, fields: dict[bytes, bytes]) -> dict[bytes, bytes]:
+        return fields | {b"b": fields[b"b"].replace(b"5411", b"7995")} if n == 3 else fields
+
+    async def damage(client: Any) -> None:
+        await rewrite(client, change)
+
+    assert fields_of(audited(fresh_redis, damage)) == [f"digest of {SHARD}"]
+
+
+def test_an_altered_amount_is_told_where_it_stands(fresh_redis: str) -> None:
+    def change(n: int, fields: dict[bytes, bytes]) -> dict[bytes, bytes]:
+        envelope = msgspec.msgpack.decode(fields[b"e"])
+        envelope[10] -= 1  # the first hold was a cent less, it says
+        return fields | {b"e": msgspec.msgpack.encode(envelope)} if n == 3 else fields
+
+    async def damage(client: Any) -> None:
+        await rewrite(client, change)
+
+    report = audited(fresh_redis, damage)
+    assert rows(report)[1:] == [
+        (ACCOUNT, "held 840 before m1", 1, 0),
+        (ACCOUNT, ONE, "holds 1000", "entries hold 999"),
+    ]
+
+
+def test_an_unreadable_entry_is_named(fresh_redis: str) -> None:
+    def change(n: int, fields: dict[bytes, bytes]) -> dict[bytes, bytes]:
+        return fields | {b"e": b"\xc1"} if n == 2 else fields
+
+    async def damage(client: Any) -> None:
+        await rewrite(client, change)
+
+    report = audited(fresh_redis, damage)
+    assert [d.hot for d in report.differences if d.field.startswith("entry ")] == ["unreadable"]
+
+
+def test_an_approval_that_went_over_is_told(fresh_redis: str) -> None:
+    """By its own entry, and by what is available now; a function that erred would show so."""
+
+    async def scenario() -> AuditReport:
+        async with prepared(fresh_redis) as (state, client):
+            # The body says what the line was; the argument is what the function believed.
+            await state.authorize(authorize(1, 6000, credit_line_minor=9999), 5)
+            report = await audit_store(fresh_redis)
+            return report
+
+    assert rows(asyncio.run(scenario())) == [
+        (ACCOUNT, "available after m1", -1000, "not below 0"),
+        (ACCOUNT, "available", -1000, "not below 0"),
+    ]
+
+
+def test_a_lowered_credit_line_is_nobodys_overdraft(fresh_redis: str) -> None:
+    async def scenario() -> AuditReport:
+        async with prepared(fresh_redis) as (state, client):
+            await put_accounts(state, [account(line=2000)], "test")
+            act = authorize(1, 6000, credit_line_minor=2000, account_version=2)
+            body = msgspec.structs.replace(
+                msgspec.msgpack.decode(act.body, type=AuthorizationBody), credit_line_minor=2000
+            )
+            act = msgspec.structs.replace(act, body=encode_body(body))
+            assert (await state.authorize(act, 5)).kind == "held"
+            await put_accounts(state, [account(line=0)], "test")
+            report = await audit_store(fresh_redis)
+            return report
+
+    assert rows(asyncio.run(scenario())) == []
+
+
+def test_a_cut_journal_passes_only_where_somebody_has_the_rest(fresh_redis: str) -> None:
+    async def scenario() -> None:
+        async with lived(fresh_redis) as (state, client):
+            await client.xtrim(JOURNAL, maxlen=3, approximate=False)
+            strict = await audit_store(fresh_redis)
+            assert rows(strict) == [("", f"entries of {SHARD}", 3, 9)]
+            lenient = await audit_store(fresh_redis, may_be_trimmed=True)
+            assert (lenient.ok, lenient.trimmed) == (True, 6)
+            await client.hincrby(BALANCE, "held:840", 1)
+            assert not (await audit_store(fresh_redis, may_be_trimmed=True)).ok
+
+    asyncio.run(scenario())
+
+
+def test_it_holds_while_the_account_is_moving(fresh_redis: str) -> None:
+    async def scenario() -> None:
+        async with prepared(fresh_redis) as (state, client):
+            await put_accounts(state, [account(f"B{n}") for n in range(300)], "test")
+            done = False
+
+            async def traffic() -> int:
+                n = 0
+                while not done:
+                    n += 1
+                    await asyncio.gather(
+                        state.authorize(authorize(n, 1, limits=()), 5),
+                        state.reverse(reverse(n - 7, 0), 5),
+                    )
+                return n
+
+            moving = asyncio.create_task(traffic())
+            for _ in range(5):
+                report = await audit_store(fresh_redis)
+                assert rows(report) == []
+            done = True
+            assert await moving > 20
+
+    asyncio.run(scenario())
+
+
+def test_after_a_restart_the_gates_open_if_nothing_differs(fresh_redis: str) -> None:
+    async def scenario() -> None:
+        async with lived(fresh_redis) as (state, client):
+            assert await audit_before_opening(client, fresh_redis, "test") is None
+            for shard in keys.ALL_SHARDS:  # as another run of the store would find them
+                await client.hset(keys.control(shard), "run_id", "before")
+            reports = await asyncio.gather(
+                *(audit_before_opening(client, fresh_redis, f"engine {n}") for n in range(3))
+            )
+            assert [report.ok for report in reports if report] == [True]
+            assert await admin.state_of_gates(client) == "open"
+            assert await client.exists(keys.GATE_LOCK) == 0
+
+    asyncio.run(scenario())
+
+
+def test_after_a_restart_the_gates_stay_shut_if_anything_differs(fresh_redis: str) -> None:
+    async def scenario() -> None:
+        async with lived(fresh_redis) as (state, client):
+            for shard in keys.ALL_SHARDS:
+                await client.hset(keys.control(shard), "run_id", "before")
+            await client.hincrby(BALANCE, "held:840", 1)
+            report = await audit_before_opening(client, fresh_redis, "test")
+            assert report is not None
+            assert not report.ok
+            assert await admin.state_of_gates(client) == "shut"
+            with pytest.raises(HotStateError):
+                await state.authorize(authorize(9), 5)
+            await client.flushall()
+            with pytest.raises(admin.NotFit, match="empty"):
+                await audit_before_opening(client, fresh_redis, "test")
+
+    asyncio.run(scenario())
+
+
+def test_lists_are_part_of_it(fresh_redis: str) -> None:
+    async def scenario() -> None:
+        async with lived(fresh_redis) as (state, client):
+            assert await put_lists(client, [("merchant", "M1")], "test") == (1, True)
+            assert (await audit_store(fresh_redis)).ok
+
+    asyncio.run(scenario())
+
+
+def test_a_store_that_lost_everything_does_not_pass(fresh_redis: str) -> None:
+    async def scenario() -> AuditReport:
+        client = admin.administrator(fresh_redis)
+        try:
+            return await audit(client)
+        finally:
+            await client.aclose()
+
+    assert rows(asyncio.run(scenario())) == [("", "gates", 0, 64)]

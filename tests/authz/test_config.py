@@ -1,0 +1,181 @@
+"""What is refused, by the path of its key; and which source wins."""
+
+from pathlib import Path
+
+import pytest
+
+from authz.config import Config, ConfigError, Secret, load_config, shown
+
+KEY = "0f" * 32
+
+
+def load(text: str, tmp_path: Path, **env: str) -> Config:
+    file = tmp_path / "authz.toml"
+    file.write_text(text)
+    return load_config(file, env, {})
+
+
+def test_without_anything_there_are_defaults() -> None:
+    config = load_config(None, {"HOME": "/home/someone"}, {})
+
+    assert config.engine.budget_ms == 200
+    assert config.engine.state_dir == Path("/home/someone/.local/state/authz")
+    assert config.embedded.data_dir == Path("/home/someone/.local/share/authz")
+    assert [link.port for link in config.links] == [8583]
+    assert config.redis.address() is None
+
+
+def test_a_flag_beats_the_environment_beats_the_file_beats_the_default(tmp_path: Path) -> None:
+    file = tmp_path / "authz.toml"
+    file.write_text("[engine]\nbudget_ms = 301\nhold_days = 3\nworkers = 2\n")
+    env = {"AUTHZ_ENGINE_BUDGET_MS": "302", "AUTHZ_ENGINE_HOLD_DAYS": "4"}
+
+    engine = load_config(file, env, {"engine.budget_ms": 303, "engine.workers": None}).engine
+
+    assert (engine.budget_ms, engine.hold_days, engine.workers) == (303, 4, 2)
+    assert engine.clock_skew_s == 300
+
+
+# One mistake each; what the error says begins with the path of the key.
+MISTAKES = [
+    ("[engine]\nbudgt_ms = 1", "engine.budgt_ms: unknown key; did you mean budget_ms?"),
+    ("[engin]\nbudget_ms = 1", "engin: unknown section; did you mean engine?"),
+    ("engine = 1", "engine: is a section"),
+    ("[engine]\nbudget_ms = '200'", "engine.budget_ms: expected `int`, got `str`"),
+    ("[engine]\nbudget_ms = 0", "engine.budget_ms: expected `int` >= 1"),
+    ("[engine]\nbudget_ms = 200\nhot_deadline_ms = 200", "engine.hot_deadline_ms: must be below"),
+    ("[engine]\nanswer_window_s = 9\nadvice_window_s = 8", "engine.answer_window_s: must not"),
+    ("[engine]\nstate_dir = 1", "engine.state_dir: expected text"),
+    ("[redis]\nurl = 'http://x'", "redis.url: expected unix"),
+    ("[redis]\nurl = 'redis://'", "redis.url: expected unix"),
+    ("[redis]\nurl = 'redis://h:x'", "redis.url: not an address"),
+    ("[redis]\nurl = 'redis://u:hunter2@h'", "redis.url: no user or password here"),
+    ("[redis]\npassword = 'hunter2'", "redis.password: a secret; use AUTHZ_REDIS_PASSWORD or"),
+    ("[redis]\npassword_file = 'none'", "redis.password_file: cannot be read"),
+    ("[redis]\nfsync = 'sometimes'", "redis.fsync: invalid"),
+    ("[pan]\nkey = 'hunter2'", "pan.key: a secret; use AUTHZ_PAN_KEY or pan.key_file"),
+    ("[pan]\nkey_id = '12'", "pan.key_id: expected"),
+    ("[metrics]\nport = 65536", "metrics.port: expected `int` <= 65535"),
+    ("[metrics]\nport = 8583", "link[0].port: already taken by metrics.port"),
+    ("link = []", "link: one or more are needed"),
+    ("[link]\nport = 1", "link: one or more are needed, each written [[link]]"),
+    ("[[link]]\ndialect = 'iso'", "link[0].dialect: unknown; known are iso87_ascii"),
+    ("[[link]]\nframing = 'x'", "link[0].framing: unknown; known are binary2"),
+    ("[[link]]\nnetwork = 'x'", "link[0].network: unknown; known are generic"),
+    ("[[link]]\nframing = 'ascii4'\nmax_frame = 10000", "link[0].max_frame: ascii4 cannot count"),
+    ("[[link]]\nframe_timeout_s = 0", "link[0].frame_timeout_s: expected `float` > 0"),
+    ("[[link]]\nidle_echo_s = nan", "link[0].idle_echo_s: expected `float`"),
+    ("[[link]]\nport = 1\n[[link]]\nname = 'b'\nportt = 2", "link[1].portt: unknown key"),
+    ("[[link]]\nport = 1\n[[link]]\nport = 2", "link[1].name: used twice"),
+    ("[[link]]\n[[link]]\nname = 'b'\nhost = '0.0.0.0'", "link[1].port: already taken by link[0]"),
+    ("[[link]", "authz.toml: not TOML"),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), MISTAKES, ids=[said[:40] for _, said in MISTAKES])
+def test_a_mistake_is_named_by_its_path(text: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(text, tmp_path)
+
+    assert said in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+# What the environment gets wrong names the variable too.
+VARIABLES = [
+    ("AUTHZ_ENGINE_BUDGET_MS", "soon", "engine.budget_ms: expected `int`, got `str`"),
+    ("AUTHZ_ENGINE_BUDGT_MS", "1", "engine.budgt_ms: unknown key"),
+    ("AUTHZ_LINK_SIGN_ON_REQUIRED", "maybe", "link.sign_on_required: expected `bool`"),
+    ("AUTHZ_REDIS_FSYNC", "now", "redis.fsync: invalid"),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "said"), VARIABLES)
+def test_a_wrong_variable_is_named(name: str, text: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, {name: text}, {})
+
+    assert str(caught.value).startswith(said)
+    assert str(caught.value).endswith(f"({name})")
+
+
+def test_other_variables_and_empty_ones_are_left_alone() -> None:
+    env = {"AUTHZ_DEBUG": "1", "AUTHZ_TEST_REDIS_URL": "x", "AUTHZ_ENGINE_BUDGET_MS": "", "A": "1"}
+
+    assert load_config(None, env, {}).engine.budget_ms == 200
+
+
+def test_a_flag_for_the_only_link_and_none_for_several(tmp_path: Path) -> None:
+    one = load_config(None, {"AUTHZ_LINK_FRAMING": "ascii4"}, {"link.port": 0})
+    assert (one.links[0].port, one.links[0].framing) == (0, "ascii4")
+
+    two = "[[link]]\nname = 'a'\nport = 1\n[[link]]\nname = 'b'\nport = 2\n"
+    with pytest.raises(ConfigError, match=r"^link\.port: there are 2, so set it in the file"):
+        load(two, tmp_path, AUTHZ_LINK_PORT="3")
+
+
+def test_any_free_port_may_be_asked_for_twice(tmp_path: Path) -> None:
+    text = "[metrics]\nport = 0\n[[link]]\nname = 'a'\nport = 0\n[[link]]\nname = 'b'\nport = 0\n"
+
+    assert len(load(text, tmp_path).links) == 2
+
+
+def test_a_path_in_a_file_speaks_from_where_the_file_lies(tmp_path: Path) -> None:
+    (tmp_path / "pan.key").write_text(f"{KEY}\n")
+
+    config = load("[pan]\nkey_file = 'pan.key'\n[engine]\nstate_dir = 'state'", tmp_path)
+
+    assert config.pan.key_bytes() == bytes.fromhex(KEY)
+    assert config.engine.state_dir == tmp_path / "state"
+
+
+def test_the_environment_beats_a_file_of_secrets(tmp_path: Path) -> None:
+    (tmp_path / "pw").write_text("from the file\n")
+    text = "[redis]\nurl = 'redis://h:1'\nuser = 'engine'\npassword_file = 'pw'"
+
+    assert load(text, tmp_path).redis.address() == "redis://engine:from%20the%20file@h:1"
+    redis = load(text, tmp_path, AUTHZ_REDIS_PASSWORD="p/w").redis
+    assert redis.address() == "redis://engine:p%2Fw@h:1"
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [("xyz", "expected hexadecimal"), ("ab" * 31, "has 31 bytes, needs 32"), ("é", "hexadecimal")],
+)
+def test_a_weak_pan_key_is_refused_and_not_repeated(key: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said) as caught:
+        load_config(None, {"AUTHZ_PAN_KEY": key}, {})
+
+    assert key not in str(caught.value)
+
+
+def test_an_empty_file_of_a_secret_is_no_secret(tmp_path: Path) -> None:
+    (tmp_path / "empty").write_text("\n")
+
+    with pytest.raises(ConfigError, match=r"^pan\.key_file: the file is empty"):
+        load("[pan]\nkey_file = 'empty'", tmp_path)
+
+
+def test_secrets_are_hidden_wherever_a_configuration_is_shown() -> None:
+    config = load_config(None, {"AUTHZ_PAN_KEY": KEY, "AUTHZ_REDIS_PASSWORD": "hunter2"}, {})
+
+    text = f"{config} {config!r} {shown(config)} {config.redis.password}"
+
+    assert KEY not in text
+    assert "hunter2" not in text
+    assert config.redis.password == Secret("hunter2")
+
+
+def test_the_documentation_has_every_key_and_its_default() -> None:
+    text = Path("docs/configuration.md").read_text()
+
+    for section, content in shown(load_config(None, {"HOME": "~"}, {})).items():
+        table = content[0] if section == "link" else content
+        for key, value in table.items():
+            row = next(
+                line for line in text.splitlines() if line.startswith(f"| `{section}.{key}`")
+            )
+            default = (
+                "" if value is None else str(value).lower() if value in (True, False) else value
+            )
+            assert str(default) in row, row
