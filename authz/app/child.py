@@ -76,10 +76,11 @@ class EngineProcess:
                 self._process.wait(timeout_s)
             except subprocess.TimeoutExpired:
                 self.kill()
-        self._log.close()
+        self._log.close()  # the child has its own copy
 
     def kill(self) -> None:
         """SIGKILL: what the crash tests are about."""
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
+        self._log.close()

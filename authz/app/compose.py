@@ -87,7 +87,10 @@ async def running(
     serve_http: bool = True,
     http_socket: str | None = None,
 ) -> AsyncIterator[Running]:
-    """One engine process: connected, listening, its metrics served; until the block ends."""
+    """One engine process: connected, listening, its metrics served; until the block ends.
+
+    On a Unix socket the numbers are for a parent, and /latency is what it can `merge`.
+    """
     clock = SystemClock()
     metrics = Metrics(budget_s=config.engine.budget_ms / 1000)
     latency = LatencyRecorder(config.engine.budget_ms / 1000)
@@ -129,7 +132,8 @@ async def running(
         if serve_http or http_socket:
             http = await start_http(
                 config.metrics.host, config.metrics.port, metrics.text, run.health,
-                latency.summary, unix_socket=http_socket,
+                (lambda: {"recorder": latency.dump()}) if http_socket else latency.summary,
+                unix_socket=http_socket,
             )  # fmt: skip
             run.http_port = http.port
         # What is alive now lives as long as we do: the collector need not look at it again.

@@ -40,12 +40,19 @@ class Found(Struct, frozen=True):
     # ends up in pieces in amounts and times, where nothing would mask it.
     is_certain: bool = True
 
+    @property
+    def likely(self) -> int:
+        """How much it looks like a message: by its MTI, and by its card number."""
+        in_use = self.message is not None and is_mti_in_use(self.message.mti)
+        return 0 if not in_use else 2 if self.is_certain else 1
+
 
 class Reading(Struct, frozen=True):
     """The whole input, taken in one way."""
 
     dialect: str
     framing: str
+    size: int  # bytes of the input
     found: list[Found]
 
     @property
@@ -53,20 +60,20 @@ class Reading(Struct, frozen=True):
         return all(not found.trouble for found in self.found)
 
     @property
-    def worth(self) -> tuple[int, int, int]:
-        """More good messages, then more that read well, then less that is wrong."""
+    def worth(self) -> tuple[int, int, int, float]:
+        """More good messages, more that look like some, fewer that do not; then what was read."""
         bad = sum(found.trouble != "" for found in self.found)
-        progress = [found.progress for found in self.found]
-        # Where some do not even begin like messages, they are pieces of another one.
-        whole = min(progress) >= BY_NAME[self.dialect].short_head
-        return (len(self.found) - bad, sum(progress) if whole else max(progress), -bad)
+        likely = sum(found.likely for found in self.found)
+        share = sum(found.progress for found in self.found) / self.size
+        return (len(self.found) - bad, likely, -bad, share)
 
 
 def best_reading(ways: list[list[bytes]], dialects: list[str], framings: list[str]) -> Reading:
     """The reading that is worth most; among equals the first, so the plain ones stand first."""
     best: Reading | None = None
     for blocks, framing, dialect in product(ways, framings, dialects):
-        reading = Reading(dialect, framing, read_blocks(blocks, framing, BY_NAME[dialect]))
+        found = read_blocks(blocks, framing, BY_NAME[dialect])
+        reading = Reading(dialect, framing, sum(map(len, blocks)), found)
         if best is None or reading.worth > best.worth:
             best = reading
         if reading.ok:

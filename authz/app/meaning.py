@@ -65,8 +65,6 @@ def read_account(row: Row) -> NewAccount:
 def read_card(row: Row, money: Money) -> NewCard:
     """`money` is the account's: limits are in its currency."""
     cells = row.cells
-    if cells["account_id"] == cells["pan"]:
-        raise BadCell("account_id", "is the number of the card: an id is seen by everybody")
     return NewCard(
         pan=read_pan(cells, "pan"),
         account_id=read_id(cells, "account_id"),
@@ -76,7 +74,7 @@ def read_card(row: Row, money: Money) -> NewCard:
         daily_amount_minor=read_amount(cells, "daily_amount", money),
         daily_count=read_count(cells, "daily_count"),
         blocked_mccs=read_mccs(cells),
-        limit_subject=read_subject(cells),
+        limit_subject=read_id(cells, "limit_subject") if "limit_subject" in cells else "",
         replaces=read_pan_or_id(cells, "replaces") if "replaces" in cells else None,
     )
 
@@ -168,16 +166,14 @@ def read_pan_or_id(cells: Mapping[str, str], column: str) -> Pan | str:
     return read_id(cells, column)
 
 
-def read_subject(cells: Mapping[str, str]) -> str:
-    if "limit_subject" not in cells:
-        return ""
-    if LIKE_A_PAN.fullmatch(cells["limit_subject"]):
-        raise BadCell("limit_subject", "looks like a card number: it is seen by everybody")
-    return read_id(cells, "limit_subject")
-
-
 def read_id(cells: Mapping[str, str], column: str) -> str:
+    if LIKE_A_PAN.fullmatch(cells[column]):
+        raise BadCell(column, "looks like a card number, and an id is shown: begin with a letter")
     return matched(cells, column, ID.pattern, "not an id: 1 to 64 letters, digits, . _ -")
+
+
+def is_id(cell: str) -> bool:
+    return ID.fullmatch(cell) is not None and LIKE_A_PAN.fullmatch(cell) is None
 
 
 def read_country(cell: str) -> str:

@@ -15,7 +15,8 @@ from authz.app.embedded.process import EmbeddedError
 from authz.app.output import write_json
 from authz.simulator.report import Report
 from iso8583.codec import decode
-from iso8583.describe import describe
+from iso8583.describe import name_of
+from iso8583.describe import show as show_value
 from iso8583.dialects import BY_NAME
 
 EXAMPLES = """
@@ -108,14 +109,24 @@ def print_result(console: Console, result: Result) -> None:
 
 
 def one_question(report: Report) -> Table:
-    """One request with its answer, masked."""
+    """One request and its answer, element by element, masked."""
     dialect = BY_NAME["iso87_ascii"]
-    table = Table(title="one of them, masked", show_header=False, padding=(0, 2))
-    if report.sample_request:
-        table.add_row(
-            *(describe(decode(raw, dialect), dialect)
-              for raw in (report.sample_request, report.sample_response))
-        )  # fmt: skip
+    table = Table(title="one of them, masked", box=None, padding=(0, 2, 0, 0))
+    table.add_column("DE", justify="right", min_width=3)
+    for name, width in (("element", 22), ("0100", 25), ("0110", 20)):  # 80 columns in all
+        table.add_column(name, width=width, no_wrap=True)
+    if not report.sample_request:
+        return table
+    asked = decode(report.sample_request, dialect)
+    answered = decode(report.sample_response, dialect)
+    for number in sorted({*asked, *answered}):
+        sides = (
+            " ".join(show_value(number, message[number], dialect).split())
+            if number in message
+            else ""
+            for message in (asked, answered)
+        )
+        table.add_row(str(number), name_of(number, dialect), *sides)
     return table
 
 

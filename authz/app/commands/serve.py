@@ -109,7 +109,7 @@ def tell(config: Config, run: Running) -> None:
 
 async def announce_when_ready(config: Config, run: Running, file: Path | None) -> None:
     """Say once that requests are decided from now on."""
-    while not run.keeper.ready:
+    while not run.keeper.ready:  # noqa: ASYNC110 - readiness comes and goes; it is no event
         await asyncio.sleep(0.01)
     click.echo("ready")
     if file is not None:

@@ -1,0 +1,154 @@
+"""authz load: accounts, cards and blocklists out of files."""
+
+import asyncio
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from authz.app.embedded.process import EmbeddedError
+from authz.app.loading import LoadReport, load
+from authz.app.options import configured
+from authz.app.store import Store, find_store, opened, pan_keys, prepare
+from authz.audit import audit_before_opening
+from authz.config import Config, ConfigError
+from authz.hot import admin
+from authz.hot.errors import HotStateError
+
+EXAMPLES = """
+\b
+Examples:
+  authz load accounts.csv cards.csv
+  authz load --redis redis://127.0.0.1:6379 --new-store --pan-key-file pan.key *.csv
+  authz load lists.jsonl --json -
+
+\b
+Exit codes:
+  0  everything was loaded
+  1  a row was bad, or the store refused; what is wrong is said row by row
+  2  wrong use
+
+docs/loading.md has every column."""
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument(
+    "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+@click.option("--partial", is_flag=True, help="Load the good rows even if others are bad.")
+@click.option(
+    "--new-store", is_flag=True,
+    help="The store has never held anything: open its gates. Never of itself, since an empty "
+    "store may be one that has lost everything, and accounts would start anew.",
+)  # fmt: skip
+@click.option("--json", "json_file", metavar="FILE", help="Write a report as JSON; - for stdout.")
+@configured
+def command(
+    files: tuple[Path, ...], partial: bool, new_store: bool, json_file: str | None, config: Config
+) -> None:
+    """Read accounts, cards and blocklists from CSV or JSON lines, all or nothing.
+
+    The kind of a file is told by its columns; any order will do. Bad rows are listed
+    with file, line and column, and never quoted.
+    """
+    report = asyncio.run(run(config, files, partial, new_store))
+    tell(report, to_stderr=json_file == "-")
+    if json_file is not None:
+        with click.open_file(json_file, "wb") as out:
+            out.write(msgspec.json.format(msgspec.json.encode(as_json(report))) + b"\n")
+    raise SystemExit(0 if report.ok else 1)
+
+
+async def run(
+    config: Config, files: tuple[Path, ...], partial: bool, new_store: bool
+) -> LoadReport:
+    source = "authz load " + " ".join(file.name for file in files)
+    try:
+        store = await find_store(config)
+    except (EmbeddedError, admin.NotFit, ConfigError) as error:
+        raise click.ClickException(str(error)) from None
+    except (OSError, RedisError):
+        raise click.ClickException("The store cannot be reached.") from None
+    try:
+        await prepare(store, source)
+        client = admin.administrator(store.url)
+        try:
+            await let_in(store, client, new_store, source)
+            async with opened(store, source) as state:
+                keys = cache(lambda: pan_keys(config))
+                return await load(files, state, client, keys, partial=partial, source=source)
+        finally:
+            await client.aclose()
+    except admin.NotFit as error:
+        raise click.ClickException(f"{error}.") from None
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from None
+    except (HotStateError, RedisError, OSError) as error:
+        raise click.ClickException(
+            f"The store gave no answer ({type(error).__name__}). Run it again: what was done "
+            "already is not done twice."
+        ) from None
+    finally:
+        store.stop()
+
+
+async def let_in(store: Store, client: Redis, new_store: bool, source: str) -> None:
+    """Open gates, or a reason why not. Raises: NotFit, click.ClickException."""
+    state = await admin.state_of_gates(client)
+    if state == "new":
+        if not new_store:
+            raise admin.NotFit(
+                "the store is empty: say --new-store if it has never held anything. If it has, "
+                "it lost everything, and must be restored"
+            )
+        await admin.open_gates(client, new=True, source=source)
+    elif state != "open":
+        report = await audit_before_opening(client, store.url, source)
+        if report is not None and not report.ok:
+            raise admin.NotFit(
+                f"the store was restarted and its audit found {report.found} differences; "
+                "authz reconcile shows them"
+            )
+
+
+def tell(report: LoadReport, to_stderr: bool) -> None:
+    for bad in report.bad:
+        click.echo(str(bad), err=True)
+    more = report.bad_rows - len(report.bad)
+    if more > 0:
+        click.echo(f"and {more} more", err=True)
+    if not report.loaded:
+        click.echo(
+            f"Nothing was loaded: {report.bad_rows} bad. --partial loads the rest.", err=True
+        )
+        return
+    for name, done in (("accounts", report.accounts), ("cards", report.cards)):
+        click.echo(
+            f"{name:<9} {done.created} new, {done.moved} changed, {done.same} as they were",
+            err=to_stderr,
+        )
+    if report.lists_version is not None:
+        said = f"lists     {report.lists_entries} entries, version {report.lists_version}"
+        click.echo(said, err=to_stderr)
+    if report.bad_rows:
+        click.echo(f"bad       {report.bad_rows}, not loaded", err=True)
+
+
+def as_json(report: LoadReport) -> dict[str, Any]:
+    counts = {
+        name: {"created": done.created, "moved": done.moved, "same": done.same}
+        for name, done in (("accounts", report.accounts), ("cards", report.cards))
+    }
+    lists = {"version": report.lists_version, "entries": report.lists_entries}
+    return {
+        "ok": report.ok,
+        "loaded": report.loaded,
+        **counts,
+        "lists": None if report.lists_version is None else lists,
+        "bad_rows": report.bad_rows,
+        "bad": report.bad,
+    }

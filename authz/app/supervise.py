@@ -1,0 +1,113 @@
+"""Keeps one worker alive: the parent's end of authz/app/worker.py."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+from pathlib import Path
+
+import structlog
+
+from authz.app.store import Store
+from authz.app.worker import UP, Orders, write_orders
+from authz.clock import SystemClock
+from authz.config import Config
+
+log = structlog.get_logger()
+clock = SystemClock()
+
+RESTART_MIN_S, RESTART_MAX_S = 0.1, 2.0  # bounds what a worker that cannot live costs, and its log
+STEADY_S = 10.0  # who lived so long died of something new
+STOP_S = 5.0  # the server's two seconds for what is in flight, and an orderly end
+
+
+class Worker:
+    """The parent's end of one worker: its process, started again whenever it ends."""
+
+    def __init__(self, number: int, config: Config, store: Store, folder: Path) -> None:
+        self.number = number
+        self.restarts = 0
+        self.http_socket = folder / f"{number}.sock"
+        self.came_up = asyncio.Event()  # for the first time
+        self._orders = Orders(config, store.url, store.engine_url, str(self.http_socket))
+        self._process: asyncio.subprocess.Process | None = None
+        self._channel: socket.socket | None = None  # while the worker takes links
+        self._staying: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    def start(self) -> None:
+        self._staying = asyncio.ensure_future(self._stay())
+
+    def take(self, place: int, link: socket.socket) -> bool:
+        """Hand a link on. False: it is not up, or the kernel holds no more that wait for it."""
+        if self._channel is None:
+            return False
+        try:
+            socket.send_fds(self._channel, [bytes([place])], [link.fileno()])
+        except OSError:
+            return False
+        return True
+
+    async def stop(self) -> None:
+        """Let it finish, for a time; then by force."""
+        self._stopping = True
+        process = self._process
+        if process is not None and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            try:
+                await asyncio.wait_for(process.wait(), STOP_S)
+            except TimeoutError:
+                log.error("worker_killed", worker=self.number, after_s=STOP_S)
+                process.kill()
+                await process.wait()
+        if self._staying is not None:
+            self._staying.cancel()
+            await asyncio.gather(self._staying, return_exceptions=True)
+
+    async def _stay(self) -> None:
+        """Start it, and again whenever it ends, with growing pauses; until cancelled."""
+        pause_s = RESTART_MIN_S
+        while True:
+            began = clock.monotonic()
+            try:
+                ending = f"exit code {await self._live()}"
+            except OSError as error:
+                ending = f"not started: {error.strerror}"
+            if self._stopping:
+                return
+            if clock.monotonic() - began > STEADY_S:
+                pause_s = RESTART_MIN_S
+            log.error("worker_ended", worker=self.number, ending=ending, again_in_s=pause_s)
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, RESTART_MAX_S)
+            self.restarts += 1
+
+    async def _live(self) -> int:
+        """One life of the worker; its exit code. Raises: OSError, when it could not be started."""
+        loop = asyncio.get_running_loop()
+        ours, theirs = socket.socketpair()
+        with ours:
+            with theirs:
+                self._process = await asyncio.create_subprocess_exec(
+                    # -P and our own path: a module in the folder we were started in is not ours.
+                    sys.executable, "-P", "-m", "authz.app.worker",
+                    stdin=theirs.fileno(),
+                    env=os.environ
+                    | {"AUTHZ_WORKER": str(self.number), "PYTHONPATH": os.pathsep.join(sys.path)},
+                    start_new_session=True,  # Ctrl-C is for us, and we end it after its last answer
+                )  # fmt: skip
+            log.info("worker_started", worker=self.number, process=self._process.pid)
+            ours.setblocking(False)
+            try:
+                await loop.sock_sendall(ours, write_orders(self._orders))
+                if await loop.sock_recv(ours, len(UP)) == UP:
+                    self._channel = ours
+                    self.came_up.set()
+            except ConnectionError:
+                pass  # it has ended already
+            try:
+                return await self._process.wait()
+            finally:
+                self._channel = None
