@@ -36,6 +36,7 @@ class Connection(asyncio.Protocol):
         # comes, so that a late reply is never taken for another call's.
         self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
         self.late_replies = 0
 
     # -- asyncio.Protocol -------------------------------------------------------
@@ -98,8 +99,9 @@ class Connection(asyncio.Protocol):
         future: asyncio.Future[Any] = self._loop.create_future()
         deadline = self._loop.time() + timeout_s
         self._waiting.append((future, deadline))
-        if self._timer is None:
-            self._timer = self._loop.call_at(deadline, self._expire)
+        # Callers wait for different times: a withdrawal for seconds, a request for a fraction.
+        if self._timer is None or deadline < self._timer_at:
+            self._arm(deadline)
         return future
 
     def close(self) -> None:
@@ -110,6 +112,12 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write(b"".join(self._out))
         self._out.clear()
+
+    def _arm(self, at: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = at
+        self._timer = self._loop.call_at(at, self._expire)
 
     def _expire(self) -> None:
         """End the calls whose time is up. One timer serves all, armed for the next of them."""
@@ -125,7 +133,7 @@ class Connection(asyncio.Protocol):
             elif soonest is None or deadline < soonest:
                 soonest = deadline
         if soonest is not None:
-            self._timer = self._loop.call_at(soonest, self._expire)
+            self._arm(soonest)
 
 
 async def connect(

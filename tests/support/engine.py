@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from authz.cards import NearCache
 from authz.clock import ManualClock, utc
 from authz.dispatch import Dispatcher, Refusal
@@ -18,10 +20,12 @@ from iso8583.codec import decode, encode
 from iso8583.dialects import BY_NAME
 from iso8583.framing import FRAMINGS
 from iso8583.message import Message
+from ledger.journal import AccountBody, CardBody, encode_body
 from rules.facts import AccountProfile, AccountState, CardProfile, CardState
 
 NOON = 1_774_180_800_000  # 2026-03-22 12:00:00 UTC, a Sunday
 KEYS = PanKeys(b"a key for tests only, 32 bytes!!" * 2)
+RAW = msgspec.Raw(msgspec.msgpack.encode([]))
 PAN = "9999990000000010"  # a range that no issuer has
 OTHER_PAN = "9999990000000028"
 
@@ -84,7 +88,8 @@ class World:
         return await self.hot.put_account(
             PutAccount(
                 account_id=profile.account_id, profile=write_profile(profile),
-                currency=profile.currency, opening_minor=opening, body=b"",
+                currency=profile.currency, opening_minor=opening,
+                body=encode_body(AccountBody(RAW, opening, "test")),
             )
         )  # fmt: skip
 
@@ -92,7 +97,7 @@ class World:
         said = await self.hot.put_card(
             PutCard(
                 card_id=profile.card_id, account_id=profile.account_id,
-                profile=write_profile(profile), body=b"",
+                profile=write_profile(profile), body=encode_body(CardBody(RAW, "key", "test")),
             )
         )  # fmt: skip
         await self.hot.put_directory(KEYS.card_key(Pan(pan)), profile.account_id, profile.card_id)

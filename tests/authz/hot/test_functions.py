@@ -150,6 +150,7 @@ def test_the_functions_mean_what_the_model_says(fresh_redis: str, history: list[
         )
         await client.aclose()
         real._connection.close()  # type: ignore[union-attr]
+        await asyncio.sleep(0)
 
     asyncio.run(scenario())
 
