@@ -36,8 +36,10 @@ async def authorize(engine: Engine, request: AuthorizationRequest, received: flo
         else:
             started = engine.clock.monotonic()
             act = plan_act(engine, request, known, attempt, budget)
-            engine.observer.stage("decide", engine.clock.monotonic() - started)
+            asked = engine.clock.monotonic()
+            engine.observer.stage("decide", asked - started)
             answer = await engine.hot.authorize(act, budget.left_s())
+            engine.observer.stage("hot", engine.clock.monotonic() - asked)
             if isinstance(answer, Stale):
                 known = await renew(engine, request.card_key, known, answer, budget)
                 act = plan_act(engine, request, known, attempt, budget)

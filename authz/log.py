@@ -132,9 +132,10 @@ def shown(key: str, value: Any, depth: int) -> Any:
         safe = SAFE.get(key)
         return str(value) if safe and safe.fullmatch(value) else hide_text(value)
     if isinstance(value, int):
-        safe = SAFE.get(key)
-        is_short = abs(value) < NUMBER_MAX
-        return value if is_short or (safe and safe.fullmatch(str(value))) else HIDDEN
+        if abs(value) < NUMBER_MAX:
+            return value
+        safe = SAFE.get(key) if abs(value) < 10**19 else None  # Python will not print any size
+        return value if safe and safe.fullmatch(str(value)) else HIDDEN
     if isinstance(value, float):
         return float(f"{value:.6g}") if abs(value) < NUMBER_MAX else HIDDEN
     if isinstance(value, datetime | date | PurePath):

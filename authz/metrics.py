@@ -62,7 +62,6 @@ BAD_INPUT = (
     "half_frame",
     "unanswerable",
     "not_signed_on",
-    "signed_off",
     "unknown_mti",
     "bad_element",
     "unsupported",

@@ -6,6 +6,7 @@ is stored all the same, and the repeat gets it over another link.
 """
 
 import asyncio
+import socket
 from typing import Protocol, cast
 
 import structlog
@@ -19,6 +20,7 @@ log = structlog.get_logger()
 
 WRITE_BUFFER_HIGH = 65_536  # bytes that a peer may leave unread before we stop reading from it
 STUCK_S = 5.0  # a peer that reads nothing for so long is hung up on
+LOG_LINES_MAX = 20  # a second, about bad input: a peer may send a thousand, a reader reads a few
 TICK_S = 0.5  # how often idle links are looked at; half a second late is early enough
 
 
@@ -27,6 +29,7 @@ class Observer(Protocol):
 
     def answered(self, mti: str, reason: Reason, seconds: float) -> None: ...
     def bad_input(self, kind: str) -> None: ...
+    def frames(self, count: int) -> None: ...
     def stage(self, name: str, seconds: float) -> None: ...
 
 
@@ -52,6 +55,7 @@ class Server:
         self._tasks: set[asyncio.Task[None]] = set()
         self._listeners: list[asyncio.Server] = []
         self._ticking: asyncio.Task[None] | None = None
+        self._log_second = self._logged = 0
 
     async def listen(self, settings: LinkSettings, host: str, port: int) -> int:
         """Accept links of one kind. Port 0 is any free one; returns the port."""
@@ -60,6 +64,13 @@ class Server:
         self._listeners.append(listener)
         self.start_ticking()
         return cast(int, listener.sockets[0].getsockname()[1])
+
+    async def adopt(self, sock: socket.socket, settings: LinkSettings) -> None:
+        """Go on with a link that another process accepted. Raises: OSError, if it is gone."""
+        loop = asyncio.get_running_loop()
+        sock.setblocking(False)
+        self.start_ticking()
+        await loop.connect_accepted_socket(lambda: Link(self, settings), sock)
 
     def start_ticking(self) -> None:
         if self._ticking is None:
@@ -83,6 +94,14 @@ class Server:
     @property
     def overloaded(self) -> bool:
         return self.in_flight > self._in_flight_max
+
+    def may_log(self) -> bool:
+        """Whether this second has a line left for bad input. The metrics count all of it."""
+        second = int(self.clock.monotonic())
+        if second != self._log_second:
+            self._log_second, self._logged = second, 0
+        self._logged += 1
+        return self._logged <= LOG_LINES_MAX
 
     def admit(self, link: "Link") -> bool:
         if len(self._links) >= self._links_max:
@@ -162,7 +181,10 @@ class Link(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         received = self._server.clock.monotonic()
-        self._carry_out(self._session.receive(data, received), received)
+        actions = self._session.receive(data, received)
+        self._server.observer.stage("decode", self._server.clock.monotonic() - received)
+        self._server.observer.frames(self._session.take_frames())
+        self._carry_out(actions, received)
 
     def pause_writing(self) -> None:
         self._stuck_since = self._server.clock.monotonic()
@@ -180,12 +202,14 @@ class Link(asyncio.Protocol):
 
     def reply(self, ask: Ask, reason: Reason, code: str, received: float) -> None:
         """Send an answer, if the link is still there."""
+        decided = self._server.clock.monotonic()
         send = self._session.answer(ask, reason, code)
         if self._transport is not None:
             self._transport.write(send.data)
             self._regulate()
-        spent = self._server.clock.monotonic() - received
-        self._server.observer.answered(ask.message.mti, reason, spent)
+        now = self._server.clock.monotonic()
+        self._server.observer.stage("encode", now - decided)
+        self._server.observer.answered(ask.message.mti, reason, now - received)
 
     def tick(self, now: float, transmission_time: str) -> None:
         if self._stuck_since is not None and now - self._stuck_since > STUCK_S:
@@ -202,7 +226,10 @@ class Link(asyncio.Protocol):
     def note(self, trouble: Trouble) -> None:
         """A metric and a line in the log: the kind and the place, never the content."""
         self._server.observer.bad_input(trouble.kind)
-        log.warning("bad_input", link=self.settings.name, kind=trouble.kind, place=trouble.place)
+        if self._server.may_log():
+            log.warning(
+                "bad_input", link=self.settings.name, kind=trouble.kind, place=trouble.place
+            )
 
     # -- parts ------------------------------------------------------------------
 

@@ -89,6 +89,7 @@ class Session:
         self.settings = settings
         self.state = State.CONNECTED
         self.in_flight = 0
+        self._frames = 0
         self._reader: FrameReader = settings.framing.reader(settings.max_frame)
         self._strikes = 0
         self._heard_at = now
@@ -108,6 +109,11 @@ class Session:
             return not self.settings.sign_on_required
         return self.state is State.SIGNED_ON
 
+    def take_frames(self) -> int:
+        """How many frames have come since this was last asked."""
+        count, self._frames = self._frames, 0
+        return count
+
     # -- what comes in ----------------------------------------------------------
 
     def receive(self, data: bytes, now: float) -> list[Action]:
@@ -116,6 +122,7 @@ class Session:
         self._echo_sent_at = None
         actions: list[Action] = []
         for item in self._reader.feed(data):
+            self._frames += 1
             match item:
                 case Frame():
                     self._on_frame(item, actions)

@@ -7,6 +7,7 @@ import os
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 
 from redis.exceptions import RedisError
 
@@ -42,6 +43,7 @@ class Watch:
         self.hot_call = metrics.hot_call
         self.near_cache_stale = metrics.near_cache_stale
         self.bad_input = metrics.bad_input
+        self.frames = metrics.frames
 
     def answered(self, mti: str, reason: Reason, seconds: float) -> None:
         self._metrics.answered(mti, reason, seconds)
@@ -92,7 +94,7 @@ async def running(
     On a Unix socket the numbers are for a parent, and /latency is what it can `merge`.
     """
     clock = SystemClock()
-    metrics = Metrics(budget_s=config.engine.budget_ms / 1000)
+    metrics = Metrics(version=version("authz"), budget_s=config.engine.budget_ms / 1000)
     latency = LatencyRecorder(config.engine.budget_ms / 1000)
     watch = Watch(metrics, latency)
     hot = RedisHotState()

@@ -14,7 +14,7 @@ from authz.clock import utc
 from authz.hot import keys
 from authz.profiles import read_account, read_card
 from authz.replay import read_body, read_envelope
-from authz.standing import Seen, read_look
+from authz.standing import Seen, look_call, read_look
 from ledger.journal import BODY, ENVELOPE, AuthorizationBody, Envelope, ReversalBody
 from rules.facts import AccountProfile, CardProfile
 
@@ -68,7 +68,7 @@ async def look_at_card(client: Redis, card_id: str, account_id: str | None) -> P
         key = await search(client, f"authz:{{*}}:card:{card_id}", None)
     else:
         key = keys.card(account_id, card_id)
-    version, packed = await client.hmget(key, ["version", "profile"])
+    version, packed = await reply(client, "HMGET", key, "version", "profile")
     if version is None or packed is None:
         raise NotThere("no such card")
     card: CardProfile = read_card(packed)
@@ -129,18 +129,23 @@ async def look_at_authorization(client: Redis, id: str, account_id: str | None) 
 
 
 async def read_one(client: Redis, account_id: str) -> tuple[AccountProfile, Seen]:
-    reply = await client.fcall_ro("authz_look", 8, *keys.account_keys(account_id))  # type: ignore[misc]
-    seen, _ = read_look(reply)
+    seen, _ = read_look(await reply(client, *look_call(account_id)))
     if not seen.version:
         raise NotThere("no such account")
     return read_account(seen.profile), seen
 
 
+async def reply(client: Redis, *command: Any) -> Any:
+    """What a command answers, as redis-py reads it; its own methods promise less than that."""
+    return await client.execute_command(*command)  # type: ignore[no-untyped-call]
+
+
 async def search(client: Redis, pattern: str, field: str | None) -> str:
     """The key of that pattern, with that field where one is given. Raises: NotThere."""
-    cursor, looked_at = 0, 0
+    cursor: bytes | int = 0
+    looked_at = 0
     while looked_at < SEARCH_MAX:
-        cursor, page = await client.scan(cursor, match=pattern, count=STEP)
+        cursor, page = await reply(client, "SCAN", cursor, "MATCH", pattern, "COUNT", STEP)
         looked_at += STEP
         if field is not None and page:
             async with client.pipeline(transaction=False) as pipeline:
@@ -149,7 +154,7 @@ async def search(client: Redis, pattern: str, field: str | None) -> str:
                 page = [k for k, has in zip(page, await pipeline.execute(), strict=True) if has]
         if page:
             return str(page[0].decode())
-        if cursor == 0:
+        if int(cursor) == 0:
             raise NotThere("no such id in this store")
     raise NotThere(f"not among the first {SEARCH_MAX} keys: name its account with --account")
 
@@ -159,7 +164,7 @@ async def entries_of(client: Redis, account_id: str, id: str) -> tuple[list[Plai
     key, found = keys.account_keys(account_id)[7], list[Plain]()
     end, looked_at = "+", 0
     while looked_at < JOURNAL_MAX:
-        page = await client.xrevrange(key, max=end, count=STEP)
+        page = await reply(client, "XREVRANGE", key, end, "-", "COUNT", STEP)
         for stream_id, fields in page:
             e = read_envelope(fields[ENVELOPE])
             if e.account_id == account_id and id in (e.authorization_id, e.message_id):

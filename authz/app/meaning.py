@@ -106,7 +106,9 @@ def read_currency(cell: str) -> Money:
 
 def money_of(currency: str) -> Money:
     """The same of a profile, whose currency was read before."""
-    return Money(currency, BY_NUMBER[currency].exponent)
+    decimals = BY_NUMBER[currency].exponent
+    assert decimals is not None, currency
+    return Money(currency, decimals)
 
 
 def read_amount(cells: Mapping[str, str], column: str, money: Money) -> int | None:

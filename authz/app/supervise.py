@@ -36,6 +36,11 @@ class Worker:
         self._staying: asyncio.Task[None] | None = None
         self._stopping = False
 
+    @property
+    def process(self) -> int | None:
+        """Its id, of the latest start."""
+        return None if self._process is None else self._process.pid
+
     def start(self) -> None:
         self._staying = asyncio.ensure_future(self._stay())
 
@@ -94,8 +99,10 @@ class Worker:
                     # -P and our own path: a module in the folder we were started in is not ours.
                     sys.executable, "-P", "-m", "authz.app.worker",
                     stdin=theirs.fileno(),
-                    env=os.environ
-                    | {"AUTHZ_WORKER": str(self.number), "PYTHONPATH": os.pathsep.join(sys.path)},
+                    env=os.environ | {
+                        "AUTHZ_WORKER": str(self.number),
+                        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+                    },
                     start_new_session=True,  # Ctrl-C is for us, and we end it after its last answer
                 )  # fmt: skip
             log.info("worker_started", worker=self.number, process=self._process.pid)

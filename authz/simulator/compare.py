@@ -13,8 +13,8 @@ from authz.simulator.calibration import QUANTILES
 from authz.simulator.merchants import make_merchants
 from authz.simulator.messages import Event
 from authz.simulator.population import make_population
-from authz.simulator.replay import BadRow, read
 from authz.simulator.traffic import Traffic
+from authz.simulator.transactions import BadRow, read
 
 SHOWN = (0.10, 0.50, 0.90, 0.99)
 
@@ -85,8 +85,8 @@ class Comparison(Struct, frozen=True):
     rows: tuple[Row, ...]
     distances: dict[str, float]
 
-    def table(self) -> str:
-        """For a terminal."""
+    def __str__(self) -> str:
+        """The table that a terminal shows."""
         lines = [f"{'figure':<34}{'generated':>12}{'reference':>12}"]
         lines += [f"{r.figure:<34}{r.generated:>12.3f}{r.reference:>12.3f}" for r in self.rows]
         lines += ["", f"{'distance (0 is the same)':<34}"]

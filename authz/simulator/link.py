@@ -5,7 +5,6 @@ growing pauses and asks again, as repeats, whatever the engine still owes an ans
 """
 
 import asyncio
-from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
 from typing import cast
@@ -13,6 +12,7 @@ from typing import cast
 from msgspec import Struct
 
 from authz.clock import Clock, utc
+from authz.simulator.in_flight import InFlight, Waiting
 from authz.simulator.messages import Event, stamp
 from authz.simulator.report import Report
 from iso8583.codec import decode, encode
@@ -41,16 +41,6 @@ class Manners(Struct, frozen=True, kw_only=True):
     reconnect_max_s: float = 2.0  # … up to this
 
 
-class Waiting(Struct, gc=False):
-    """A message without its answer."""
-
-    event: Event
-    due: float  # when it should have left, monotonic seconds
-    asked: float  # when it was last sent
-    repeats: int = 0  # by this link; not those that the traffic intends
-    twin: "Waiting | None" = None  # the same message once more, sent before the answer came
-
-
 class Link(asyncio.Protocol):
     """One connection after another to the same address.
 
@@ -68,7 +58,7 @@ class Link(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._paused = False
         self._out: list[bytes] = []
-        self._in_flight: dict[str, Waiting] = {}  # by key, the longest unanswered first
+        self._in_flight = InFlight()
         self._management: dict[str, asyncio.Future[str]] = {}  # by STAN, to DE 39
         self._management_stan = 0
         self._cut: asyncio.Future[None] | None = None
@@ -180,7 +170,7 @@ class Link(asyncio.Protocol):
         body = encode(event.mti, elements, self._dialect)
         self._out.append(self._framing.pack(body))
         key = f"{event.mti[:3]}0 {elements[7]} {elements[11]} {elements[32]}"
-        self._wait(key, Waiting(event, due, now))
+        self._in_flight.add(key, Waiting(event, due, now))
         report = self.report
         report.sent += 1
         if not report.sample_key and event.mti == "0100":
@@ -192,33 +182,22 @@ class Link(asyncio.Protocol):
             self._transport.write(b"".join(self._out))
         self._out.clear()
 
-    def _wait(self, key: str, waiting: Waiting) -> None:
-        first = self._in_flight.setdefault(key, waiting)
-        if first is not waiting:
-            while first.twin is not None:
-                first = first.twin
-            first.twin = waiting
-
     def tick(self, now: float) -> None:
         """Ask again, or give up, what has been silent for too long."""
-        limit = now - self._manners.answer_timeout_s
-        while self.ready and self._in_flight:
-            key, waiting = next(iter(self._in_flight.items()))
-            if waiting.asked > limit:
-                break
-            self._ask_again(key, self._in_flight.pop(key), now)
+        if self.ready:
+            for key, waiting in self._in_flight.take_silent(now - self._manners.answer_timeout_s):
+                self._ask_again(key, waiting, now)
         self.flush()
 
     def _ask_again_after_cut(self) -> None:
         now = self._clock.monotonic()
-        open_at_cut, self._in_flight = self._in_flight, {}
-        for key, waiting in open_at_cut.items():
+        for key, waiting in self._in_flight.take_all():
             self._ask_again(key, waiting, now, allowed=self._manners.repeat_after_cut)
         self.flush()
 
     def _ask_again(self, key: str, waiting: Waiting, now: float, allowed: bool = True) -> None:
         """As a repeat: the same DE 7, 11 and 32, so the same answer is owed."""
-        for each in _twins(waiting):
+        for each in waiting.all():
             each.twin = None
             if allowed and each.repeats < self._manners.repeats_max:
                 each.repeats += 1
@@ -226,17 +205,16 @@ class Link(asyncio.Protocol):
                 mti = each.event.mti[:3] + "1"
                 body = encode(mti, each.event.elements, self._dialect)
                 self._out.append(self._framing.pack(body))
-                self._wait(key, each)
+                self._in_flight.add(key, each)
                 self.report.resent += 1
             else:
                 self.report.give_up(key)
 
     def give_up(self) -> None:
         """The run is over: what is still open stays unanswered."""
-        for key, waiting in self._in_flight.items():
-            for _ in _twins(waiting):
+        for key, waiting in self._in_flight.take_all():
+            for _ in waiting.all():
                 self.report.give_up(key)
-        self._in_flight.clear()
 
     # -- hearing ----------------------------------------------------------------
 
@@ -266,13 +244,11 @@ class Link(asyncio.Protocol):
         get = message.get
         key = f"{_REQUEST_OF.get(mti, mti)} {get(7, '')} {get(11, '')} {get(32, '')}"
         code, approval = str(get(39, "")), str(get(38, ""))
-        waiting = self._in_flight.pop(key, None)
-        if waiting is None:
-            self.report.record_stray(key, code, approval)
-            return
-        if waiting.twin is not None:
-            self._in_flight[key] = waiting.twin
         report = self.report
+        waiting = self._in_flight.take(key)
+        if waiting is None:
+            report.record_stray(key, code, approval)
+            return
         report.record(key, waiting.event.mti, code, approval, waiting.due, now)
         if key == report.sample_key and not report.sample_response:
             report.sample_response = body
@@ -294,13 +270,6 @@ class Link(asyncio.Protocol):
     def _write_raw(self, data: bytes) -> None:
         if self._transport is not None:
             self._transport.write(data)
-
-
-def _twins(waiting: Waiting | None) -> Iterator[Waiting]:
-    while waiting is not None:
-        following = waiting.twin
-        yield waiting
-        waiting = following
 
 
 def transmission_time(now_ms: int) -> str:

@@ -7,7 +7,7 @@ from random import Random
 
 from authz.simulator.calibration import ACTIVITY, CATEGORIES, Category
 from authz.simulator.cards import Card, Population
-from authz.simulator.habits import DAY_PARTS, HABITS
+from authz.simulator.habits import DAY_PARTS, HABITS, Habit
 from authz.simulator.merchants import Merchant, Merchants
 from authz.simulator.places import PLACES, Place
 
@@ -102,7 +102,22 @@ def _draw(bounds: tuple[float, ...], dice: Random) -> int:
 
 
 def _fondness(habit: int, category: Category, part: int) -> float:
-    return HABITS[habit].likes.get(category.name, 1.0) * HABITS[habit].by_day_part[part]
+    """How likely this habit is behind such a purchase. No habit pays more often than others."""
+    return _leaning(HABITS[habit], category, part) / _LEANINGS[habit]
+
+
+def _leaning(habit: Habit, category: Category, part: int) -> float:
+    return habit.likes.get(category.name, 1.0) * habit.by_day_part[part]
+
+
+_LEANINGS = tuple(
+    sum(
+        category.share * share * _leaning(habit, category, DAY_PARTS[hour])
+        for category in CATEGORIES
+        for hour, share in enumerate(category.hours())
+    )
+    for habit in HABITS
+)
 
 
 def _other_city(category: str) -> float:

@@ -49,7 +49,9 @@ SOON, LATER = 40, 600  # at most so many messages later comes a repeat, or a rev
 class Traffic:
     """What a population does at these merchants. Iterating it again begins anew.
 
-    `first_stan` sets runs against one engine apart: STAN and RRN count from there.
+    A mean day has as many authorizations as the cards make, or `per_day` of them: so few
+    messages can show a whole day. `first_stan` sets runs against one engine apart: STAN and
+    RRN count from there.
     """
 
     def __init__(
@@ -59,13 +61,16 @@ class Traffic:
         seed: int,
         *,
         first_day: date = FIRST_DAY,
+        per_day: float | None = None,
         first_stan: int = 0,
     ) -> None:
+        assert per_day is None or per_day > 0
         self._merchants = merchants
         self._seed = seed
         self._first_day = first_day
         self._first_stan = first_stan
         self._shopping = Shopping(population, merchants)
+        self._per_day = per_day or self._shopping.per_day
         self._special_cards = {
             "over_limit": [card for card in population.cards if card.per_transaction_minor],
             "blocked_mcc": [card for card in population.cards if card.blocked_mccs],
@@ -83,7 +88,7 @@ class Traffic:
         """Day by day and hour by hour, as many as the cards and the weekday make."""
         for days in count():
             day = self._first_day + timedelta(days=days)
-            per_day = self._shopping.per_day * WEEKDAYS[day.weekday()]
+            per_day = self._per_day * WEEKDAYS[day.weekday()]
             today = f"{day:%m%d}"
             day_code = f"{day.year % 10}{day:%j}"
             for hour, share in enumerate(HOURS):

@@ -6,6 +6,7 @@ import pytest
 
 from authz.config import Config, ConfigError, Secret, load_config, shown
 
+DOCS = Path(__file__).parents[2] / "docs"
 KEY = "0f" * 32
 
 
@@ -149,6 +150,15 @@ def test_a_weak_pan_key_is_refused_and_not_repeated(key: str, said: str) -> None
     assert key not in str(caught.value)
 
 
+def test_files_that_are_no_text_or_not_there(tmp_path: Path) -> None:
+    file = tmp_path / "authz.toml"
+    with pytest.raises(ConfigError, match=r"authz\.toml: cannot be read \(No such file"):
+        load_config(file, {}, {})
+    file.write_bytes(b"\xff")
+    with pytest.raises(ConfigError, match=r"authz\.toml: not UTF-8"):
+        load_config(file, {}, {})
+
+
 def test_an_empty_file_of_a_secret_is_no_secret(tmp_path: Path) -> None:
     (tmp_path / "empty").write_text("\n")
 
@@ -167,7 +177,7 @@ def test_secrets_are_hidden_wherever_a_configuration_is_shown() -> None:
 
 
 def test_the_documentation_has_every_key_and_its_default() -> None:
-    text = Path("docs/configuration.md").read_text()
+    text = (DOCS / "configuration.md").read_text()
 
     for section, content in shown(load_config(None, {"HOME": "~"}, {})).items():
         table = content[0] if section == "link" else content

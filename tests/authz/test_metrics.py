@@ -11,6 +11,8 @@ from authz.hot import errors
 from authz.metrics import HOT_CALLS, WATCHED, Metrics
 from rules.reason import Reason
 
+DOCS = Path(__file__).parents[2] / "docs"
+
 
 def samples(metrics: Metrics) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     return {
@@ -53,7 +55,7 @@ def test_an_edge_belongs_to_its_bucket(seconds: float) -> None:
 @given(st.lists(st.text(max_size=16), max_size=5))
 def test_no_peer_can_add_a_series(words: list[str]) -> None:
     metrics = Metrics()
-    before = {key for key in samples(metrics) if key[0].startswith("authz")}
+    before = len(metrics.text().splitlines())
 
     for word in words:
         metrics.answered(word, Reason.APPROVED, 0.001)
@@ -62,7 +64,7 @@ def test_no_peer_can_add_a_series(words: list[str]) -> None:
         metrics.hot_call(word)
         metrics.withdrawn(word)
 
-    assert {key for key in samples(metrics) if key[0].startswith("authz")} == before
+    assert len(metrics.text().splitlines()) == before
 
 
 def test_every_way_to_get_no_verdict_has_a_name() -> None:
@@ -103,7 +105,7 @@ def test_the_other_counters() -> None:
 
 
 def test_the_documentation_has_every_name() -> None:
-    text = Path("docs/metrics.md").read_text()
+    text = (DOCS / "metrics.md").read_text()
     metrics = Metrics()
     for name in WATCHED:
         metrics.watch(name, lambda: 0)

@@ -6,7 +6,8 @@ import gzip
 import pytest
 
 from authz.simulator.compare import compare
-from authz.simulator.replay import COLUMNS, NotTransactions, Replay
+from authz.simulator.replay import NotTransactions, Replay
+from authz.simulator.transactions import COLUMNS
 
 GOOD = {
     "unix_time": "1767225645", "cc_num": "4641081923258635988", "acct_num": "671677906911",

@@ -103,6 +103,12 @@ def test_runs_are_told_apart_by_their_first_stan():
     assert not ours & theirs
 
 
+def test_a_day_may_be_told_in_few_messages():
+    day = Traffic(POPULATION, make_merchants(3), 3, per_day=500)
+    hours = {event.hour for event in islice(day, 400) if event.mti == "0100"}
+    assert len(hours) > 20
+
+
 def test_a_stan_of_zeros_is_never_used():
     stans = Stans(999_998)
     assert [stans.next("999900001") for _ in range(3)] == ["999999", "000001", "000002"]

@@ -1,0 +1,89 @@
+"""authz bench: how fast, how late, how large; each beside what it is compared with."""
+
+from typing import Any
+
+import click
+
+EXAMPLES = """
+\b
+Examples:
+  authz bench codec                                 beside pyiso8583 (make peers)
+  authz bench hot --json -                          our connection beside redis-py
+  authz bench load --rate 3000 --seconds 30         an engine and a network, open loop
+  authz bench memory --cards 100000                 bytes per card and account
+"""
+
+json_option = click.option(
+    "--json", "json_path", metavar="FILE", help="Also write the figures here; - prints them."
+)
+
+
+@click.group(epilog=EXAMPLES)
+def command() -> None:
+    """Measure the engine (in a checkout).
+
+    Every server that is needed is started, and stopped again. Figures come with the machine,
+    its load matters: leave it alone meanwhile.
+    """
+
+
+@command.command(epilog="\b\nExample:\n  authz bench codec --json codec.json")
+@json_option
+def codec(json_path: str | None) -> None:
+    """Decode and encode, beside pyiso8583 in the same run."""
+    from bench.codec import run
+
+    run(json_path)
+
+
+@command.command(epilog="\b\nExample:\n  authz bench hot --rounds 3")
+@click.option("--rounds", type=click.IntRange(1), help="Turns of each side. [7]")
+@click.option("--calls", type=click.IntRange(64), help="Calls in a turn of ours. [12000]")
+@json_option
+def hot(json_path: str | None, **given: Any) -> None:
+    """The authorization function over our connection, beside redis-py's plain awaits.
+
+    Under both appendfsync policies; the headline is `always`, the product's default.
+    """
+    from bench.hot import run
+
+    run(json_path, **said(given))
+
+
+@command.command(
+    epilog="\b\nExample:\n  authz bench load --rate 3000 --seconds 30 --json load.json\n\n"
+    "Exit codes: 0 the SLA is met, 1 it is not, 3 the machine itself stalled."
+)
+@click.option("--rate", type=click.FloatRange(1), default=3000, help="Messages a second. [3000]")
+@click.option("--seconds", type=click.FloatRange(1), help="Measured, after 2 s of warm-up. [30]")
+@click.option("--cards", type=click.IntRange(1), help="In the seeded population. [10000]")
+@click.option("--links", type=click.IntRange(1), help="TCP links of the network. [4]")
+@click.option("--seed", type=int, help="Of cards, merchants and traffic. [1]")
+@click.option("--p99-ms", type=click.FloatRange(0.1), help="What p99 may be. [20]")
+@json_option
+def load(json_path: str | None, **given: Any) -> None:
+    """An engine under a card network's load: open loop, from the intended send time.
+
+    The store is durable before it answers (appendfsync always). The SLA: p99 as given, none
+    unanswered, none over 200 ms but for stalls of the machine. The engine that is measured
+    takes its other settings from the environment (AUTHZ_SECTION_KEY), as always.
+    """
+    from bench.load import Order, run
+
+    raise SystemExit(run(Order(**said(given)), json_path))
+
+
+@command.command(epilog="\b\nExample:\n  authz bench memory --cards 1000000 --json memory.json")
+@click.option("--cards", type=click.IntRange(100), help="Each with an account. [1000000]")
+@click.option("--seed", type=int, help="Of credit lines and limits. [1]")
+@json_option
+def memory(json_path: str | None, **given: Any) -> None:
+    """Bytes of hot state, and of an engine's near-cache, for a card with its account."""
+    from bench.memory import run
+
+    run(json_path, **said(given))
+
+
+def said(given: dict[str, Any]) -> dict[str, Any]:
+    """What was said on the command line; the rest is left to each run's own defaults."""
+    return {name: value for name, value in given.items() if value is not None}

@@ -1,0 +1,282 @@
+"""The promise of latency, measured from outside: an engine, a card network, an open loop.
+
+A store, an engine in a process of its own, and the simulator's network over real TCP links.
+The loop is open, and latency counts from when a message should have left: a stall of the
+engine shows in every message that fell due while it lasted, and what the generator itself
+is late counts against us too.
+
+A heartbeat process beside them tells the machine's stalls apart. An answer over the budget
+is attributed if a stall fell into its time, unless we kept every core busy ourselves: then
+the stall is ours.
+"""
+
+import asyncio
+import gc
+import secrets
+import signal
+import tempfile
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from time import process_time
+from typing import Any, Literal
+
+import msgspec
+import uvloop
+from hdrh.histogram import HdrHistogram
+from msgspec import Struct, field
+
+from authz.app.child import EngineProcess
+from authz.app.embedded.process import write_privately
+from authz.app.embedded.valkey import EmbeddedValkey
+from authz.app.heartbeat import Heartbeat, Stall
+from authz.app.people import load_population
+from authz.app.store import Store, as_engine, opened
+from authz.audit import audit_store
+from authz.clock import SystemClock, utc
+from authz.hot import library
+from authz.privacy import PanKeys
+from authz.simulator import network
+from authz.simulator.link import Link
+from authz.simulator.merchants import make_merchants
+from authz.simulator.messages import Event
+from authz.simulator.population import make_population
+from authz.simulator.report import Report
+from authz.simulator.traffic import Traffic
+from bench.machine import cores, cpu_seconds, publish, this_machine, valkey_version
+
+DURABILITY: Literal["always"] = "always"  # the product's default: durable before answered
+WARM_UP_S = 2.0  # sent before the clock starts: caches, plans, connections
+BUDGET_S = 0.200
+BUSY_SHARE = 0.95  # of all cores: from here on, a stall is our own doing
+OK, FAILED, INCONCLUSIVE = 0, 1, 3
+
+
+class Timed(Report, kw_only=True):
+    """A report that also keeps when each answered message was due."""
+
+    dues: "array[float]" = field(default_factory=lambda: array("d"))
+
+    def record(self, key: str, mti: str, code: str, approval: str, due: float, now: float) -> None:
+        self.dues.append(due)
+        Report.record(self, key, mti, code, approval, due, now)
+
+
+class Order(Struct, frozen=True, kw_only=True):
+    """What is asked of a run."""
+
+    rate: float
+    seconds: float = 30.0
+    cards: int = 10_000
+    links: int = 4
+    seed: int = 1
+    p99_ms: float = 20.0  # what the SLA allows
+    warm_up_s: float = WARM_UP_S
+
+
+class Used(Struct, frozen=True):
+    """Processor seconds, by whom; of processes that nobody tells of, none."""
+
+    generator: float
+    engine: float
+    store: float
+    elapsed_s: float
+
+    @property
+    def share(self) -> float:
+        """Of all cores, by us."""
+        return (self.generator + self.engine + self.store) / self.elapsed_s / cores()
+
+
+def run(order: Order, json_path: str | None) -> int:
+    """Measure, print, and return the exit code: 0 SLA met, 1 not, 3 the machine stalled.
+
+    Raises: EmbeddedError, RuntimeError where a server does not start.
+    """
+    # SIGTERM as Ctrl-C: what we started must be stopped. (SIGKILL cannot be answered.)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with tempfile.TemporaryDirectory(prefix="authz-bench-") as scratch:
+            answer = uvloop.run(measure(order, Path(scratch)))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    publish(answer, table(order, answer), json_path)
+    return int(answer["exit_code"])
+
+
+async def measure(order: Order, folder: Path) -> dict[str, Any]:
+    """Store, cards, engine, network, audit; all of it gone afterwards, however it ends."""
+    secret = secrets.token_bytes(32)
+    key_file = folder / "pan.key"
+    write_privately(key_file, secret.hex() + "\n")
+    today = utc(SystemClock().now_ms()).date()
+    population = make_population(order.seed, order.cards, today)
+    traffic = Traffic(population, make_merchants(order.seed), order.seed, first_day=today)
+    events = list(islice(traffic, round(order.rate * (order.seconds + order.warm_up_s))))
+    with EmbeddedValkey.start(
+        folder / "store", appendfsync=DURABILITY, acl=(library.ENGINE_ACL,)
+    ) as valkey:
+        engine_url = as_engine(valkey.url)
+        async with opened(Store(valkey.url, engine_url, valkey, fresh=True), "bench") as state:
+            await load_population(state, PanKeys(secret), population, "bench")
+        engine = EngineProcess(folder, "--redis", valkey.url, "--pan-key-file", str(key_file))
+        try:
+            engine.wait_until_ready()
+            report, used, stalls = await observe(order, events, engine, valkey.pid)
+            own_clock = msgspec.json.decode(await asyncio.to_thread(engine.ask, "/latency"))
+        finally:
+            engine.stop()
+        audited = await audit_store(valkey.url)
+        version = await valkey_version(valkey.url)
+    answer = figures(report, stalls, used, order.warm_up_s) | {
+        "audit_ok": audited.ok,
+        "audit_differences": audited.found,
+        "durability": DURABILITY,
+        "engine_clock": own_clock,
+        "machine": this_machine(seed=order.seed, valkey=version, durability=DURABILITY),
+        "asked": order,
+    }
+    answer["exit_code"], answer["verdict"] = verdict(answer, order.p99_ms)
+    return answer
+
+
+async def observe(
+    order: Order, events: Sequence[Event], engine: EngineProcess, store_pid: int
+) -> tuple[Timed, Used, list[Stall]]:
+    """The run itself, with everybody's processor time and the machine's stalls."""
+
+    def spent() -> tuple[float, float, float]:
+        return process_time(), cpu_seconds(engine.pid) or 0.0, cpu_seconds(store_pid) or 0.0
+
+    heartbeat = Heartbeat()
+    heartbeat.start()
+    try:
+        before = spent()
+        report = await drive(events, "127.0.0.1", engine.port, order.rate, order.links)
+        generator, theirs, store = (after - at for after, at in zip(spent(), before))
+    finally:
+        stalls = heartbeat.stop()
+    return report, Used(generator, theirs, store, report.elapsed_s), stalls
+
+
+async def drive(events: Sequence[Event], host: str, port: int, rate: float, links: int) -> Timed:
+    """Send these events at that rate over so many links, and wait for the answers."""
+    clock = SystemClock()
+    opened = [Link(host, port, clock) for _ in range(links)]
+    try:
+        for link in opened:
+            await link.open()
+        # What is here now stays; a collection in mid-run would be the generator's own stall.
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        report = Timed()
+        await network.run(
+            events, opened, rate, len(events) / rate, clock, budget_s=BUDGET_S, report=report
+        )
+    finally:
+        gc.enable()
+        gc.unfreeze()
+        for link in opened:
+            await link.close()
+    return report
+
+
+def figures(report: Timed, stalls: Sequence[Stall], used: Used, warm_up_s: float) -> dict[str, Any]:
+    """The JSON answer, as far as the run itself tells it.
+
+    Quantiles are those of the messages due after the warm-up; everything else counts it in.
+    """
+    ours = used.share > BUSY_SHARE
+    begun = min(report.dues, default=0.0) + warm_up_s
+    histogram = HdrHistogram(1, 60_000_000, 3)  # µs, up to a minute, three digits
+    undisturbed = HdrHistogram(1, 60_000_000, 3)
+    unattributed = 0
+    for due, latency_s in zip(report.dues, report.latencies_s):
+        stalled = not ours and overlaps(stalls, due, due + latency_s)
+        if latency_s > BUDGET_S and not stalled:
+            unattributed += 1
+        if due >= begun:
+            histogram.record_value(max(1, round(latency_s * 1e6)))
+            if not stalled:
+                undisturbed.record_value(max(1, round(latency_s * 1e6)))
+    answered = max(1, report.answered)
+    return report.summary() | {
+        "p50_ms": at(histogram, 50),
+        "p90_ms": at(histogram, 90),
+        "p99_ms": at(histogram, 99),
+        "p999_ms": at(histogram, 99.9),
+        "max_ms": at(histogram, 100),
+        "p99_undisturbed_ms": at(undisturbed, 99),
+        "measured": histogram.get_total_count(),
+        "stalls": len(stalls),
+        "longest_stall_ms": round(max((s.seconds for s in stalls), default=0.0) * 1e3, 1),
+        "unattributed_over_budget": unattributed,
+        "journal_lag_max": None,
+        "drained_s": None,
+        "generator_us": round(used.generator / answered * 1e6, 1),
+        "engine_us": round(used.engine / answered * 1e6, 1),
+        "store_us": round(used.store / answered * 1e6, 1),
+        "busy_share": round(used.share, 3),
+        "histogram": histogram.encode().decode(),
+    }
+
+
+def at(histogram: Any, percentile: float) -> float:
+    if not histogram.get_total_count():
+        return 0.0
+    return round(float(histogram.get_value_at_percentile(percentile)) / 1e3, 3)
+
+
+def overlaps(stalls: Iterable[Stall], since: float, until: float) -> bool:
+    return any(s.at_monotonic < until and since < s.at_monotonic + s.seconds for s in stalls)
+
+
+def verdict(answer: dict[str, Any], p99_ms: float) -> tuple[int, str]:
+    """The exit code, and why."""
+    if not answer["audit_ok"]:
+        return FAILED, f"the audit found {answer['audit_differences']} differences"
+    for key, what in (
+        ("unanswered", "requests without an answer"),
+        ("unsent", "messages that no link would take"),
+        ("conflicts", "repeats with another verdict than the first"),
+        ("unattributed_over_budget", "answers over 200 ms with no stall of the machine beside"),
+    ):
+        if answer[key]:
+            return FAILED, f"{answer[key]} {what}"
+    if answer["p99_ms"] <= p99_ms:
+        return OK, f"p99 within {p99_ms:g} ms"
+    if answer["p99_undisturbed_ms"] <= p99_ms:
+        return INCONCLUSIVE, f"p99 over {p99_ms:g} ms, but for {answer['stalls']} machine stalls"
+    return FAILED, f"p99 over {p99_ms:g} ms"
+
+
+def table(order: Order, a: dict[str, Any]) -> Iterator[str]:
+    own = a["engine_clock"]
+    offered, achieved = f"{a['offered_per_s']:,.0f}", f"{a['achieved_per_s']:,.0f}"
+    rows = (
+        ("rate: asked, offered, achieved", f"{order.rate:,.0f}  {offered}  {achieved} /s"),
+        ("sent, answered, unanswered", numbers(a, "sent", "answered", "unanswered")),
+        ("approved, declined, referred", numbers(a, "approved", "declined", "referred")),
+        ("p50  p90  p99  p99.9  max", "  ".join(f"{a[key]:.2f}" for key in QUANTILES) + " ms"),
+        ("  by the engine's clock", "  ".join(f"{own[key]:.2f}" for key in QUANTILES) + " ms"),
+        ("over 200 ms, unattributed", numbers(a, "over_budget", "unattributed_over_budget")),
+        ("machine stalls, longest", f"{a['stalls']}  {a['longest_stall_ms']:.0f} ms"),
+        ("CPU a message: network, engine, store",
+            numbers(a, "generator_us", "engine_us", "store_us") + " µs"),
+        ("of all cores, busy with us", f"{a['busy_share']:.0%}"),
+        ("late sends", numbers(a, "late_sends")),
+        ("audit", "holds" if a["audit_ok"] else f"{a['audit_differences']} differences"),
+        ("journal lag, drained", "not measured: there is no ledger yet"),
+    )  # fmt: skip
+    for name, value in rows:
+        yield f"{name:<42}{value}"
+    yield f"{a['verdict']} (exit code {a['exit_code']})"
+
+
+QUANTILES = ("p50_ms", "p90_ms", "p99_ms", "p999_ms", "max_ms")
+
+
+def numbers(answer: dict[str, Any], *keys: str) -> str:
+    return "  ".join(f"{answer[key]:,.0f}" for key in keys)

@@ -1,0 +1,112 @@
+"""Where and when a figure was made: a number without its machine is no number."""
+
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from authz.app.output import write_json
+from authz.hot.admin import administrator
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")  # the unit of /proc/<pid>/stat; 10 ms on every Linux
+
+
+class Machine(Struct, frozen=True, kw_only=True):
+    """What stands beside every table and in every JSON file."""
+
+    cores: int  # that we may run on
+    cpu: str
+    python: str
+    valkey: str  # "" where no server took part
+    commit: str  # "+" at its end: the checkout had changes; "" outside a checkout
+    date: str  # UTC
+    seed: int | None
+    durability: str  # Valkey's appendfsync, "" where no server took part
+
+    def line(self) -> str:
+        server = f", Valkey {self.valkey} (appendfsync {self.durability})" if self.valkey else ""
+        seed = "" if self.seed is None else f", seed {self.seed}"
+        return (
+            f"{self.cores} cores, {self.cpu}, Python {self.python}{server}, "
+            f"commit {self.commit or 'unknown'}, {self.date}{seed}"
+        )
+
+
+def this_machine(*, seed: int | None = None, valkey: str = "", durability: str = "") -> Machine:
+    return Machine(
+        cores=cores(),
+        cpu=cpu_model(),
+        python=platform.python_version(),
+        valkey=valkey,
+        commit=commit(),
+        date=datetime.now(UTC).strftime("%Y-%m-%d"),
+        seed=seed,
+        durability=durability,
+    )
+
+
+def cores() -> int:
+    """Those that this process may use: a container often has fewer than its machine."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def cpu_model() -> str:
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return " ".join(line.partition(":")[2].split())
+    return platform.processor() or platform.machine()
+
+
+def commit() -> str:
+    def git(*words: str) -> str:
+        ran = subprocess.run(
+            ["git", "-C", str(CHECKOUT), *words], capture_output=True, text=True, check=True
+        )
+        return ran.stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no")
+        return git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def cpu_seconds(pid: int) -> float | None:
+    """Processor time that a process has used, all its threads; None where nobody tells."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+    # The name in the second column may hold blanks; what follows its bracket is columns 3 on.
+    columns = stat.rpartition(")")[2].split()
+    return (int(columns[11]) + int(columns[12])) / TICKS_PER_S
+
+
+async def valkey_version(url: str) -> str:
+    client = administrator(url)
+    info = await client.info("server")
+    await client.aclose()
+    return str(info.get("valkey_version") or info.get("redis_version") or "unknown")
+
+
+def publish(answer: dict[str, Any], lines: Iterable[str], json_path: str | None) -> None:
+    """The table and the machine for a person, the answer for a program.
+
+    A program that reads standard output gets nothing else there.
+    """
+    stream = sys.stderr if json_path == "-" else sys.stdout
+    for line in (*lines, answer["machine"].line()):
+        print(line, file=stream)
+    if json_path is not None:
+        write_json(json_path, answer)

@@ -1,0 +1,216 @@
+"""How much memory a card with its account takes: in the hot state, and in an engine.
+
+Loads that many accounts with one card each by the control acts that `authz load` uses, so
+keys, profiles and journal entries are the real ones. What the server grew by, divided by
+their number, is the figure; samples of each kind of key say where it lies.
+
+The store runs with `appendfsync no` and does not rewrite its append-only file meanwhile:
+memory is measured here, not what a crash would leave.
+"""
+
+import tracemalloc
+from collections.abc import Callable, Iterator
+from random import Random
+from statistics import mean
+from time import monotonic
+from typing import Any
+
+import uvloop
+from redis.asyncio import Redis
+
+from authz.app.embedded.valkey import EmbeddedValkey
+from authz.cards import Known, NearCache
+from authz.control import NewAccount, NewCard, card_profile, put_accounts, put_cards
+from authz.hot import admin, keys
+from authz.hot.resp import connect
+from authz.hot.store import RedisHotState
+from authz.privacy import Pan, PanKeys
+from authz.profiles import read_account, read_card, write_profile
+from bench.machine import publish, this_machine, valkey_version
+from rules.facts import AccountProfile, AccountState
+
+CARDS = 1_000_000
+TARGET_BYTES = 1500  # of hot state for a card with its account
+SAMPLE = 2000  # keys of each kind; the kinds differ by a few bytes within themselves
+NEAR_CACHE_CARDS = 20_000  # more of them cost the same each
+BATCH = 20_000  # cards whose objects exist at once on our side
+PAN_KEYS = PanKeys(b"a key for the bench, of 32 bytes")
+BLOCKABLE_MCCS = ("7995", "6051", "5993")
+ZONES = ("America/New_York", "America/Chicago", "Europe/Berlin", "Europe/London", "Asia/Tokyo")
+
+
+def run(json_path: str | None, cards: int = CARDS, seed: int = 1) -> dict[str, Any]:
+    """Load, measure, print a table, return it. A million take some minutes."""
+    with EmbeddedValkey.start(appendfsync="no") as server:
+        figures, version = uvloop.run(measure(server.url, cards, seed))
+    near_cache = near_cache_bytes(min(cards, NEAR_CACHE_CARDS), seed)
+    answer = {
+        **figures,
+        "near_cache_bytes_per_card": near_cache,
+        "target_bytes": TARGET_BYTES,
+        "durability": "no",
+        "machine": this_machine(seed=seed, valkey=version, durability="no"),
+    }
+    publish(answer, table(answer), json_path)
+    return answer
+
+
+async def measure(url: str, cards: int, seed: int) -> tuple[dict[str, Any], str]:
+    """Bytes per card of a store filled here: figures, and the server's version."""
+    client = admin.administrator(url)
+    await client.config_set("auto-aof-rewrite-percentage", 0)
+    await admin.install(client)
+    run_id = await admin.open_gates(client, new=True, source="bench")
+    connection = await connect(url)
+    state = RedisHotState()
+    state.attach(connection, run_id)
+    try:
+        before = await used_memory(client)
+        started = monotonic()
+        await load(state, cards, seed)
+        seconds = monotonic() - started
+        grown = await used_memory(client) - before
+        journal, entries = await journal_bytes(client)
+        kinds = await bytes_by_kind(client, cards, seed)
+        rss = int((await client.info("memory"))["used_memory_rss"])
+        version = await valkey_version(url)
+    finally:
+        connection.close()
+        await client.aclose()
+    figures = {
+        "cards": cards,
+        "load_per_s": cards / seconds,
+        "load_s": seconds,
+        "bytes_per_card": {
+            "with_journal": grown / cards,
+            "without_journal": (grown - journal) / cards,
+        },
+        "by_kind": {**kinds, "journal": journal / cards},
+        "journal_entries_per_card": entries / cards,
+        # What no key is charged with: the server's table of keys, mostly.
+        "unaccounted": (grown - journal) / cards - sum(kinds.values()),
+        "resident_bytes_per_card": rss / cards,
+    }
+    return figures, version
+
+
+async def load(state: RedisHotState, cards: int, seed: int) -> None:
+    for start in range(0, cards, BATCH):
+        numbers = range(start, min(start + BATCH, cards))
+        for put in (accounts_of, cards_of):
+            await put(state, numbers, seed)
+
+
+async def accounts_of(state: RedisHotState, numbers: range, seed: int) -> None:
+    outcome = await put_accounts(state, (new_account(n, seed) for n in numbers), "bench")
+    assert outcome.created == len(numbers)
+
+
+async def cards_of(state: RedisHotState, numbers: range, seed: int) -> None:
+    outcome = await put_cards(state, PAN_KEYS, (new_card(n, seed) for n in numbers), "bench")
+    assert outcome.created == len(numbers)
+
+
+def new_account(number: int, seed: int) -> NewAccount:
+    dice = Random(seed * CARDS + number)
+    profile = AccountProfile(
+        f"A{number:09d}", "classic", "840", dice.choice((0, 100_000, 500_000)),
+        dice.choice(ZONES), AccountState.ACTIVE,
+    )  # fmt: skip
+    return NewAccount(profile=profile, opening_minor=dice.randrange(10_000, 1_000_000))
+
+
+def new_card(number: int, seed: int) -> NewCard:
+    """Controls as people have them: one card in three or four has each."""
+    dice = Random(seed * CARDS + number)
+    return NewCard(
+        pan=Pan(f"999901{number:010d}"),
+        account_id=f"A{number:09d}",
+        expiry="3012",
+        transaction_limit_minor=100_000 if dice.random() < 0.3 else None,
+        daily_amount_minor=500_000 if dice.random() < 0.25 else None,
+        daily_count=60 if dice.random() < 0.15 else None,
+        blocked_mccs=BLOCKABLE_MCCS if dice.random() < 0.12 else (),
+    )
+
+
+async def used_memory(client: Redis) -> int:
+    return int((await client.info("memory"))["used_memory"])
+
+
+async def journal_bytes(client: Redis) -> tuple[int, int]:
+    """Of all shards, told from a sample of each stream's nodes; and the entries in them."""
+    total = entries = 0
+    for shard in keys.ALL_SHARDS:
+        total += int(await client.memory_usage(keys.journal(shard), samples=100) or 0)
+        entries += int(await client.xlen(keys.journal(shard)))
+    return total, entries
+
+
+async def bytes_by_kind(client: Redis, cards: int, seed: int) -> dict[str, float]:
+    """Mean bytes of one key of each kind, its name included."""
+    dice = Random(f"sample {seed}")
+    numbers = dice.sample(range(cards), min(SAMPLE, cards))
+    key_of: dict[str, Callable[[int], str]] = {
+        "account": lambda n: keys.account_keys(f"A{n:09d}")[1],
+        "balance": lambda n: keys.account_keys(f"A{n:09d}")[2],
+        "card": lambda n: keys.card(f"A{n:09d}", PAN_KEYS.card_id(new_card(n, seed).pan)),
+        "directory": lambda n: keys.directory(PAN_KEYS.card_key(new_card(n, seed).pan)),
+    }
+    means = {}
+    for kind, key in key_of.items():
+        async with client.pipeline(transaction=False) as pipeline:
+            for number in numbers:
+                pipeline.memory_usage(key(number), samples=0)
+            sizes = await pipeline.execute()
+        assert None not in sizes, kind
+        means[kind] = mean(sizes)
+    return means
+
+
+def near_cache_bytes(cards: int, seed: int) -> float:
+    """Bytes that an engine's memory of one card takes: key, profiles and their strings."""
+    rows = list(stored_profiles(cards, seed))
+    cache = NearCache(cards)
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for card_key, account, card in rows:
+            # Copied as it comes from the wire with each message: the cache keeps the first.
+            cache.put(card_key.decode(), Known(read_card(card), 1, read_account(account), 1))
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(cache) == cards
+    return (after - before) / cards
+
+
+def stored_profiles(cards: int, seed: int) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """Card key, account profile and card profile, as they lie in the hot state."""
+    for number in range(cards):
+        account, card = new_account(number, seed), new_card(number, seed)
+        card_id = PAN_KEYS.card_id(card.pan)
+        profile = card_profile(card, card_id, card_id)
+        yield (
+            PAN_KEYS.card_key(card.pan).encode(),
+            write_profile(account.profile),
+            write_profile(profile),
+        )
+
+
+def table(answer: dict[str, Any]) -> Iterator[str]:
+    per_card, kinds = answer["bytes_per_card"], answer["by_kind"]
+    rows = [
+        *((f"  {kind}", size) for kind, size in kinds.items()),
+        ("  table of keys, and what no key is charged with", answer["unaccounted"]),
+        ("hot state, with journal", per_card["with_journal"]),
+        (f"hot state, without journal (target {TARGET_BYTES:,})", per_card["without_journal"]),
+        ("near-cache of an engine", answer["near_cache_bytes_per_card"]),
+    ]
+    yield f"{answer['cards']:,} cards, each with an account: bytes per card"
+    for name, size in rows:
+        yield f"{name:<50}{size:>10,.0f}"
+    yield (
+        f"loaded in {answer['load_s']:.1f} s, {answer['load_per_s']:,.0f} a second "
+        "(appendfsync no, no rewrite of the append-only file: memory is measured, not safety)"
+    )

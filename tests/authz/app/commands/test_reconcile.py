@@ -1,0 +1,75 @@
+"""authz reconcile, as a caller sees it; what it finds is tests/authz/test_audit.py's business."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from authz.app.commands.reconcile import command
+from authz.control import NewAccount, put_accounts
+from authz.hot import admin, keys
+from rules.facts import AccountProfile, AccountState
+from tests.support.hot import opened
+
+
+def run(url: str, *arguments: str) -> Result:
+    env = {"AUTHZ_REDIS_FSYNC": "off"}
+    return CliRunner().invoke(command, [*arguments, "--redis", url], env=env)
+
+
+@pytest.fixture
+def store(fresh_redis: str) -> str:
+    async def scenario() -> None:
+        state = await opened(fresh_redis)
+        profile = AccountProfile("A1", "default", "840", 0, "UTC", AccountState.ACTIVE)
+        await put_accounts(state, [NewAccount(profile=profile, opening_minor=500)], "test")
+        state._connection.close()  # type: ignore[union-attr]
+        await asyncio.sleep(0)
+
+    asyncio.run(scenario())
+    return fresh_redis
+
+
+def damage(url: str, by: int = 1) -> None:
+    async def scenario() -> None:
+        client = admin.administrator(url)
+        await client.hincrby(keys.account_keys("A1")[2], "posted:840", by)
+        await client.aclose()
+
+    asyncio.run(scenario())
+
+
+def test_agreement_is_exit_0(store: str) -> None:
+    result = run(store)
+    assert result.exit_code == 0
+    assert result.stdout == (
+        "Everything agrees: 1 accounts, 0 authorizations, 65 journal entries.\n"
+    )
+
+
+def test_a_difference_is_exit_1_and_named(store: str, tmp_path: Path) -> None:
+    damage(store)
+    result = run(store, "--json", str(tmp_path / "report.json"))
+    assert result.exit_code == 1
+    assert "A1: posted 840: 501, should be 500\n" in result.stdout
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert (report["ok"], report["accounts"]) == (False, 1)
+    assert report["differences"] == [
+        {"account": "A1", "field": "posted 840", "hot": 501, "ledger": 500}
+    ]
+
+
+def test_json_has_standard_output_to_itself(store: str) -> None:
+    assert json.loads(run(store, "--json", "-").stdout)["ok"]
+
+
+def test_an_empty_store_does_not_agree(fresh_redis: str) -> None:
+    result = run(fresh_redis)
+    assert (result.exit_code, "gates: 0, should be 64" in result.stdout) == (1, True)
+
+
+def test_a_store_that_is_not_there(tmp_path: Path) -> None:
+    result = run(f"unix://{tmp_path}/none")
+    assert (result.exit_code, result.stderr) == (1, "Error: The store cannot be reached.\n")

@@ -1,0 +1,45 @@
+"""A worker that would not end; those that end too soon are in test_workers.py."""
+
+import asyncio
+import os
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from authz.app import supervise
+from authz.app.front import Front
+from authz.app.store import Store
+from authz.app.supervise import Worker
+from authz.config import Config, EmbeddedConfig, EngineConfig
+
+
+def test_a_worker_that_hangs_is_ended_by_force(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It needs no store for that: it comes up without one, and is not ready."""
+    config = Config(
+        engine=EngineConfig(state_dir=tmp_path), embedded=EmbeddedConfig(data_dir=tmp_path)
+    )
+    nowhere = f"unix://{tmp_path}/nowhere"
+    monkeypatch.setattr(supervise, "STOP_S", 0.2)
+
+    async def hang() -> None:
+        worker = Worker(0, config, Store(nowhere, nowhere, None, False), tmp_path)
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            assert not worker.take(0, theirs)
+            worker.start()
+            await asyncio.wait_for(worker.came_up.wait(), 10)
+            assert worker.take(0, theirs)
+            said = await Front([worker], 0.2).health()
+            assert "hot state" in said.reason
+            assert worker.process is not None
+            os.kill(worker.process, signal.SIGSTOP)
+            await worker.stop()
+            with pytest.raises(ProcessLookupError):
+                os.kill(worker.process, 0)
+            assert not worker.take(0, theirs)
+
+    asyncio.run(hang())

@@ -1,0 +1,232 @@
+"""Control acts: what a load does, does twice, and refuses."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from authz import control
+from authz.control import NewAccount, NewCard, put_accounts, put_cards, put_lists
+from authz.hot import admin, keys
+from authz.hot.errors import Cold, HotStateError
+from authz.privacy import Pan, PanKeys
+from authz.profiles import read_account, read_card
+from ledger.journal import AccountBody, CardBody, ListsBody, read_entry
+from rules.facts import AccountProfile, AccountState, CardState
+from tests.support.hot import opened
+
+KEYS = PanKeys(b"k" * 32)
+ONE, TWO, THREE = (Pan(f"400000000000000{n}") for n in (1, 2, 3))
+
+
+def account(id: str = "A1", currency: str = "840", opening: int = 0, line: int = 0) -> NewAccount:
+    profile = AccountProfile(id, "default", currency, line, "UTC", AccountState.ACTIVE)
+    return NewAccount(profile=profile, opening_minor=opening)
+
+
+def card(pan: Pan = ONE, account_id: str = "A1", **changes: Any) -> NewCard:
+    return NewCard(**({"pan": pan, "account_id": account_id, "expiry": "2812"} | changes))
+
+
+def run(url: str, scenario: Callable[[Any, Any], Awaitable[None]]) -> None:
+    async def whole() -> None:
+        state, client = await opened(url), admin.administrator(url)
+        try:
+            await scenario(state, client)
+        finally:
+            state._connection.close()  # type: ignore[union-attr]
+            await client.aclose()
+            await asyncio.sleep(0)
+
+    asyncio.run(whole())
+
+
+def counts(outcome: control.Outcome) -> tuple[int, int, int, list[tuple[int, str]]]:
+    refused = [(one.position, one.reason) for one in outcome.refused]
+    return outcome.created, outcome.moved, outcome.same, refused
+
+
+async def stored_card(client: Any, pan: Pan, account_id: str = "A1") -> Any:
+    id = await client.hget(keys.directory(KEYS.card_key(pan)), "card")
+    return read_card(await client.hget(keys.card(account_id, id.decode()), "profile"))
+
+
+def test_an_account_is_created_moved_and_left_alone(fresh_redis: str) -> None:
+    async def scenario(state: Any, client: Any) -> None:
+        assert counts(await put_accounts(state, [account(opening=700)], "s")) == (1, 0, 0, [])
+        assert counts(await put_accounts(state, [account(opening=900)], "s")) == (0, 0, 1, [])
+        assert counts(await put_accounts(state, [account(line=5)], "s")) == (0, 1, 0, [])
+        _, key, balance, *_ = keys.account_keys("A1")
+        assert read_account(await client.hget(key, "profile")).credit_line_minor == 5
+        # Opening funds are the first load's and nobody else's.
+        assert await client.hget(balance, "posted:840") == b"700"
+
+    run(fresh_redis, scenario)
+
+
+def test_the_currency_of_an_account_stays(fresh_redis: str) -> None:
+    async def scenario(state: Any, client: Any) -> None:
+        await put_accounts(state, [account()], "s")
+        outcome = await put_accounts(state, [account("A2"), account(currency="978")], "s")
+        assert counts(outcome) == (1, 0, 0, [(1, "the currency of an account cannot change")])
+
+    run(fresh_redis, scenario)
+
+
+def test_a_card_is_found_by_its_keyed_hash(fresh_redis: str) -> None:
+    async def scenario(state: Any, client: Any) -> None:
+        await put_accounts(state, [account()], "s")
+        assert counts(await put_cards(state, KEYS, [card()], "s")) == (1, 0, 0, [])
+        assert counts(await put_cards(state, KEYS, [card()], "s")) == (0, 0, 1, [])
+        frozen = card(state=CardState.FROZEN)
+        assert counts(await put_cards(state, KEYS, [frozen], "s")) == (0, 1, 0, [])
+        assert await state.look_up(KEYS.card_key(ONE), 5) == ("A1", KEYS.card_id(ONE))
+        assert (await stored_card(client, ONE)).state is CardState.FROZEN
+
+    run(fresh_redis, scenario)
+
+
+def test_a_card_stays_with_its_account(fresh_redis: str) -> None:
+    async def scenario(state: Any, client: Any) -> None:
+        await put_accounts(state, [account(), account("A2")], "s")
+        await put_cards(state, KEYS, [card()], "s")
+        outcome = await put_cards(state, KEYS, [card(account_id="A2"), card(TWO, "A9")], "s")
+        assert sorted(counts(outcome)[3]) == [
+            (0, "the card belongs to another account"),
+            (1, "there is no such account"),
+        ]
+        assert await state.look_up(KEYS.card_key(TWO), 5) is None
+
+    run(fresh_redis, scenario)
+
+
+def test_the_directory_remembers_an_id_that_another_key_would_not_give(fresh_redis: str) -> None:
+    async def scenario(state: Any, client: Any) -> None:
+        await put_accounts(state, [account()], "s")
+        await put_cards(state, KEYS, [card()], "s")
+        await state.put_directory(KEYS.card_key(TWO), "A1", KEYS.card_id(ONE))
+        found = await control.card_id_for(state, KEYS, TWO)
+        assert (found.card_id, found.account_id) == (KEYS.card_id(ONE), "A1")
+
+    run(fresh_redis, scenario)
+
+
+def test_a_load_that_died_before_the_directory_is_finished_by_another(fresh_redis: str) -> None:
+    async def scenario(state: Any, client: Any) -> None:
+        await put_accounts(state, [account()], "s")
+        await put_cards(state, KEYS, [card()], "s")
+        await client.delete(keys.directory(KEYS.card_key(ONE)))
+        assert counts(await put_cards(state, KEYS, [card()], "s")) == (0, 0, 1, [])
+        assert await state.look_up(KEYS.card_key(ONE), 5) == ("A1", KEYS.card_id(ONE))
+
+    run(fresh_redis, scenario)
+
+
+def test_a_replaced_cards_counters_go_on(fresh_redis: str) -> None:
+    async def scenario(state: Any, client: Any) -> None:
+        await put_accounts(state, [account(), account("A2")], "s")
+        await put_cards(state, KEYS, [card()], "s")
+        await put_cards(state, KEYS, [card(TWO, replaces=ONE)], "s")
+        await put_cards(state, KEYS, [card(THREE, replaces=KEYS.card_id(TWO))], "s")
+        subject = KEYS.card_id(ONE)
+        assert [(await stored_card(client, pan)).limit_subject for pan in (ONE, TWO, THREE)] == [
+            subject
+        ] * 3
+        # Put once more without saying so, it keeps it: its day must not start anew.
+        await put_cards(state, KEYS, [card(TWO, daily_count=5)], "s")
+        assert (await stored_card(client, TWO)).limit_subject == subject
+        stranger = card(Pan("4000000000000009"), "A2", replaces=ONE)
+        gone = card(Pan("4000000000000008"), replaces="c0")
+        reason = "no such card to replace on this account"
+        outcome = await put_cards(state, KEYS, [stranger, gone], "s")
+        assert sorted(counts(outcome)[3]) == [(0, reason), (1, reason)]
+
+    run(fresh_redis, scenario)
+
+
+def test_every_control_act_is_in_the_journal(fresh_redis: str) -> None:
+    async def scenario(state: Any, client: Any) -> None:
+        await put_accounts(state, [account(opening=7)], "files")
+        await put_cards(state, KEYS, [card()], "files")
+        await put_lists(client, [("merchant", "M 1"), ("country", "KP")], "files")
+        shard = keys.shard_of("A1")
+        entries = [read_entry(*row) for row in await client.xrange(keys.journal(shard))]
+        gate, first, second, third = entries
+        assert gate.envelope.kind == "gate"
+        assert isinstance(first.body, AccountBody)
+        assert (first.body.opening_minor, first.body.source) == (7, "files")
+        assert read_account(first.body.profile) == account().profile
+        assert isinstance(second.body, CardBody)
+        assert second.body.card_key == KEYS.card_key(ONE)
+        assert isinstance(third.body, ListsBody)
+        assert third.body.entries == (("country", "KP"), ("merchant", "M 1"))
+
+    run(fresh_redis, scenario)
+
+
+def test_lists_replace_what_was_there_and_reach_every_gate(fresh_redis: str) -> None:
+    async def scenario(state: Any, client: Any) -> None:
+        assert await put_lists(client, [("country", "KP")], "s") == (1, True)
+        assert await put_lists(client, [("country", "KP")], "s") == (1, False)
+        assert await put_lists(client, [], "s") == (2, True)
+        assert await state.lists(5) == (2, frozenset())
+        for shard in keys.ALL_SHARDS:
+            assert await client.hget(keys.control(shard), "lists") == b"2"
+
+    run(fresh_redis, scenario)
+
+
+def test_lists_cut_short_are_finished_by_another_run(fresh_redis: str) -> None:
+    async def scenario(state: Any, client: Any) -> None:
+        await put_lists(client, [("country", "KP")], "s")
+        await client.hset(keys.control("07"), "lists", 0)
+        assert await put_lists(client, [("country", "KP")], "s") == (1, False)
+        assert await client.hget(keys.control("07"), "lists") == b"1"
+        await client.delete(keys.LISTS)  # a version never comes twice, even so
+        assert await put_lists(client, [("country", "KP")], "s") == (2, True)
+
+    run(fresh_redis, scenario)
+
+
+def test_nothing_is_put_behind_a_closed_gate(fresh_redis: str) -> None:
+    async def scenario(state: Any, client: Any) -> None:
+        for shard in keys.ALL_SHARDS:
+            await client.fcall("authz_close_gate", 1, keys.control(shard))
+        with pytest.raises(Cold):
+            await put_accounts(state, [account(f"A{n}") for n in range(600)], "s")
+        with pytest.raises(Cold):
+            await put_lists(client, [("country", "KP")], "s")
+
+    run(fresh_redis, scenario)
+
+
+def test_a_lost_connection_ends_the_load_at_once(fresh_redis: str) -> None:
+    async def scenario(state: Any, client: Any) -> None:
+        async def cut() -> None:
+            while await client.dbsize() < 70:
+                await asyncio.sleep(0)
+            state._connection.close()
+
+        with pytest.raises(HotStateError):
+            await asyncio.gather(
+                put_accounts(state, (account(f"A{n}") for n in range(20_000)), "s"), cut()
+            )
+
+    run(fresh_redis, scenario)
+
+
+def test_many_are_under_way_at_once_but_no_more_than_the_bound(fresh_redis: str) -> None:
+    most = 0
+
+    async def scenario(state: Any, client: Any) -> None:
+        def counted() -> Any:
+            nonlocal most
+            for n in range(2000):
+                most = max(most, state._connection.pending)
+                yield account(f"A{n}")
+
+        assert (await put_accounts(state, counted(), "s")).created == 2000
+
+    run(fresh_redis, scenario)
+    assert control.IN_FLIGHT // 4 < most <= control.IN_FLIGHT

@@ -1,0 +1,314 @@
+"""Links over real TCP: bad input of every kind, and that nobody else suffers from it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+import uvloop
+
+from authz.dispatch import Dispatcher
+from authz.server import Server
+from authz.session import LinkSettings
+from iso8583.codec import decode, encode
+from iso8583.dialects import BY_NAME
+from iso8583.framing import FRAMINGS, Frame
+from tests.support.engine import KEYS, PAN, World, held, purchase, reversal
+
+DIALECT, FRAMING = BY_NAME["iso87_ascii"], FRAMINGS["binary2"]
+
+
+class Heard:
+    """What the server told its observer."""
+
+    def __init__(self) -> None:
+        self.bad: list[str] = []
+        self.answers: list[tuple[str, str]] = []
+
+    def answered(self, mti: str, reason: str, seconds: float) -> None:
+        self.answers.append((mti, reason))
+
+    def bad_input(self, kind: str) -> None:
+        self.bad.append(kind)
+
+    def frames(self, count: int) -> None: ...
+    def stage(self, name: str, seconds: float) -> None: ...
+
+
+class Peer:
+    """The other end of a link."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+        self.frames = FRAMING.reader()
+        self.ready: list[Any] = []
+
+    def send(self, mti: str, fields: dict[int, str]) -> None:
+        self.writer.write(FRAMING.pack(encode(mti, fields, DIALECT)))
+
+    async def hear(self) -> Any:
+        while not self.ready:
+            data = await asyncio.wait_for(self.reader.read(65_536), 5)
+            if not data:
+                raise EOFError
+            self.ready += [i for i in self.frames.feed(data) if isinstance(i, Frame)]
+        return decode(self.ready.pop(0).body, DIALECT)
+
+    async def ask(self, mti: str, fields: dict[int, str]) -> Any:
+        self.send(mti, fields)
+        return await self.hear()
+
+    async def gone(self) -> bool:
+        """Whether the engine hangs up."""
+        while await asyncio.wait_for(self.reader.read(65_536), 10):
+            pass
+        return True
+
+
+Story = Callable[[World, Server, Heard, Callable[[], Awaitable[Peer]]], Awaitable[None]]
+
+
+def play(story: Story, server_changes: dict[str, int] | None = None, **link: Any) -> None:
+    """A server with an engine in memory; `story` opens as many links to it as it likes."""
+
+    async def whole() -> None:
+        world = await World().open_with(1_000_000)
+        heard = Heard()
+        server = Server(
+            Dispatcher(world.engine, KEYS), world.clock, heard, **(server_changes or {})
+        )
+        settings = {"name": "t", "dialect": DIALECT, "framing": FRAMING, "sign_on_required": False}
+        port = await server.listen(LinkSettings(**(settings | link)), "127.0.0.1", 0)
+        peers = []
+
+        async def connect() -> Peer:
+            peers.append(Peer(*await asyncio.open_connection("127.0.0.1", port)))
+            return peers[-1]
+
+        try:
+            await story(world, server, heard, connect)
+        finally:
+            for peer in peers:
+                peer.writer.close()
+            await server.close()
+            await asyncio.sleep(0.01)
+
+    uvloop.run(whole())
+
+
+def test_requests_are_answered_over_tcp() -> None:
+    async def story(world: World, server: Server, heard: Heard, connect: Any) -> None:
+        peer = await connect()
+        assert (await peer.ask("0100", purchase(1, 5000)))[39] == "00"
+        assert (await peer.ask("0400", reversal(purchase(1, 5000))))[39] == "00"
+        assert held(world) == 0
+        assert heard.answers == [("0100", "approved"), ("0400", "approved")]
+
+    play(story)
+
+
+def test_many_requests_in_one_write_and_byte_by_byte() -> None:
+    async def story(world: World, server: Server, heard: Heard, connect: Any) -> None:
+        peer = await connect()
+        many = b"".join(
+            FRAMING.pack(encode("0100", purchase(n, 10), DIALECT)) for n in range(1, 201)
+        )
+        peer.writer.write(many)
+        assert {str((await peer.hear())[11]) for _ in range(200)} == {
+            f"{n:06}" for n in range(1, 201)
+        }
+        for byte in FRAMING.pack(encode("0100", purchase(500, 10), DIALECT)):
+            peer.writer.write(bytes([byte]))
+            await asyncio.sleep(0)
+        assert (await peer.hear())[11] == "000500"
+        assert held(world) == 201 * 10
+
+    play(story)
+
+
+@pytest.mark.parametrize(
+    ("mti", "fields", "answer", "kind"),
+    [
+        ("0300", purchase(1), "0310", "unknown_mti"),
+        ("0120", purchase(1), "0130", "unknown_mti"),
+        ("1100", purchase(1), "1110", "unknown_mti"),
+        ("0100", purchase(1, de18=""), "0110", "bad_element"),
+        ("0100", purchase(1, de2=""), "0110", "bad_element"),
+        ("0100", purchase(1, de7="1399000000"), "0110", "bad_element"),
+        ("0400", reversal(purchase(1), de7="0000000000"), "0410", "bad_element"),
+    ],
+)
+def test_what_cannot_be_judged_is_answered_30(
+    mti: str, fields: dict[int, str], answer: str, kind: str
+) -> None:
+    async def story(world: World, server: Server, heard: Heard, connect: Any) -> None:
+        peer = await connect()
+        said = await peer.ask(mti, fields)
+        assert (said.mti, said[39], said[11]) == (answer, "30", fields[11])
+        assert heard.bad == [kind]
+        assert (await peer.ask("0100", purchase(77, 10)))[39] == "00"
+
+    play(story)
+
+
+GARBAGE = {
+    "http": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 300,
+    "tls": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(256)) * 40,
+    "zeros then ones": bytes(100) + b"\xff" * 9000,
+    "a length that lies": b"\x00\x05" + encode("0100", purchase(), DIALECT) * 9,
+}
+
+
+@pytest.mark.parametrize("what", GARBAGE)
+def test_garbage_harms_no_other_link(what: str) -> None:
+    async def story(world: World, server: Server, heard: Heard, connect: Any) -> None:
+        good, bad = await connect(), await connect()
+        assert (await good.ask("0100", purchase(1, 10)))[39] == "00"
+        bad.writer.write(GARBAGE[what])
+        for n in range(2, 12):
+            assert (await good.ask("0100", purchase(n, 10)))[39] == "00"
+        assert await bad.gone()
+        assert heard.bad
+
+    play(story, frame_timeout_s=0.3)
+
+
+def test_the_log_says_where_and_never_what(capsys: pytest.CaptureFixture[str]) -> None:
+    async def story(world: World, server: Server, heard: Heard, connect: Any) -> None:
+        peer = await connect()
+        raw = encode("0100", purchase(1), DIALECT)
+        peer.writer.write(FRAMING.pack(raw[:-5]) + FRAMING.pack(raw.replace(b"0840", b"08x0")))
+        await peer.ask("0100", purchase(2, 10))
+
+    play(story)
+    out = "".join(capsys.readouterr())
+    assert "bad_input" in out
+    assert PAN not in out
+
+
+def test_half_a_frame_then_silence_ends_that_link_only() -> None:
+    async def story(world: World, server: Server, heard: Heard, connect: Any) -> None:
+        good, slow = await connect(), await connect()
+        slow.writer.write(FRAMING.pack(encode("0100", purchase(1), DIALECT))[:50])
+        await asyncio.sleep(0.1)
+        world.clock.advance(1.5)
+        assert await slow.gone()
+        assert heard.bad == ["half_frame"]
+        assert (await good.ask("0100", purchase(2, 10)))[39] == "00"
+
+    play(story, frame_timeout_s=1.0)
+
+
+def test_links_above_the_bound_are_refused_and_the_others_stay() -> None:
+    async def story(world: World, server: Server, heard: Heard, connect: Any) -> None:
+        first = await connect()
+        assert (await first.ask("0100", purchase(1, 10)))[39] == "00"
+        await (await connect()).ask("0100", purchase(2, 10))
+        assert await (await connect()).gone()
+        assert heard.bad == ["too_many_links"]
+        assert (await first.ask("0100", purchase(3, 10)))[39] == "00"
+
+    play(story, {"links_max": 2})
+
+
+class Stuck:
+    """A hot state that answers nobody until it is let go."""
+
+    def __init__(self, hot: Any) -> None:
+        self.hot, self.go, self.asked = hot, asyncio.Event(), 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.hot, name)
+
+    async def authorize(self, act: Any, timeout_s: float) -> Any:
+        self.asked += 1
+        await self.go.wait()
+        return await self.hot.authorize(act, timeout_s)
+
+
+def test_a_flood_of_one_link_is_read_no_faster_than_it_is_answered() -> None:
+    async def story(world: World, server: Server, heard: Heard, connect: Any) -> None:
+        stuck = world.engine.hot = Stuck(world.hot)
+        flood, good = await connect(), await connect()
+        for n in range(5000):
+            flood.send("0100", purchase(n, 1))
+        await asyncio.sleep(0.3)
+        # What one read had brought is taken; then nothing more is read from that link.
+        assert 8 <= stuck.asked < 3000
+        good.send("0100", purchase(9999, 1))
+        await asyncio.sleep(0.1)
+        stuck.go.set()
+        assert (await good.hear())[11] == "009999"
+        for _ in range(5000):
+            await flood.hear()
+
+    play(story, {"in_flight_max": 100_000}, in_flight_max=8)
+
+
+def test_above_the_bound_of_all_links_the_answer_is_91_at_once() -> None:
+    async def story(world: World, server: Server, heard: Heard, connect: Any) -> None:
+        stuck = world.engine.hot = Stuck(world.hot)
+        peer = await connect()
+        for n in range(1, 6):
+            peer.send("0100", purchase(n, 1))
+        early = [await peer.hear() for _ in range(3)]
+        assert {m[39] for m in early} == {"91"}
+        stuck.go.set()
+        assert {(await peer.hear())[39] for _ in range(2)} == {"00"}
+
+    play(story, {"in_flight_max": 2})
+
+
+def test_an_answer_whose_link_is_gone_is_stored_for_the_repeat() -> None:
+    async def story(world: World, server: Server, heard: Heard, connect: Any) -> None:
+        stuck = world.engine.hot = Stuck(world.hot)
+        peer = await connect()
+        peer.send("0100", purchase(1, 10))
+        await asyncio.sleep(0.05)
+        peer.writer.transport.abort()
+        await asyncio.sleep(0.05)
+        stuck.go.set()
+        await asyncio.sleep(0.05)
+        assert held(world) == 10
+        again = await (await connect()).ask("0101", purchase(1, 10))
+        assert again[39] == "00"
+        assert held(world) == 10
+
+    play(story)
+
+
+def test_our_own_fault_is_answered_96_and_the_engine_goes_on(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async def story(world: World, server: Server, heard: Heard, connect: Any) -> None:
+        class Broken(Stuck):
+            async def authorize(self, act: Any, timeout_s: float) -> Any:
+                raise AssertionError(f"with {PAN} in it")
+
+        hot, world.engine.hot = world.hot, Broken(world.hot)
+        peer = await connect()
+        assert (await peer.ask("0100", purchase(1, 10)))[39] == "96"
+        world.engine.hot = hot
+        assert (await peer.ask("0101", purchase(1, 10)))[39] == "00"
+
+    play(story)
+    out = "".join(capsys.readouterr())
+    assert "malfunction" in out
+    assert PAN not in out
+
+
+def test_a_peer_that_reads_nothing_is_hung_up_on() -> None:
+    async def story(world: World, server: Server, heard: Heard, connect: Any) -> None:
+        peer = await connect()
+        echo = FRAMING.pack(encode("0800", {7: "0322120000", 11: "000001", 70: "301"}, DIALECT))
+        peer.reader._transport.pause_reading()  # type: ignore[attr-defined]
+
+        async def pour() -> None:
+            while "slow_reader" not in heard.bad:
+                peer.writer.write(echo * 2000)
+                await asyncio.sleep(0.02)
+                world.clock.advance(0.2)
+
+        await asyncio.wait_for(pour(), 20)
+
+    play(story)

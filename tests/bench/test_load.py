@@ -1,0 +1,180 @@
+"""The load harness tells the truth about time: stalls count, whoever made them."""
+
+import asyncio
+import json
+from itertools import islice
+from types import SimpleNamespace
+
+import pytest
+
+from authz.app.heartbeat import Stall
+from authz.simulator.merchants import make_merchants
+from authz.simulator.population import make_population
+from authz.simulator.traffic import Traffic
+from authz.wire.to_response import to_response
+from bench import load
+from bench.load import FAILED, INCONCLUSIVE, OK, Order, Timed, Used, drive, figures, verdict
+from iso8583.codec import decode, encode
+from iso8583.dialects import BY_NAME
+from iso8583.framing import FRAMINGS
+from iso8583.mti import response_to
+from rules.reason import Reason
+
+DIALECT, FRAMING = BY_NAME["iso87_ascii"], FRAMINGS["binary2"]
+IDLE = Used(generator=0.1, engine=0.1, store=0.1, elapsed_s=10.0)
+PROMISED = """
+    offered_per_s achieved_per_s sent answered unanswered over_budget stalls
+    p50_ms p90_ms p99_ms p999_ms max_ms approved declined referred
+    audit_ok journal_lag_max drained_s durability
+    unattributed_over_budget late_sends generator_us engine_us store_us engine_clock machine
+"""
+
+
+class Stalling:
+    """An engine that approves everything, and once says nothing for a while."""
+
+    def __init__(self, after_s: float, for_s: float) -> None:
+        self.after_s, self.for_s = after_s, for_s
+        self.stalled_at = 0.0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        frames, first = FRAMING.reader(), 0.0
+        clock = asyncio.get_running_loop().time
+        while data := await reader.read(65_536):
+            for frame in frames.feed(data):
+                message = decode(frame.body, DIALECT)
+                first = first or clock()
+                if not self.stalled_at and clock() - first > self.after_s:
+                    self.stalled_at = clock()
+                    await asyncio.sleep(self.for_s)
+                fields = to_response(message, Reason.APPROVED)
+                body = encode(response_to(message.mti), fields, DIALECT)
+                writer.write(FRAMING.pack(body))
+        writer.close()
+
+
+def events(count):
+    population = make_population(1, 50)
+    return list(islice(Traffic(population, make_merchants(1), 1), count))
+
+
+def run_against(engine, rate, count):
+    intended = events(count)
+
+    async def both():
+        server = await asyncio.start_server(engine.serve, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        async with server:
+            return await drive(intended, "127.0.0.1", port, rate, links=1)
+
+    return asyncio.run(both())
+
+
+def test_a_stall_shows_in_every_message_that_fell_due_in_it():
+    engine = Stalling(after_s=0.4, for_s=0.3)
+    report = run_against(engine, rate=500.0, count=600)
+
+    f = figures(report, [], IDLE, 0.0)
+
+    assert f["answered"] == f["measured"] == 600
+    # 150 of 600 fell due while nobody answered; a closed loop would have seen one.
+    assert 200 < f["p99_ms"] < 400
+    assert f["p50_ms"] < 100
+    assert 25 <= f["unattributed_over_budget"] == f["over_budget"] <= 100
+
+    beside = figures(report, [Stall(engine.stalled_at, 0.3)], IDLE, 0.0)
+    assert beside["unattributed_over_budget"] == 0
+    assert beside["over_budget"] == f["over_budget"]
+    assert beside["p99_undisturbed_ms"] < 100
+
+
+def report_of(*answers: tuple[float, float]) -> Timed:
+    """Due, latency, of each answer."""
+    report = Timed()
+    for number, (due, latency_s) in enumerate(answers):
+        report.record(f"0100 {number}", "0100", "00", "A", due, due + latency_s)
+    return report
+
+
+def test_the_warm_up_is_cut_from_the_quantiles_and_from_nothing_else():
+    report = report_of((100.0, 0.9), (101.9, 0.3), (102.0, 0.004), (103.0, 0.005))
+
+    f = figures(report, [], IDLE, 2.0)
+
+    assert f["measured"] == 2
+    assert f["max_ms"] == pytest.approx(5.0, rel=0.002)
+    assert f["over_budget"] == f["unattributed_over_budget"] == 2
+    assert f["answered"] == 4
+
+
+def test_an_answer_is_attributed_only_to_a_stall_that_fell_into_its_time():
+    report = report_of((10.0, 0.25), (20.0, 0.25))
+    stalls = [Stall(9.8, 0.1), Stall(20.2, 0.1)]  # over before the first; during the second
+
+    assert figures(report, stalls, IDLE, 0.0)["unattributed_over_budget"] == 1
+
+
+def test_a_stall_of_a_machine_that_we_keep_busy_is_ours():
+    report = report_of((10.0, 0.25))
+    busy = Used(generator=10.0 * load.cores(), engine=0.0, store=0.0, elapsed_s=10.0)
+
+    assert figures(report, [Stall(10.0, 0.2)], busy, 0.0)["unattributed_over_budget"] == 1
+
+
+FINE = {
+    "audit_ok": True, "audit_differences": 0, "unanswered": 0, "unsent": 0, "conflicts": 0,
+    "unattributed_over_budget": 0, "p99_ms": 19.0, "p99_undisturbed_ms": 19.0, "stalls": 0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({}, OK),
+        ({"p99_ms": 20.0}, OK),
+        ({"p99_ms": 20.1, "p99_undisturbed_ms": 20.1}, FAILED),
+        ({"p99_ms": 20.1, "stalls": 1}, INCONCLUSIVE),
+        ({"p99_ms": 20.1, "stalls": 1, "unanswered": 1}, FAILED),
+        ({"unanswered": 1}, FAILED),
+        ({"unsent": 1}, FAILED),
+        ({"conflicts": 1}, FAILED),
+        ({"unattributed_over_budget": 1}, FAILED),
+        ({"audit_ok": False}, FAILED),
+    ],
+)
+def test_exit_codes(changes, code):
+    assert verdict(FINE | changes, 20.0)[0] == code
+
+
+def test_a_small_run_of_everything(tmp_path, capsys):
+    path = tmp_path / "load.json"
+
+    code = load.run(Order(rate=200, seconds=1, warm_up_s=0.3, cards=50, links=2), str(path))
+
+    answer = json.loads(path.read_text(encoding="utf-8"))
+    assert set(answer) >= set(PROMISED.split())
+    assert answer["sent"] == answer["answered"] == 260
+    assert answer["approved"] + answer["declined"] + answer["referred"] <= 260
+    assert answer["measured"] == 200
+    assert answer["audit_ok"]
+    assert answer["durability"] == "always"
+    assert answer["journal_lag_max"] is answer["drained_s"] is None
+    assert answer["engine_clock"]["count"] >= 260
+    assert answer["exit_code"] == code
+    assert "there is no ledger yet" in capsys.readouterr().out
+
+
+def test_the_engine_and_the_store_are_stopped_when_the_run_fails(monkeypatch):
+    started = []
+
+    async def fail(order, events, engine, store_pid):
+        started.extend((engine, SimpleNamespace(pid=store_pid)))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(load, "observe", fail)
+    with pytest.raises(KeyboardInterrupt):
+        load.run(Order(rate=100, seconds=1, warm_up_s=0.1, cards=10), None)
+
+    assert len(started) == 2
+    for process in started:
+        assert load.cpu_seconds(process.pid) is None
