@@ -54,11 +54,9 @@ class Withdrawals:
     ) -> None:
         self._hot = hot
         self._told = told
-        self._pending: dict[str, Withdraw] = {}
         self._more = asyncio.Event()
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._path = path
-        self._read()
+        self._pending = read_spool(path)
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         if self._pending:
             self._more.set()
@@ -105,20 +103,29 @@ class Withdrawals:
             os.write(self._file, _encode(Line(done=act.attempt)) + b"\n")
         return True
 
-    def _read(self) -> None:
-        """What an earlier engine left. Of a torn last line the 91 was never sent."""
-        try:
-            content = self._path.read_bytes()
-        except FileNotFoundError:
-            return
-        for raw in content.split(b"\n"):
-            try:
-                line = _decode(raw)
-            except msgspec.DecodeError:
-                continue
-            if line.act is not None:
-                self._pending[line.act.attempt] = line.act
-            self._pending.pop(line.done, None)
-
     def close(self) -> None:
         os.close(self._file)
+
+    def adopt(self, path: Path) -> None:
+        """Take over the spool of a worker that will not come back. Raises: OSError."""
+        for act in read_spool(path).values():
+            self.note(act)
+        path.unlink(missing_ok=True)
+
+
+def read_spool(path: Path) -> dict[str, Withdraw]:
+    """What an engine left to be withdrawn, by attempt. Of a torn line the 91 was never sent."""
+    pending: dict[str, Withdraw] = {}
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return pending
+    for raw in content.split(b"\n"):
+        try:
+            line = _decode(raw)
+        except msgspec.DecodeError:
+            continue
+        if line.act is not None:
+            pending[line.act.attempt] = line.act
+        pending.pop(line.done, None)
+    return pending

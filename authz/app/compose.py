@@ -5,7 +5,7 @@ import contextlib
 import gc
 import os
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
@@ -99,9 +99,7 @@ async def running(
     watch = Watch(metrics, latency)
     hot = RedisHotState()
     cards = NearCache(config.engine.near_cache_cards)
-    spool = Withdrawals(
-        config.engine.state_dir.expanduser() / spool_name(config), hot, metrics.withdrawn
-    )
+    spool = open_spool(config, hot, metrics.withdrawn)
     name = secrets.token_hex(3)
     engine = Engine(hot, cards, clock, spool, watch, settings_of(config), name)
     server = Server(
@@ -202,7 +200,14 @@ def link_settings(link: LinkConfig) -> LinkSettings:
     )
 
 
-def spool_name(config: Config) -> str:
-    """One spool for each worker: they append without asking one another."""
-    worker = os.environ.get("AUTHZ_WORKER", "0")
-    return f"withdrawals-{worker}.jsonl"
+def open_spool(config: Config, hot: RedisHotState, told: Callable[[str], None]) -> Withdrawals:
+    """This worker's spool. The first worker takes over those of workers there are no more."""
+    folder = config.engine.state_dir.expanduser()
+    worker = int(os.environ.get("AUTHZ_WORKER", "0"))
+    spool = Withdrawals(folder / f"withdrawals-{worker}.jsonl", hot, told)
+    if worker == 0:
+        for path in sorted(folder.glob("withdrawals-*.jsonl")):
+            number = path.stem.rpartition("-")[2]
+            if number.isdigit() and int(number) >= config.engine.workers:
+                spool.adopt(path)
+    return spool

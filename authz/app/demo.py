@@ -129,11 +129,12 @@ async def _run(
     today = utc(clock.now_ms()).date()
     store = Store(valkey.url, as_engine(valkey.url), valkey, fresh=True)
     population = make_population(settings.seed, settings.cards, today)
-    traffic = Traffic(population, make_merchants(settings.seed), settings.seed, first_day=today)
-    # Made beside the loading, which mostly waits for the store; not beside the sending.
-    making = asyncio.ensure_future(
-        asyncio.to_thread(lambda: list(islice(traffic, round(settings.rate * settings.seconds))))
+    count = round(settings.rate * settings.seconds)
+    traffic = Traffic(
+        population, make_merchants(settings.seed), settings.seed, first_day=today, per_day=count
     )
+    # Made beside the loading, which mostly waits for the store; not beside the sending.
+    making = asyncio.ensure_future(asyncio.to_thread(lambda: list(islice(traffic, count))))
     async with opened(store, "authz demo") as state:
         keys = PanKeys(bytes.fromhex(secret))
         accounts, cards = await load_population(state, keys, population, "authz demo")

@@ -80,6 +80,13 @@ async def open_gates(client: Redis, *, new: bool, source: str, cap: int = JOURNA
     and audited by the caller. Returns the run id.
     Raises: NotFit where that is not so.
     """
+    state = await state_of_gates(client)  # first: a gate that was opened stays open
+    if new and state != "new":
+        raise NotFit("the store has been opened before: it is not a new one")
+    if not new and state == "new":
+        raise NotFit("the store is empty: load accounts into it, or rebuild it")
+    if state == "torn":
+        raise NotFit("some shards of the store were never opened: restore it, or start anew")
     run = await run_id(client)
     body = encode_body(GateBody(run, source))
     how = "new" if new else "audited"
@@ -93,10 +100,8 @@ async def open_gates(client: Redis, *, new: bool, source: str, cap: int = JOURNA
     said = {reply[1].decode() for reply in replies}
     if "other_layout" in said:
         raise NotFit("the store was made with another layout or shard count")
-    if "empty" in said:
-        raise NotFit("the store is empty: load accounts into it, or rebuild it")
-    if "not_empty" in said:
-        raise NotFit("the store has been opened before: it is not a new one")
+    if said != {"open"}:
+        raise NotFit("the store was opened by somebody else in the same moment: look again")
     return run
 
 

@@ -21,7 +21,7 @@ local function authorize(keys, args)
   local message_id, attempt, currency, body = args[2], args[4], args[14], args[19]
   local planned, amount, asked = args[11], whole(args[12]), whole(args[13])
   local credit_line, sent_at, expires = whole(args[15]), whole(args[16]), whole(args[17])
-  local answer_ttl = whole(args[18])
+  local answer_ttl, lists = whole(args[18]), whole(args[10])
   local references = slice(args, 21, whole(args[20]))
   local limits, at = {}, 21 + #references
   for i = 1, whole(args[at]) do
@@ -42,11 +42,12 @@ local function authorize(keys, args)
   local again = replay(answer, before, message_id, args[3], attempt)
   if again then return again end
 
-  -- The fence: the plan was made from these versions, or it is no plan.
+  -- The fence: the plan was made from these versions, or it is no plan. Lists are written
+  -- before the gates are told of them, one after the other, so a plan may be ahead of its gate.
   local a = redis.call('HMGET', account, 'version', 'profile')
   local c = redis.call('HMGET', card, 'version', 'profile')
   if not a[1] or not c[1] then return {message_id, 'cold'} end
-  if a[1] ~= args[8] or c[1] ~= args[9] or gate.lists ~= whole(args[10]) then
+  if a[1] ~= args[8] or c[1] ~= args[9] or lists < gate.lists then
     return {message_id, 'stale', a[1], a[2], c[1], c[2], text(gate.lists)}
   end
 
@@ -123,7 +124,7 @@ local function authorize(keys, args)
     kind = 'authorization', message_id = message_id, authorization_id = id,
     account_id = args[6], card_id = args[7], verdict = kind, detail = detail, currency = currency,
     held_delta = effective, posted = posted, held = held + effective, counters = counters,
-    versions = {whole(args[8]), whole(args[9]), gate.lists},
+    versions = {whole(args[8]), whole(args[9]), lists},
   }, body)
   return verdict(message_id, given, 0)
 end

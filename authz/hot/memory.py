@@ -95,8 +95,8 @@ class MemoryHotState:
         account, card = self._account(act.account_id), self.cards.get(act.card_id)
         if card is None:
             raise Cold
-        versions = (act.account_version, act.card_version, act.lists_version)
-        if versions != (account.version, card[0], self.blocked[0]):
+        old = (act.account_version, act.card_version) != (account.version, card[0])
+        if old or act.lists_version < self.blocked[0]:
             return Stale(account.version, account.profile, card[0], card[1], self.blocked[0])
 
         id = self._climb(account, act.references)[1]

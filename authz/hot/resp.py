@@ -147,7 +147,7 @@ async def connect(
     parts = urlsplit(url)
     connection = Connection(loop, on_lost)
     if parts.scheme == "unix":
-        opening = loop.create_unix_connection(lambda: connection, parts.path)
+        opening = loop.create_unix_connection(lambda: connection, unquote(parts.path))
         await asyncio.wait_for(opening, timeout_s)
     elif parts.scheme == "redis":
         host, port = parts.hostname or "127.0.0.1", parts.port or 6379

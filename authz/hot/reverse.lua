@@ -68,7 +68,8 @@ local function reverse(keys, args)
   redis.call('SET', answer, pack_answer(given), 'EX', text(answer_ttl))
   record(gate, {
     kind = 'reversal', message_id = message_id, authorization_id = id, account_id = args[6],
-    card_id = args[7], verdict = given.kind, detail = given.detail, currency = r.currency,
+    card_id = args[7], verdict = given.kind, detail = given.detail,
+    currency = matched and r.currency or '',
     held_delta = to - from, posted = posted, held = held + to - from, counters = moves,
   }, body)
   return verdict(message_id, given, 0)

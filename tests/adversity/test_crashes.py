@@ -4,7 +4,6 @@ The simulator plays the network throughout: it reconnects, and repeats what got 
 """
 
 import asyncio
-import socket
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from itertools import islice
@@ -12,13 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from authz.app.child import EngineProcess
-from authz.app.embedded.valkey import EmbeddedValkey
 from authz.app.people import load_population
 from authz.app.store import Store, as_engine, opened
 from authz.audit import audit_store
 from authz.clock import SystemClock
-from authz.hot import admin, keys, library
+from authz.hot import admin
 from authz.privacy import PanKeys
 from authz.simulator.link import Link, Manners
 from authz.simulator.merchants import make_merchants
@@ -26,47 +23,10 @@ from authz.simulator.network import run
 from authz.simulator.population import make_population
 from authz.simulator.report import Report
 from authz.simulator.traffic import Traffic
-from ledger.journal import AuthorizationBody, read_entry
+from tests.support.scene import SECRET, Scene, acknowledged, in_the_journal
 
-SECRET = "6b" * 32
 RATE, SECONDS = 400.0, 5.0
 MANNERS = Manners(answer_timeout_s=1.0, repeats_max=20, reconnect_max_s=0.2)
-
-
-class Scene:
-    """A store, an engine and loaded cards, any of which may be killed and started again."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        (folder / "pan.key").write_text(SECRET)
-        with socket.socket() as probe:  # the engine must come back where the network looks for it
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.valkey = self.start_valkey()
-        self.engine = self.start_engine()
-
-    def start_valkey(self) -> EmbeddedValkey:
-        return EmbeddedValkey.start(self.folder / "store", acl=(library.ENGINE_ACL,))
-
-    def start_engine(self) -> EngineProcess:
-        return EngineProcess(
-            self.folder, "--redis", self.valkey.url, "--port", str(self.port),
-            "--pan-key-file", str(self.folder / "pan.key"),
-        )  # fmt: skip
-
-    async def kill_engine(self) -> None:
-        self.engine.kill()
-        self.engine = self.start_engine()
-        await asyncio.to_thread(self.engine.wait_until_ready)
-
-    async def kill_valkey(self) -> None:
-        self.valkey.kill()
-        await asyncio.sleep(0.3)
-        self.valkey = await asyncio.to_thread(self.start_valkey)
-
-    def stop(self) -> None:
-        self.engine.stop()
-        self.valkey.stop()
 
 
 async def survive(folder: Path, harm: Callable[[Scene], Awaitable[None]]) -> Report:
@@ -99,33 +59,6 @@ async def survive(folder: Path, harm: Callable[[Scene], Awaitable[None]]) -> Rep
         return report
     finally:
         scene.stop()
-
-
-def acknowledged(report: Report) -> set[tuple[str, str, str]]:
-    """DE 7, 11 and 32 of every authorization that the network was told is approved."""
-    return {
-        (sent, stan, acquirer)
-        for key in report.approvals
-        for mti, sent, stan, acquirer in [key.split(" ")]
-        if mti == "0100"
-    }
-
-
-async def in_the_journal(url: str) -> set[tuple[str, str, str]]:
-    """The same of every approval in the journal that was not withdrawn."""
-    client = admin.administrator(url)
-    held: dict[str, tuple[str, str, str]] = {}
-    for shard in keys.ALL_SHARDS:
-        for stream_id, fields in await client.xrange(keys.journal(shard)):
-            entry = read_entry(stream_id, fields)
-            e, body = entry.envelope, entry.body
-            if isinstance(body, AuthorizationBody) and e.verdict == "held":
-                sent = datetime.fromtimestamp(body.sent_at, UTC).strftime("%m%d%H%M%S")
-                held[e.message_id] = (sent, body.stan, body.acquirer_id)
-            elif e.kind == "withdrawal":
-                held.pop(e.message_id, None)
-    await client.aclose()
-    return set(held.values())
 
 
 HARM = {

@@ -17,11 +17,11 @@ def load(text: str, tmp_path: Path, **env: str) -> Config:
 
 
 def test_without_anything_there_are_defaults() -> None:
-    config = load_config(None, {"HOME": "/home/someone"}, {})
+    config = load_config(None, {"HOME": "/srv/someone"}, {})
 
     assert config.engine.budget_ms == 200
-    assert config.engine.state_dir == Path("/home/someone/.local/state/authz")
-    assert config.embedded.data_dir == Path("/home/someone/.local/share/authz")
+    assert config.engine.state_dir == Path("/srv/someone/.local/state/authz")
+    assert config.embedded.data_dir == Path("/srv/someone/.local/share/authz")
     assert [link.port for link in config.links] == [8583]
     assert config.redis.address() is None
 

@@ -80,7 +80,10 @@ def command(config: Config, **given: Any) -> None:
 async def simulate(config: Config, given: dict[str, Any]) -> Report:
     clock = SystemClock()
     today = utc(clock.now_ms()).date()
-    population, events, seconds = who_and_what(given, today)
+    # Another run against the same engine has other STANs and RRNs, or its reversals might
+    # find this one's authorizations.
+    first_stan = clock.now_ms() // 1000 % 1_000_000
+    population, events, seconds = who_and_what(given, today, first_stan)
     if not given["no_load"]:
         store = await find_store(config)
         try:
@@ -104,18 +107,24 @@ async def simulate(config: Config, given: dict[str, Any]) -> Report:
         await asyncio.gather(*(link.close() for link in links))
 
 
-def who_and_what(given: dict[str, Any], today: date) -> tuple[Population, Any, float]:
+def who_and_what(
+    given: dict[str, Any], today: date, first_stan: int
+) -> tuple[Population, Any, float]:
     """The people, what they do, and for how long at most."""
     if given["csv_file"] is not None:
         replay = Replay(given["csv_file"])
         for bad in replay.bad_rows:
             click.echo(str(bad), err=True)
-        events = list(replay.events())
+        events = list(replay.events(first_stan=first_stan))
         return replay.population, events, len(events) / given["rate"] + 1
     population = make_population(given["seed"], given["cards"], today)
-    traffic = Traffic(population, make_merchants(given["seed"]), given["seed"], first_day=today)
+    count = round(given["rate"] * given["seconds"])
+    traffic = Traffic(
+        population, make_merchants(given["seed"]), given["seed"],
+        first_day=today, per_day=count, first_stan=first_stan,
+    )  # fmt: skip
     # Making events costs more than sending them: they are made before the clock runs.
-    events = list(islice(traffic, round(given["rate"] * given["seconds"])))
+    events = list(islice(traffic, count))
     return population, events, given["seconds"]
 
 
