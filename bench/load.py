@@ -44,7 +44,7 @@ from authz.simulator.messages import Event
 from authz.simulator.population import make_population
 from authz.simulator.report import Report
 from authz.simulator.traffic import Traffic
-from bench.machine import cores, cpu_seconds, publish, this_machine, valkey_version
+from bench.machine import busy_seconds, cores, cpu_seconds, publish, this_machine, valkey_version
 
 DURABILITY: Literal["always"] = "always"  # the product's default: durable before answered
 WARM_UP_S = 2.0  # sent before the clock starts: caches, plans, connections
@@ -82,6 +82,13 @@ class Used(Struct, frozen=True):
     engine: float
     store: float
     elapsed_s: float
+    everybody: float = 0.0  # all processes of the machine; 0 where nobody tells
+
+    @property
+    def others_share(self) -> float:
+        """Of all cores, by processes that are not ours: what a figure must be read with."""
+        ours = self.generator + self.engine + self.store
+        return max(0.0, self.everybody - ours) / self.elapsed_s / cores()
 
     @property
     def share(self) -> float:
@@ -146,18 +153,19 @@ async def observe(
 ) -> tuple[Timed, Used, list[Stall]]:
     """The run itself, with everybody's processor time and the machine's stalls."""
 
-    def spent() -> tuple[float, float, float]:
-        return process_time(), cpu_seconds(engine.pid) or 0.0, cpu_seconds(store_pid) or 0.0
+    def spent() -> tuple[float, ...]:
+        of_both = (cpu_seconds(pid) or 0.0 for pid in (engine.pid, store_pid))
+        return process_time(), *of_both, busy_seconds() or 0.0
 
     heartbeat = Heartbeat()
     heartbeat.start()
     try:
         before = spent()
         report = await drive(events, "127.0.0.1", engine.port, order.rate, order.links)
-        generator, theirs, store = (after - at for after, at in zip(spent(), before))
+        generator, theirs, store, everybody = (after - at for after, at in zip(spent(), before))
     finally:
         stalls = heartbeat.stop()
-    return report, Used(generator, theirs, store, report.elapsed_s), stalls
+    return report, Used(generator, theirs, store, report.elapsed_s, everybody), stalls
 
 
 async def drive(events: Sequence[Event], host: str, port: int, rate: float, links: int) -> Timed:
@@ -219,6 +227,7 @@ def figures(report: Timed, stalls: Sequence[Stall], used: Used, warm_up_s: float
         "engine_us": round(used.engine / answered * 1e6, 1),
         "store_us": round(used.store / answered * 1e6, 1),
         "busy_share": round(used.share, 3),
+        "others_share": round(used.others_share, 3),
         "histogram": histogram.encode().decode(),
     }
 
@@ -245,6 +254,10 @@ def verdict(answer: dict[str, Any], p99_ms: float) -> tuple[int, str]:
     ):
         if answer[key]:
             return FAILED, f"{answer[key]} {what}"
+    # A 91 is an answer, but an engine that says nothing else keeps no promise worth having.
+    if answer["no_verdict"]:
+        code = INCONCLUSIVE if answer["stalls"] else FAILED
+        return code, f"{answer['no_verdict']} authorizations answered without a verdict (91, 96)"
     if answer["p99_ms"] <= p99_ms:
         return OK, f"p99 within {p99_ms:g} ms"
     if answer["p99_undisturbed_ms"] <= p99_ms:
@@ -259,13 +272,14 @@ def table(order: Order, a: dict[str, Any]) -> Iterator[str]:
         ("rate: asked, offered, achieved", f"{order.rate:,.0f}  {offered}  {achieved} /s"),
         ("sent, answered, unanswered", numbers(a, "sent", "answered", "unanswered")),
         ("approved, declined, referred", numbers(a, "approved", "declined", "referred")),
+        ("no verdict (91, 96)", numbers(a, "no_verdict")),
         ("p50  p90  p99  p99.9  max", "  ".join(f"{a[key]:.2f}" for key in QUANTILES) + " ms"),
         ("  by the engine's clock", "  ".join(f"{own[key]:.2f}" for key in QUANTILES) + " ms"),
         ("over 200 ms, unattributed", numbers(a, "over_budget", "unattributed_over_budget")),
         ("machine stalls, longest", f"{a['stalls']}  {a['longest_stall_ms']:.0f} ms"),
         ("CPU a message: network, engine, store",
             numbers(a, "generator_us", "engine_us", "store_us") + " µs"),
-        ("of all cores, busy with us", f"{a['busy_share']:.0%}"),
+        ("of all cores: ours, others'", f"{a['busy_share']:.0%}  {a['others_share']:.0%}"),
         ("late sends", numbers(a, "late_sends")),
         ("audit", "holds" if a["audit_ok"] else f"{a['audit_differences']} differences"),
         ("journal lag, drained", "not measured: there is no ledger yet"),

@@ -93,6 +93,16 @@ def cpu_seconds(pid: int) -> float | None:
     return (int(columns[11]) + int(columns[12])) / TICKS_PER_S
 
 
+def busy_seconds() -> float | None:
+    """Processor time of everybody on this machine, all cores; None where nobody tells."""
+    try:
+        first = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()
+    except OSError:
+        return None
+    user, nice, system, _, _, irq, soft_irq, steal = (int(column) for column in first[1:9])
+    return (user + nice + system + irq + soft_irq + steal) / TICKS_PER_S
+
+
 async def valkey_version(url: str) -> str:
     client = administrator(url)
     info = await client.info("server")

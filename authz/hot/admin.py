@@ -11,7 +11,6 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from authz.hot import keys, library
-from authz.hot.errors import HotStateError
 from ledger.journal import GateBody, encode_body
 
 # Entries per shard before the door is closed: the journal is the only copy of what the
@@ -19,7 +18,7 @@ from ledger.journal import GateBody, encode_body
 JOURNAL_CAP = 1_000_000
 
 
-class NotFit(HotStateError):
+class NotFit(Exception):
     """The store is one that must not be used; the text says what to change."""
 
 

@@ -121,9 +121,17 @@ def test_a_stall_of_a_machine_that_we_keep_busy_is_ours():
     assert figures(report, [Stall(10.0, 0.2)], busy, 0.0)["unattributed_over_budget"] == 1
 
 
+def test_what_others_used_is_told_apart():
+    used = Used(generator=1.0, engine=2.0, store=1.0, elapsed_s=10.0, everybody=5.0)
+
+    assert used.share == pytest.approx(4.0 / 10.0 / load.cores())
+    assert used.others_share == pytest.approx(1.0 / 10.0 / load.cores())
+
+
 FINE = {
     "audit_ok": True, "audit_differences": 0, "unanswered": 0, "unsent": 0, "conflicts": 0,
     "unattributed_over_budget": 0, "p99_ms": 19.0, "p99_undisturbed_ms": 19.0, "stalls": 0,
+    "no_verdict": 0,
 }  # fmt: skip
 
 
@@ -139,6 +147,8 @@ FINE = {
         ({"unsent": 1}, FAILED),
         ({"conflicts": 1}, FAILED),
         ({"unattributed_over_budget": 1}, FAILED),
+        ({"no_verdict": 1}, FAILED),
+        ({"no_verdict": 1, "stalls": 1}, INCONCLUSIVE),
         ({"audit_ok": False}, FAILED),
     ],
 )
