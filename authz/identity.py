@@ -45,59 +45,52 @@ def approval_code(message_id: str) -> str:
 
 
 # The ladder that later acts climb, strongest first. Each rung is told within one limit
-# subject: a replaced card's reversal finds what the old card did.
+# subject: a replaced card's reversal finds what the old card did. A reference is a digest:
+# there are up to four per authorization, and nobody needs to read them.
+
+ORIGINAL, RETRIEVAL, RRN, APPROVAL = "de90", "de37", "rrn", "de38"
 
 
 def references_of_request(
     request: AuthorizationRequest, code: str, subject: str
 ) -> tuple[str, ...]:
     """All that a later act may find this authorization by."""
-    rungs = [_by_original("0100", request.stan, _as_sent(request.sent_at), subject)]
+    sent = _as_sent(request.sent_at)
+    rungs = [_reference(ORIGINAL, "0100", request.stan, sent, subject)]
     if request.rrn:
         if request.terminal_id or request.merchant_id:
             rungs.append(_by_retrieval(request, subject))
-        rungs.append(_by_rrn(request.rrn, subject))
-    rungs.append(_by_approval(code, request.transaction_minor, subject))
+        rungs.append(_reference(RRN, request.rrn, subject))
+    rungs.append(_reference(APPROVAL, code, str(request.transaction_minor), subject))
     return tuple(rungs)
 
 
-def references_of_reversal(reversal: Reversal, subject: str) -> tuple[str, ...]:
-    """What this reversal says of its authorization."""
+def references_of_reversal(reversal: Reversal, subject: str) -> tuple[tuple[str, str], ...]:
+    """What this reversal says of its authorization: rung and reference, strongest first."""
     rungs = []
     if reversal.original_stan:
-        rungs.append(
-            _by_original(
-                reversal.original_mti, reversal.original_stan, reversal.original_sent, subject
-            )
-        )
+        # DE 90 as far as it can be trusted: MTI, STAN and DE 7. Its rest may be zeros.
+        mti, stan, sent = reversal.original_mti, reversal.original_stan, reversal.original_sent
+        rungs.append((ORIGINAL, _reference(ORIGINAL, without_repeat(mti), stan, sent, subject)))
     if reversal.rrn:
         if reversal.terminal_id or reversal.merchant_id:
-            rungs.append(_by_retrieval(reversal, subject))
+            rungs.append((RETRIEVAL, _by_retrieval(reversal, subject)))
         else:
-            rungs.append(_by_rrn(reversal.rrn, subject))
+            rungs.append((RRN, _reference(RRN, reversal.rrn, subject)))
     if reversal.approval_code:
-        rungs.append(_by_approval(reversal.approval_code, reversal.transaction_minor, subject))
+        amount = str(reversal.transaction_minor)
+        rungs.append((APPROVAL, _reference(APPROVAL, reversal.approval_code, amount, subject)))
     return tuple(rungs)
-
-
-def _by_original(mti: str, stan: str, sent: str, subject: str) -> str:
-    """DE 90, as far as it can be trusted: MTI, STAN and DE 7. Its rest may be zeros."""
-    return f"de90:{without_repeat(mti)}:{stan}:{sent}:{subject}"
 
 
 def _by_retrieval(facts: AuthorizationRequest | Reversal, subject: str) -> str:
     """DE 37 with 41 and 42."""
-    return f"de37:{facts.rrn}:{facts.terminal_id}:{facts.merchant_id}:{subject}"
+    return _reference(RETRIEVAL, facts.rrn, facts.terminal_id, facts.merchant_id, subject)
 
 
-def _by_rrn(rrn: str, subject: str) -> str:
-    """DE 37 alone, for those who send nothing else."""
-    return f"rrn:{rrn}:{subject}"
-
-
-def _by_approval(code: str, transaction_minor: int, subject: str) -> str:
-    """DE 38 with the amount."""
-    return f"de38:{code}:{transaction_minor}:{subject}"
+def _reference(*parts: str) -> str:
+    """12 characters. Within one account, so 72 bits are many."""
+    return _short("\x1f".join(parts), 9)
 
 
 @lru_cache(maxsize=4096)  # one entry a second; messages of one second share it

@@ -94,7 +94,7 @@ def fingerprint(reversal: Reversal) -> str:
     )
 
 
-def journal_body(reversal: Reversal, references: tuple[str, ...]) -> bytes:
+def journal_body(reversal: Reversal, references: tuple[tuple[str, str], ...]) -> bytes:
     r = reversal
     return encode_body(
         ReversalBody(

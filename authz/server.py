@@ -169,6 +169,7 @@ class Link(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._stuck_since: float | None = None
         self._paused = False
+        self._out: list[bytes] = []  # leaves at the end of this turn of the loop
 
     # -- asyncio.Protocol -------------------------------------------------------
 
@@ -204,9 +205,7 @@ class Link(asyncio.Protocol):
         """Send an answer, if the link is still there."""
         decided = self._server.clock.monotonic()
         send = self._session.answer(ask, reason, code)
-        if self._transport is not None:
-            self._transport.write(send.data)
-            self._regulate()
+        self._write(send.data)
         now = self._server.clock.monotonic()
         self._server.observer.stage("encode", now - decided)
         self._server.observer.answered(ask.message.mti, reason, now - received)
@@ -221,6 +220,7 @@ class Link(asyncio.Protocol):
     def hang_up(self, why: str) -> None:
         if self._transport is not None:
             log.info("link_closed", link=self.settings.name, why=why)
+            self._flush()
             self._transport.close()
 
     def note(self, trouble: Trouble) -> None:
@@ -239,14 +239,25 @@ class Link(asyncio.Protocol):
                 case Ask():
                     self._server.serve(self, action, received)
                 case Send(data):
-                    if self._transport is not None:
-                        self._transport.write(data)
+                    self._write(data)
                 case Trouble():
                     self.note(action)
                 case Close(why):
                     self.hang_up(why)
                     break
         self._regulate()
+
+    def _write(self, data: bytes) -> None:
+        """Join what leaves in one turn of the loop: a write costs as much as deciding."""
+        if not self._out:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._out.append(data)
+
+    def _flush(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(b"".join(self._out))
+            self._regulate()
+        self._out.clear()
 
     def _regulate(self) -> None:
         """Read only while the peer takes its answers and has not too many requests waiting."""

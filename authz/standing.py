@@ -33,7 +33,7 @@ class Seen(Struct):
 
 
 def look_call(account_id: str) -> tuple[Argument, ...]:
-    return ("FCALL_RO", "authz_look", 8, *keys.account_keys(account_id))
+    return ("FCALL_RO", "authz_look", 4, *keys.account_keys(account_id))
 
 
 def read_look(reply: Any) -> tuple[Seen, list[Row]]:
@@ -42,7 +42,7 @@ def read_look(reply: Any) -> tuple[Seen, list[Row]]:
         dict(zip(flat[::2], flat[1::2], strict=True)) for flat in reply[:5]
     )
     rows: list[Row] = []
-    seen = Seen(0, account.get(b"profile", b""), {}, {}, {}, position(reply[5]))
+    seen = Seen(0, account.get(b"profile", b""), {}, {}, {}, position(reply[6]))
     try:
         seen.version = int(account.get(b"version", 0))
         seen.amounts = {name.decode(): int(amount) for name, amount in balance.items()}

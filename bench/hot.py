@@ -72,9 +72,9 @@ class OverRedisPy(RedisHotState):
         self._client = client
         self._run_id = run_id
 
-    async def _call(self, arguments: list[Argument], timeout_s: float) -> Any:
+    async def _call(self, arguments: tuple[Argument, ...], timeout_s: float) -> Any:
         command, function, keys, *rest = arguments
-        assert command == "FCALL"
+        assert command == b"FCALL"
         return await self._client.fcall(function, keys, *rest)  # type: ignore[arg-type]
 
 

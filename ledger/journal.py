@@ -78,7 +78,7 @@ class ReversalBody(Struct, frozen=True, array_like=True, tag="reversal", gc=Fals
     stan: str
     rrn: str
     sent_at: int
-    references: tuple[str, ...]  # as they were tried, strongest first
+    references: tuple[tuple[str, str], ...]  # rung and reference, as they were tried
 
 
 class WithdrawalBody(Struct, frozen=True, array_like=True, tag="withdrawal", gc=False):

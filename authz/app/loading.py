@@ -272,7 +272,7 @@ def steps(rows: Iterator[Row]) -> Iterator[list[Row]]:
 
 
 async def stored_accounts(client: Redis, ids: Sequence[str]) -> dict[str, AccountProfile | None]:
-    packed = await ask(client, [("HGET", keys.account_keys(id)[1], "profile") for id in ids])
+    packed = await ask(client, [("HGET", keys.account(id), "profile") for id in ids])
     return {
         id: None if one is None else profiles.read_account(one)
         for id, one in zip(ids, packed, strict=True)
@@ -280,7 +280,8 @@ async def stored_accounts(client: Redis, ids: Sequence[str]) -> dict[str, Accoun
 
 
 async def stored_cards(client: Redis, ids: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
-    there = await ask(client, [("EXISTS", keys.card(*id)) for id in ids])
+    calls = [("HEXISTS", keys.account(account), keys.card_field(card)) for account, card in ids]
+    there = await ask(client, calls)
     return {id for id, found in zip(ids, there, strict=True) if found}
 
 

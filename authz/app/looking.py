@@ -65,12 +65,11 @@ async def look_at_card(client: Redis, card_id: str, account_id: str | None) -> P
     if not is_id(card_id):
         raise NotThere("no such card")  # nor a pattern that finds another
     if account_id is None:
-        key = await search(client, f"authz:{{*}}:card:{card_id}", None)
-    else:
-        key = keys.card(account_id, card_id)
-    version, packed = await reply(client, "HMGET", key, "version", "profile")
-    if version is None or packed is None:
+        account_id = await search(client, keys.card_field(card_id))
+    found = await reply(client, "HGET", keys.account(account_id), keys.card_field(card_id))
+    if found is None:
         raise NotThere("no such card")
+    version, _, packed = found.partition(b" ")
     card: CardProfile = read_card(packed)
     profile, seen = await read_one(client, card.account_id)
     mine = f"{card.limit_subject}/"
@@ -94,8 +93,7 @@ async def look_at_card(client: Redis, card_id: str, account_id: str | None) -> P
 async def look_at_authorization(client: Redis, id: str, account_id: str | None) -> Plain:
     """Raises: NotThere."""
     if account_id is None:
-        key = await search(client, "authz:{*}:auth:*", id)
-        account_id = key.partition(":auth:")[2]
+        account_id = await search(client, keys.authorization_field(id))
     _, seen = await read_one(client, account_id)
     record = seen.records.get(id)
     if record is None:
@@ -140,20 +138,22 @@ async def reply(client: Redis, *command: Any) -> Any:
     return await client.execute_command(*command)  # type: ignore[no-untyped-call]
 
 
-async def search(client: Redis, pattern: str, field: str | None) -> str:
-    """The key of that pattern, with that field where one is given. Raises: NotThere."""
+async def search(client: Redis, field: str) -> str:
+    """The account that has this field. Raises: NotThere."""
     cursor: bytes | int = 0
     looked_at = 0
     while looked_at < SEARCH_MAX:
-        cursor, page = await reply(client, "SCAN", cursor, "MATCH", pattern, "COUNT", STEP)
+        cursor, page = await reply(
+            client, "SCAN", cursor, "MATCH", "authz:{*}:account:*", "COUNT", STEP
+        )
         looked_at += STEP
-        if field is not None and page:
-            async with client.pipeline(transaction=False) as pipeline:
-                for key in page:
-                    pipeline.hexists(key, field)
-                page = [k for k, has in zip(page, await pipeline.execute(), strict=True) if has]
-        if page:
-            return str(page[0].decode())
+        async with client.pipeline(transaction=False) as pipeline:
+            for key in page:
+                pipeline.hexists(key, field)
+            has = await pipeline.execute()
+        for key, found in zip(page, has, strict=True):
+            if found:
+                return str(key.decode().partition("}:account:")[2])
         if int(cursor) == 0:
             raise NotThere("no such id in this store")
     raise NotThere(f"not among the first {SEARCH_MAX} keys: name its account with --account")
@@ -161,7 +161,7 @@ async def search(client: Redis, pattern: str, field: str | None) -> str:
 
 async def entries_of(client: Redis, account_id: str, id: str) -> tuple[list[Plain], bool]:
     """The authorization's journal entries, oldest first, and whether all the journal was read."""
-    key, found = keys.account_keys(account_id)[7], list[Plain]()
+    key, found = keys.account_keys(account_id)[3], list[Plain]()
     end, looked_at = "+", 0
     while looked_at < JOURNAL_MAX:
         page = await reply(client, "XREVRANGE", key, end, "-", "COUNT", STEP)

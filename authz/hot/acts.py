@@ -40,7 +40,7 @@ class Reverse(Struct, frozen=True, kw_only=True, gc=False):
     attempt: str
     deadline_ms: int
     remaining_minor: int  # in transaction currency; -1 reverses all of it
-    references: tuple[str, ...]  # the ladder, strongest first
+    references: tuple[tuple[str, str], ...]  # the ladder, strongest first: rung, reference
     sent_at: int
     answer_ttl_s: int
     body: bytes

@@ -1,65 +1,70 @@
 --[[
 authorize: give one request its verdict, once, and hold the money if it fits.
 
-keys   1-8 as in prelude.lua; 9 card hash: version, profile; 10 answer string
-args   1 run id of the store   2 message id   3 fingerprint   4 attempt
-       5 deadline, ms of the store's clock   6 account id   7 card id
-       8 account version   9 card version   10 lists version
-       11 planned reason ("approved": hold if it fits)   12 amount to hold
-       13 amount asked, transaction currency   14 currency   15 credit line
-       16 sent at, s   17 expires at, s   18 answer's life, s   19 body
-       20 number of references, then they
-       then number of limits, then counter, use, ceiling, scale, reason of each
+keys   1-4 as in prelude.lua; 5 answer string
+args   1 run id of the store   2 list   3 body
+list   1 message id   2 fingerprint   3 attempt   4 deadline, ms of the store's clock
+       5 account id   6 card id   7 account version   8 card version   9 lists version
+       10 planned reason ("approved": hold if it fits)   11 amount to hold
+       12 amount asked, transaction currency   13 currency   14 credit line
+       15 expires at, s   16 answer's life, s   17 references
+       18 limits: {reason, counter, use, ceiling, scale} of each
 reply  message id, kind, planned, detail, held, authorization id, replayed
        kind: held | declined | over_limit | no_funds | reversed | mismatch
        or message id, 'stale', account version, profile, card version, profile, lists version
        or message id, cold | late | full | withdrawn
 ]]
 local function authorize(keys, args)
-  local account, balance, auth, ref = keys[2], keys[3], keys[4], keys[5]
-  local used, expiry, card, answer = keys[6], keys[7], keys[9], keys[10]
-  local message_id, attempt, currency, body = args[2], args[4], args[14], args[19]
-  local planned, amount, asked = args[11], whole(args[12]), whole(args[13])
-  local credit_line, sent_at, expires = whole(args[15]), whole(args[16]), whole(args[17])
-  local answer_ttl, lists = whole(args[18]), whole(args[10])
-  local references = slice(args, 21, whole(args[20]))
-  local limits, at = {}, 21 + #references
-  for i = 1, whole(args[at]) do
-    local p = at + 1 + (i - 1) * 5
-    limits[i] = {
-      counter = args[p], use = whole(args[p + 1]), ceiling = whole(args[p + 2]),
-      scale = whole(args[p + 3]), reason = args[p + 4],
-    }
+  local account, expiry, answer = keys[2], keys[3], keys[5]
+  local a = cmsgpack.unpack(args[2])
+  local message_id, fingerprint, attempt = a[1], a[2], a[3]
+  local account_version, card_version, lists = whole(a[7]), whole(a[8]), whole(a[9])
+  local planned, amount, asked, currency = a[10], whole(a[11]), whole(a[12]), a[13]
+  local credit_line, expires, answer_ttl = whole(a[14]), whole(a[15]), whole(a[16])
+  local references, limits = a[17], a[18]
+  for i = 1, #limits do
+    for j = 3, 5 do limits[i][j] = whole(limits[i][j]) end
   end
-  if #keys ~= 10 or amount < 0 or asked < 0 or credit_line < 0 or answer_ttl <= 0 then
+  if #keys ~= 5 or amount < 0 or asked < 0 or credit_line < 0 or answer_ttl <= 0 then
     error('bad_args: out of range')
   end
 
-  local gate, shut = enter(keys[1], keys[8], args[1], whole(args[5]))
+  local gate, shut = enter(keys[1], keys[4], args[1], whole(a[4]))
   if not gate then return {message_id, shut} end
 
-  local before = unpack_answer(redis.call('GET', answer))
-  local again = replay(answer, before, message_id, args[3], attempt)
+  local before = read_answer(answer)
+  local again = replay(answer, before, message_id, fingerprint, attempt)
   if again then return again end
+
+  -- Everything that this act may touch, in one read: the five, then references, then counters.
+  local posted_field, held_field = 'posted:' .. currency, 'held:' .. currency
+  local fields = {'version', 'c:' .. a[6], posted_field, held_field, 'a:' .. message_id}
+  local at_references, at_counters = 5, 5 + #references
+  for i = 1, #references do fields[at_references + i] = 'r:' .. references[i] end
+  for i = 1, #limits do fields[at_counters + i] = 'u:' .. limits[i][2] end
+  local now = redis.call('HMGET', account, unpack(fields))
+  local version, card = now[1], now[2]
 
   -- The fence: the plan was made from these versions, or it is no plan. Lists are written
   -- before the gates are told of them, one after the other, so a plan may be ahead of its gate.
-  local a = redis.call('HMGET', account, 'version', 'profile')
-  local c = redis.call('HMGET', card, 'version', 'profile')
-  if not a[1] or not c[1] then return {message_id, 'cold'} end
-  if a[1] ~= args[8] or c[1] ~= args[9] or lists < gate.lists then
-    return {message_id, 'stale', a[1], a[2], c[1], c[2], text(gate.lists)}
+  if not version or not card then return {message_id, 'cold'} end
+  local card_fence = text(card_version) .. ' '
+  if whole(version) ~= account_version or lists < gate.lists
+    or string.sub(card, 1, #card_fence) ~= card_fence then
+    local at_card, profile = string.match(card, '^(%d+) (.*)$')
+    if not at_card then return {message_id, 'cold'} end
+    return {message_id, 'stale', version, redis.call('HGET', account, 'profile'), at_card,
+      profile, text(gate.lists)}
   end
 
   -- Did a reversal of it come first? Then its record is waiting under a reference.
-  local _, id, r, found = climb(ref, auth, references)
-  local same = redis.call('HGET', auth, message_id)
-  if same or (r and r.original == message_id) then
+  local _, id, r = climb(account, references, now, at_references)
+  if now[5] or (r and r.original == message_id) then
     -- It was judged before its answer was forgotten. Ids are for ever: no second hold.
     return {message_id, 'mismatch', '', '', 0, '', 1}
   end
   if r and r.original ~= '' then id, r = nil, nil end -- another one shares the reference
-  local posted, held = read_balance(balance, currency)
+  local posted, held = whole(now[3] or 0), whole(now[4] or 0)
   redis.call('ZCARD', expiry)
 
   -- What the hold will be: with a partial reversal waiting, less than was asked.
@@ -75,19 +80,19 @@ local function authorize(keys, args)
   local counters = {}
   for i = 1, #limits do
     local limit = limits[i]
-    local seen = whole(redis.call('HGET', used, limit.counter) or '0')
-    counters[i] = {limit.counter, seen, seen}
+    local seen = whole(now[at_counters + i] or 0)
+    counters[i] = {limit[2], seen, seen}
     if kind == 'held' then
-      local use = math.min(limit.use, limit.scale == 1 and effective or limit.use)
-      if seen + use > limit.ceiling then
-        kind, detail = 'over_limit', limit.reason
+      local use, by_amount = limit[3], limit[5]
+      if by_amount == 1 and use > effective then use = effective end
+      if seen + use > limit[4] then
+        kind, detail = 'over_limit', limit[1]
       else
-        counters[i][3] = seen + share(effective, limit.scale)
+        counters[i][3] = seen + share(effective, by_amount)
       end
     end
   end
-  if #limits == 0 then redis.call('HLEN', used) end
-  if kind == 'held' and effective > posted - held + credit_line and amount > 0 then
+  if kind == 'held' and amount > 0 and effective > posted - held + credit_line then
     kind = 'no_funds'
   end
   if kind ~= 'held' then
@@ -96,36 +101,35 @@ local function authorize(keys, args)
   end
   if held + effective > EXACT_MAX then error('bad_args: the balance would not be exact') end
 
-  -- The verdict stands. From here on only writes, and none may fail.
+  local set, drop = {}, {}
   if kind == 'held' or r then
     -- A decline that meets its reversal is bound to it, so that the tombstone is used up.
-    r = r or {acts = {}}
     id = id or message_id
-    r.asked, r.approved = asked, kind == 'held' and amount or 0
-    r.currency, r.card, r.expires, r.original = currency, args[7], expires, message_id
-    r.touched, r.held = {}, effective
+    local touched = {}
     if kind == 'held' then
-      for i = 1, #limits do r.touched[i] = {limits[i].counter, limits[i].scale} end
+      for i = 1, #limits do touched[i] = {limits[i][2], limits[i][5]} end
     end
-    redis.call('HSET', auth, id, pack_record(r))
-    write_references(ref, references, found, id)
+    set = {'a:' .. id, pack_record({
+      asked = asked, approved = kind == 'held' and amount or 0, currency = currency, card = a[6],
+      expires = expires, original = message_id, acts = r and r.acts or {}, touched = touched,
+      held = effective,
+    })}
+    plan_references(references, now, at_references, id, set)
   end
   if effective > 0 then
-    redis.call('HSET', balance, 'held:' .. currency, text(held + effective))
-    write_counters(used, counters)
-    redis.call('ZADD', expiry, text(expires), args[6] .. ' ' .. id)
+    set[#set + 1], set[#set + 2] = held_field, text(held + effective)
+    plan_counters(counters, set, drop)
   end
-  local given = {
-    fingerprint = args[3], kind = kind, detail = detail, planned = planned, held = effective,
-    authorization_id = id or '', holders = {attempt}, withdrawn = before and before.withdrawn or {},
-  }
-  redis.call('SET', answer, pack_answer(given), 'EX', text(answer_ttl))
-  record(gate, {
-    kind = 'authorization', message_id = message_id, authorization_id = id,
-    account_id = args[6], card_id = args[7], verdict = kind, detail = detail, currency = currency,
-    held_delta = effective, posted = posted, held = held + effective, counters = counters,
-    versions = {whole(args[8]), whole(args[9]), lists},
-  }, body)
+  local given = {fingerprint, kind, detail, planned, effective, id or '', {attempt},
+    before and before[WITHDRAWN] or {}}
+
+  -- The verdict stands. From here on only writes, and none may fail.
+  write_account(account, set, drop)
+  if effective > 0 then redis.call('ZADD', expiry, text(expires), a[5] .. ' ' .. id) end
+  redis.call('SET', answer, cmsgpack.pack(given), 'EX', text(answer_ttl))
+  record(gate, {1, 'authorization', message_id, id or '', a[5], a[6], kind, detail, currency,
+    0, effective, posted, held + effective, 0, counters, {account_version, card_version, lists},
+  }, args[3])
   return verdict(message_id, given, 0)
 end
 

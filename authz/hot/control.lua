@@ -6,90 +6,86 @@ since without them nothing could be rebuilt. And `note`, for what moves nothing.
 --[[
 put_account: create an account, or move its profile to a new version.
 
-keys   1-8 as in prelude.lua
-args   1 run id   2 account id   3 profile   4 currency   5 opening funds   6 body
+keys   1-4 as in prelude.lua
+args   1 run id   2 list: account id, currency, opening funds   3 profile   4 body
 reply  account id, created | moved | same | currency_fixed, version;  or cold | full
 ]]
 local function put_account(keys, args)
-  local account, balance = keys[2], keys[3]
-  local id, profile, currency, opening, body = args[2], args[3], args[4], whole(args[5]), args[6]
-  local gate, shut = enter(keys[1], keys[8], args[1], 0)
+  local account, profile = keys[2], args[3]
+  local id, currency, opening = unpack(cmsgpack.unpack(args[2]))
+  opening = whole(opening)
+  local gate, shut = enter(keys[1], keys[4], args[1], 0)
   if not gate then return {id, shut} end
-  local old = redis.call('HMGET', account, 'version', 'profile')
-  local version = whole(old[1] or '0') + 1
-  local posted, held = read_balance(balance, currency)
-  if old[1] then
-    if old[2] == profile then return {id, 'same', old[1]} end
+  local posted_field, held_field = 'posted:' .. currency, 'held:' .. currency
+  local old = redis.call('HMGET', account, 'version', 'profile', posted_field, held_field)
+  local there = old[1]
+  local version = whole(there or 0) + 1
+  local posted, held = whole(old[3] or 0), whole(old[4] or 0)
+  if there then
+    if old[2] == profile then return {id, 'same', there} end
     -- Balances are per currency; an account that changed its own would leave them behind.
-    if redis.call('HEXISTS', balance, 'posted:' .. currency) == 0 then
-      return {id, 'currency_fixed', old[1]}
-    end
+    if not old[3] then return {id, 'currency_fixed', there} end
     opening = 0
   end
+  local verdict = there and 'moved' or 'created'
 
   -- From here on only writes, and none may fail.
-  redis.call('HSET', account, 'version', text(version), 'profile', profile)
-  if not old[1] then
-    redis.call('HSET', balance, 'posted:' .. currency, text(posted + opening), 'held:' .. currency, text(held))
-  end
-  record(gate, {
-    kind = 'account', message_id = id, account_id = id, verdict = old[1] and 'moved' or 'created',
-    currency = currency, posted_delta = opening, posted = posted + opening, held = held,
-    versions = {version},
-  }, body)
-  return {id, old[1] and 'moved' or 'created', text(version)}
+  redis.call('HSET', account, 'version', text(version), 'profile', profile,
+    posted_field, text(posted + opening), held_field, text(held))
+  record(gate, {1, 'account', id, '', id, '', verdict, '', currency, opening, 0,
+    posted + opening, held, 0, {}, {version}}, args[4])
+  return {id, verdict, text(version)}
 end
 
 --[[
 put_card: create a card on an account that is there, or move its profile.
 
-keys   1-8 as in prelude.lua; 9 card hash
-args   1 run id   2 card id   3 account id   4 profile   5 body
+keys   1-4 as in prelude.lua
+args   1 run id   2 list: card id, account id   3 profile   4 body
 reply  card id, created | moved | same | no_account, version;  or cold | full
 ]]
 local function put_card(keys, args)
-  local account, card = keys[2], keys[9]
-  local id, profile, body = args[2], args[4], args[5]
-  local gate, shut = enter(keys[1], keys[8], args[1], 0)
+  local account, profile = keys[2], args[3]
+  local id, account_id = unpack(cmsgpack.unpack(args[2]))
+  local gate, shut = enter(keys[1], keys[4], args[1], 0)
   if not gate then return {id, shut} end
-  if not redis.call('HGET', account, 'version') then return {id, 'no_account', '0'} end
-  local old = redis.call('HMGET', card, 'version', 'profile')
-  if old[1] and old[2] == profile then return {id, 'same', old[1]} end
-  local version = whole(old[1] or '0') + 1
+  local old = redis.call('HMGET', account, 'version', 'c:' .. id)
+  if not old[1] then return {id, 'no_account', '0'} end
+  local version, there = string.match(old[2] or '', '^(%d+) (.*)$')
+  if there == profile then return {id, 'same', version} end
+  local verdict = there and 'moved' or 'created'
+  version = whole(version or 0) + 1
 
   -- From here on only writes, and none may fail.
-  redis.call('HSET', card, 'version', text(version), 'profile', profile)
-  record(gate, {
-    kind = 'card', message_id = id, account_id = args[3], card_id = id,
-    verdict = old[1] and 'moved' or 'created', versions = {version},
-  }, body)
-  return {id, old[1] and 'moved' or 'created', text(version)}
+  redis.call('HSET', account, 'c:' .. id, text(version) .. ' ' .. profile)
+  record(gate, {1, 'card', id, '', account_id, id, verdict, '', '', 0, 0, 0, 0, 0, {},
+    {version}}, args[4])
+  return {id, verdict, text(version)}
 end
 
 --[[
 note: remember and journal an answer that moves nothing, for a card that is not ours.
 
 keys   1 control   2 journal   3 answer
-args   1 run id   2 message id   3 fingerprint   4 attempt   5 deadline, ms
-       6 verdict   7 planned reason   8 answer's life, s   9 body
+args   1 run id   2 list   3 body
+list   1 message id   2 fingerprint   3 attempt   4 deadline, ms   5 verdict
+       6 planned reason   7 answer's life, s
 reply  as authorize
 ]]
 local function note(keys, args)
-  local message_id, answer_ttl = args[2], whole(args[8])
+  local a = cmsgpack.unpack(args[2])
+  local message_id, answer_ttl = a[1], whole(a[7])
   if #keys ~= 3 or answer_ttl <= 0 then error('bad_args: out of range') end
-  local gate, shut = enter(keys[1], keys[2], args[1], whole(args[5]))
+  local gate, shut = enter(keys[1], keys[2], args[1], whole(a[4]))
   if not gate then return {message_id, shut} end
-  local before = unpack_answer(redis.call('GET', keys[3]))
-  local again = replay(keys[3], before, message_id, args[3], args[4])
+  local before = read_answer(keys[3])
+  local again = replay(keys[3], before, message_id, a[2], a[3])
   if again then return again end
+  local given = {a[2], a[5], '', a[6], 0, '', {a[3]}, before and before[WITHDRAWN] or {}}
 
   -- From here on only writes, and none may fail.
-  local given = {
-    fingerprint = args[3], kind = args[6], detail = '', planned = args[7], held = 0,
-    authorization_id = '', holders = {args[4]}, withdrawn = before and before.withdrawn or {},
-  }
-  redis.call('SET', keys[3], pack_answer(given), 'EX', text(answer_ttl))
-  record(gate, {kind = 'note', message_id = message_id, verdict = args[6]}, args[9])
+  redis.call('SET', keys[3], cmsgpack.pack(given), 'EX', text(answer_ttl))
+  record(gate, {1, 'note', message_id, '', '', '', a[5], '', '', 0, 0, 0, 0, 0, {}, {}}, args[3])
   return verdict(message_id, given, 0)
 end
 
@@ -116,7 +112,8 @@ local function open_gate(keys, args)
   redis.call('HSET', control, 'layout', '1', 'shards', text(shards), 'epoch', text(epoch),
     'run_id', args[1], 'lists', g[4] or '0', 'cap', text(cap))
   record({control = control, journal = keys[2], count = count, digest = g[6] or '',
-    now_ms = store_ms()}, {kind = 'gate', message_id = args[1], verdict = args[5]}, args[4])
+    now_ms = store_ms()}, {1, 'gate', args[1], '', '', '', args[5], '', '', 0, 0, 0, 0, 0, {}, {}},
+    args[4])
   return {control, 'open'}
 end
 
@@ -144,22 +141,34 @@ local function put_lists(keys, args)
 
   -- From here on only writes, and none may fail.
   redis.call('HSET', keys[1], 'lists', text(version))
-  record(gate, {kind = 'lists', message_id = text(version), verdict = 'moved',
-    versions = {version}}, args[3])
+  record(gate, {1, 'lists', text(version), '', '', '', 'moved', '', '', 0, 0, 0, 0, 0, {},
+    {version}}, args[3])
   return {keys[1], 'moved'}
 end
 
 --[[
 look: one account as it stands, in one step, with the journal position it stands at.
 
-keys   1-8 as in prelude.lua
-reply  account, balance, auth, ref, used as flat lists; id of the newest journal entry
+keys   1-4 as in prelude.lua
+reply  flat lists of: account (version, profile); balance; records; references; counters;
+       cards ("<version> <profile>"); then the id of the newest journal entry
 ]]
+local PARTS = {['a:'] = 3, ['r:'] = 4, ['u:'] = 5, ['c:'] = 6}
+
 local function look(keys, _)
-  local newest = redis.call('XREVRANGE', keys[8], '+', '-', 'COUNT', 1)
-  local out = {}
-  for i = 2, 6 do out[#out + 1] = redis.call('HGETALL', keys[i]) end
-  out[#out + 1] = newest[1] and newest[1][1] or '0-0'
+  local newest = redis.call('XREVRANGE', keys[4], '+', '-', 'COUNT', 1)
+  local flat = redis.call('HGETALL', keys[2])
+  local out = {{}, {}, {}, {}, {}, {}, newest[1] and newest[1][1] or '0-0'}
+  for i = 1, #flat, 2 do
+    local name, part = flat[i], PARTS[string.sub(flat[i], 1, 2)]
+    if part then
+      name = string.sub(name, 3)
+    else
+      part = (name == 'version' or name == 'profile') and 1 or 2
+    end
+    local list = out[part]
+    list[#list + 1], list[#list + 2] = name, flat[i + 1]
+  end
   return out
 end
 

@@ -164,7 +164,8 @@ class MemoryHotState:
         if again is not None:
             return again
         account = self._account(act.account_id)
-        rung, id = self._climb(account, act.references)
+        references = tuple(reference for _, reference in act.references)
+        found, id = self._climb(account, references)
         id = id or act.message_id
         record = account.records.setdefault(id, Record(card=act.card_id))
         matched = record.original != ""
@@ -178,10 +179,10 @@ class MemoryHotState:
                 del account.expiry[id]
         record.held = after
         if not matched:
-            self._refer(account, act.references, id)
+            self._refer(account, references, id)
         verdict = Verdict(
             kind="reversed" if matched else "unmatched",
-            detail=rung.partition(":")[0],
+            detail=next((rung for rung, reference in act.references if reference == found), ""),
             held_minor=before - after,
             authorization_id=id,
         )

@@ -17,26 +17,32 @@ Rules of the house, for every function:
 
 Keys of an act on an account, in this order:
   1 control  hash    the shard's gate: run_id, epoch, lists, count, digest, cap
-  2 account  hash    version, profile
-  3 balance  hash    posted:<currency>, held:<currency>, minor units
-  4 auth     hash    authorization id -> record
-  5 ref      hash    reference -> authorization id, or * where it names several
-  6 used     hash    counter -> use
-  7 expiry   zset    "<account> <authorization id>" by the second the hold ends
-  8 journal  stream  e envelope, b body
+  2 account  hash    all about one account, so that an act reads it once and writes it once:
+                       version, profile
+                       posted:<currency>, held:<currency>, minor units
+                       c:<card id>           "<version> <profile>"
+                       a:<authorization id>  record
+                       r:<reference>         authorization id, or * where it names several
+                       u:<counter>           use
+  3 expiry   zset    "<account> <authorization id>" by the second the hold ends
+  4 journal  stream  e envelope, b body
+
+Arguments: the store's run id; a MessagePack list of what the act says; then what is only
+passed on, as it is: the journal entry's body, or a profile.
 ]]
 
 local EXACT_MAX = 9007199254740991
 local SEVERAL = '*'
 local ALL = -1 -- remaining amount of a reversal in full
 
--- A whole number that a double holds exactly, or an error: the caller has a bug.
-local function whole(text)
-  if type(text) ~= 'string' or not string.find(text, '^-?%d+$') then
-    error('bad_args: not a whole number')
+-- A whole number that a double holds exactly, or an error: the caller has a bug, or the
+-- store holds what no function of ours has written. (Arithmetic reads digits as a number,
+-- and fails on anything else.)
+local function whole(value)
+  local n = value + 0
+  if n % 1 ~= 0 or n > EXACT_MAX or n < -EXACT_MAX then
+    error('bad_args: not a whole number that is exact')
   end
-  local n = tonumber(text)
-  if n > EXACT_MAX or n < -EXACT_MAX then error('bad_args: not exact') end
   return n
 end
 
@@ -64,34 +70,30 @@ end
 
 -- The journal entry of an act: always its last write. `count` and `digest` chain the
 -- entries of a shard, so that two copies can be compared without reading either.
-local function record(gate, e, body)
-  local envelope = cmsgpack.pack({
-    1, e.kind, e.message_id, e.authorization_id or '', e.account_id or '', e.card_id or '',
-    e.verdict, e.detail or '', e.currency or '', e.posted_delta or 0, e.held_delta or 0,
-    e.posted or 0, e.held or 0, gate.now_ms, e.counters or {}, e.versions or {},
-  })
+-- The envelope is the list that ledger/journal.py names: layout, kind, message id,
+-- authorization id, account id, card id, verdict, detail, currency, posted and held deltas,
+-- posted and held after, time, counters {counter, before, after}, versions.
+local function record(gate, envelope, body)
+  envelope[14] = gate.now_ms
+  local packed = cmsgpack.pack(envelope)
   redis.call('HSET', gate.control, 'count', text(gate.count + 1),
-    'digest', redis.sha1hex(gate.digest .. envelope .. body))
-  redis.call('XADD', gate.journal, '*', 'e', envelope, 'b', body)
+    'digest', redis.sha1hex(gate.digest .. packed .. body))
+  redis.call('XADD', gate.journal, '*', 'e', packed, 'b', body)
 end
 
 -- The answer given to a message: {fingerprint, kind, detail, planned, held,
 -- authorization id, holders, withdrawn}. Holders are the attempts that may have
 -- delivered it; withdrawn are those that certainly did not. A kind of '' is a bare
 -- mark: nothing has been decided, but those attempts must not run any more.
-local function unpack_answer(packed)
-  if not packed then return nil end
-  local a = cmsgpack.unpack(packed)
-  return {
-    fingerprint = a[1], kind = a[2], detail = a[3], planned = a[4], held = a[5],
-    authorization_id = a[6], holders = a[7], withdrawn = a[8],
-  }
+local FINGERPRINT, KIND, DETAIL, PLANNED, HELD, ID, HOLDERS, WITHDRAWN = 1, 2, 3, 4, 5, 6, 7, 8
+
+local function blank_answer(withdrawn)
+  return {'', '', '', '', 0, '', {}, withdrawn}
 end
 
-local function pack_answer(a)
-  return cmsgpack.pack({
-    a.fingerprint, a.kind, a.detail, a.planned, a.held, a.authorization_id, a.holders, a.withdrawn,
-  })
+local function read_answer(answer)
+  local packed = redis.call('GET', answer)
+  return packed and cmsgpack.unpack(packed) or nil
 end
 
 local ATTEMPTS_MAX = 16 -- of each kind kept per message; a peer repeats a handful of times
@@ -109,21 +111,21 @@ local function keep(list, item)
 end
 
 local function verdict(message_id, a, replayed)
-  return {message_id, a.kind, a.planned, a.detail, a.held, a.authorization_id, replayed}
+  return {message_id, a[KIND], a[PLANNED], a[DETAIL], a[HELD], a[ID], replayed}
 end
 
 -- What was answered before: replays it to this attempt, or says why it must not be.
 -- Returns nil where nothing was decided yet, else the reply.
 local function replay(answer, a, message_id, fingerprint, attempt)
   if not a then return nil end
-  if has(a.withdrawn, attempt) then return {message_id, 'withdrawn'} end
-  if a.kind == '' then return nil end
-  if a.fingerprint ~= fingerprint then
+  if has(a[WITHDRAWN], attempt) then return {message_id, 'withdrawn'} end
+  if a[KIND] == '' then return nil end
+  if a[FINGERPRINT] ~= fingerprint then
     return {message_id, 'mismatch', '', '', 0, '', 1}
   end
-  if not has(a.holders, attempt) then
-    keep(a.holders, attempt)
-    redis.call('SET', answer, pack_answer(a), 'KEEPTTL')
+  if not has(a[HOLDERS], attempt) then
+    keep(a[HOLDERS], attempt)
+    redis.call('SET', answer, cmsgpack.pack(a), 'KEEPTTL')
   end
   return verdict(message_id, a, 1)
 end
@@ -179,67 +181,61 @@ local function share(held, by_amount)
   return held > 0 and 1 or 0
 end
 
--- The counters a record has touched, as they will be once it holds `to` instead of `from`.
-local function moved_counters(used, r, from, to)
+-- The counters a record has touched, as they will be once it holds `to` instead of `from`:
+-- {counter, before, after}.
+local function moved_counters(account, r, from, to)
   local moves = {}
   for i = 1, #r.touched do
     local counter, by_amount = r.touched[i][1], r.touched[i][2]
-    local before = whole(redis.call('HGET', used, counter) or '0')
+    local before = whole(redis.call('HGET', account, 'u:' .. counter) or 0)
     moves[i] = {counter, before, before + share(to, by_amount) - share(from, by_amount)}
   end
   return moves
 end
 
-local function write_counters(used, moves)
+-- Adds the counters that moved to the fields to be set, or to those to be dropped.
+local function plan_counters(moves, set, drop)
   for i = 1, #moves do
+    local field = 'u:' .. moves[i][1]
     if moves[i][3] == 0 then
-      redis.call('HDEL', used, moves[i][1])
+      drop[#drop + 1] = field
     elseif moves[i][3] ~= moves[i][2] then
-      redis.call('HSET', used, moves[i][1], text(moves[i][3]))
+      set[#set + 1], set[#set + 2] = field, text(moves[i][3])
     end
   end
 end
 
-local function read_balance(balance, currency)
-  local b = redis.call('HMGET', balance, 'posted:' .. currency, 'held:' .. currency)
-  return whole(b[1] or '0'), whole(b[2] or '0')
-end
-
--- The first of these references that names one authorization: its index, its id and its
--- record; and all that the references name.
-local function climb(ref, auth, references)
-  if #references == 0 then
-    redis.call('HLEN', ref) -- the type is checked even so
-    return nil, nil, nil, {}
-  end
-  local found = redis.call('HMGET', ref, unpack(references))
-  local rung, r = nil, nil
-  for i = 1, #found do
-    if found[i] and found[i] ~= SEVERAL then
-      local packed = redis.call('HGET', auth, found[i])
+-- The first of these references that names one record: its place, id and record. `named`
+-- holds what each of them names, from `at` on; what names nothing any more is struck off.
+local function climb(account, references, named, at)
+  local rung, id, r = nil, nil, nil
+  for i = 1, #references do
+    local found = named[at + i]
+    if found and found ~= SEVERAL then
+      local packed = redis.call('HGET', account, 'a:' .. found)
       if not packed then
-        found[i] = false -- what it named was withdrawn
+        named[at + i] = false -- what it named was withdrawn
       elseif not rung then
-        rung, r = i, unpack_record(packed)
+        rung, id, r = i, found, unpack_record(packed)
       end
     end
   end
-  return rung, rung and found[rung], r, found
+  return rung, id, r
 end
 
--- References that now name this authorization; one that names another already names several.
-local function write_references(ref, references, found, id)
+-- References that now name this record; one that names another already names several.
+local function plan_references(references, named, at, id, set)
   for i = 1, #references do
-    if not found[i] then
-      redis.call('HSET', ref, references[i], id)
-    elseif found[i] ~= id then
-      redis.call('HSET', ref, references[i], SEVERAL)
+    local found = named[at + i]
+    if not found then
+      set[#set + 1], set[#set + 2] = 'r:' .. references[i], id
+    elseif found ~= id and found ~= SEVERAL then
+      set[#set + 1], set[#set + 2] = 'r:' .. references[i], SEVERAL
     end
   end
 end
 
-local function slice(args, first, count)
-  local out = {}
-  for i = 1, count do out[i] = args[first + i - 1] end
-  return out
+local function write_account(account, set, drop)
+  if #set > 0 then redis.call('HSET', account, unpack(set)) end
+  if #drop > 0 then redis.call('HDEL', account, unpack(drop)) end
 end

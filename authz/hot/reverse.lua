@@ -4,36 +4,39 @@ reverse: take an authorization back, in whole or in part, whether it has come or
 Never declined. Where the authorization is not there yet, a tombstone stands under
 every reference that the reversal carries.
 
-keys   1-8 as in prelude.lua; 9 answer string
-args   1 run id   2 message id   3 fingerprint   4 attempt   5 deadline, ms
-       6 account id   7 card id   8 remaining amount, transaction currency; -1: none
-       9 sent at, s   10 answer's life, s   11 body   12.. references, strongest first
+keys   1-4 as in prelude.lua; 5 answer string
+args   1 run id   2 list   3 body
+list   1 message id   2 fingerprint   3 attempt   4 deadline, ms   5 account id   6 card id
+       7 remaining amount, transaction currency; -1: none   8 sent at, s
+       9 answer's life, s   10 references, strongest first   11 the rung that each stands on
 reply  message id, kind, planned, detail, released, authorization id, replayed
        kind: reversed | unmatched | mismatch; detail: the rung that matched
        or message id, cold | late | full | withdrawn
 ]]
 local function reverse(keys, args)
-  local account, balance, auth, ref = keys[2], keys[3], keys[4], keys[5]
-  local used, expiry, answer = keys[6], keys[7], keys[9]
-  local message_id, attempt, body = args[2], args[4], args[11]
-  local remaining, sent_at, answer_ttl = whole(args[8]), whole(args[9]), whole(args[10])
-  local references = slice(args, 12, #args - 11)
-  if #keys ~= 9 or remaining < ALL or answer_ttl <= 0 then error('bad_args: out of range') end
+  local account, expiry, answer = keys[2], keys[3], keys[5]
+  local a = cmsgpack.unpack(args[2])
+  local message_id, attempt, references = a[1], a[3], a[10]
+  local remaining, sent_at, answer_ttl = whole(a[7]), whole(a[8]), whole(a[9])
+  if #keys ~= 5 or remaining < ALL or answer_ttl <= 0 then error('bad_args: out of range') end
 
-  local gate, shut = enter(keys[1], keys[8], args[1], whole(args[5]))
+  local gate, shut = enter(keys[1], keys[4], args[1], whole(a[4]))
   if not gate then return {message_id, shut} end
 
-  local before = unpack_answer(redis.call('GET', answer))
-  local again = replay(answer, before, message_id, args[3], attempt)
+  local before = read_answer(answer)
+  local again = replay(answer, before, message_id, a[2], attempt)
   if again then return again end
-  if not redis.call('HGET', account, 'version') then return {message_id, 'cold'} end
+  local fields = {'version', 'a:' .. message_id}
+  local at_references = 2
+  for i = 1, #references do fields[at_references + i] = 'r:' .. references[i] end
+  local now = redis.call('HMGET', account, unpack(fields))
+  if not now[1] then return {message_id, 'cold'} end
 
-  local rung, id, r, found = climb(ref, auth, references)
+  local rung, id, r = climb(account, references, now, at_references)
   if not id then
     id = message_id
-    local packed = redis.call('HGET', auth, id)
-    r = packed and unpack_record(packed) or {asked = 0, approved = 0, currency = '', card = args[7], expires = 0, original = '',
-      acts = {}, touched = {}, held = 0} -- a tombstone
+    r = now[2] and unpack_record(now[2]) or {asked = 0, approved = 0, currency = '',
+      card = a[6], expires = 0, original = '', acts = {}, touched = {}, held = 0}
   end
   local matched = r.original ~= ''
   local known = false -- the same act once more, after its answer's life
@@ -43,35 +46,31 @@ local function reverse(keys, args)
       remaining == ALL and 0 or remaining}
   end
   local from, to = r.held, matched and fold(r) or 0
-  local moves = moved_counters(used, r, from, to)
+  local moves = moved_counters(account, r, from, to)
   local posted, held = 0, 0
-  if matched then posted, held = read_balance(balance, r.currency) end
-  redis.call('HLEN', balance)
-  redis.call('HLEN', used)
+  if matched then
+    posted = whole(redis.call('HGET', account, 'posted:' .. r.currency) or 0)
+    held = whole(redis.call('HGET', account, 'held:' .. r.currency) or 0)
+  end
   redis.call('ZCARD', expiry)
 
-  -- From here on only writes, and none may fail.
   r.held = to
-  redis.call('HSET', auth, id, pack_record(r))
+  local set, drop = {'a:' .. id, pack_record(r)}, {}
   if to ~= from then
-    redis.call('HSET', balance, 'held:' .. r.currency, text(held + to - from))
-    write_counters(used, moves)
-    if to == 0 then redis.call('ZREM', expiry, args[6] .. ' ' .. id) end
+    set[3], set[4] = 'held:' .. r.currency, text(held + to - from)
+    plan_counters(moves, set, drop)
   end
-  if not matched then write_references(ref, references, found, id) end
-  local given = {
-    fingerprint = args[3], kind = matched and 'reversed' or 'unmatched',
-    detail = rung and string.match(references[rung], '^%w+') or '', planned = '',
-    held = from - to, authorization_id = id, holders = {attempt},
-    withdrawn = before and before.withdrawn or {},
-  }
-  redis.call('SET', answer, pack_answer(given), 'EX', text(answer_ttl))
-  record(gate, {
-    kind = 'reversal', message_id = message_id, authorization_id = id, account_id = args[6],
-    card_id = args[7], verdict = given.kind, detail = given.detail,
-    currency = matched and r.currency or '',
-    held_delta = to - from, posted = posted, held = held + to - from, counters = moves,
-  }, body)
+  if not matched then plan_references(references, now, at_references, id, set) end
+  local given = {a[2], matched and 'reversed' or 'unmatched', rung and a[11][rung] or '', '',
+    from - to, id, {attempt}, before and before[WITHDRAWN] or {}}
+
+  -- From here on only writes, and none may fail.
+  write_account(account, set, drop)
+  if to == 0 and from > 0 then redis.call('ZREM', expiry, a[5] .. ' ' .. id) end
+  redis.call('SET', answer, cmsgpack.pack(given), 'EX', text(answer_ttl))
+  record(gate, {1, 'reversal', message_id, id, a[5], a[6], given[KIND], given[DETAIL],
+    matched and r.currency or '', 0, to - from, posted, held + to - from, 0, moves, {},
+  }, args[3])
   return verdict(message_id, given, 0)
 end
 

@@ -1,7 +1,8 @@
 """The hot state in Redis: acts in, verdicts out, each by one function call."""
 
-import asyncio
 from typing import Any, Protocol
+
+import msgspec
 
 from authz.hot import keys
 from authz.hot.acts import (
@@ -17,6 +18,8 @@ from authz.hot.acts import (
 from authz.hot.errors import Cold, Full, HotStateError, NotConnected, TooLate
 from authz.hot.resp import Argument, Connection
 from ledger.journal import WithdrawalBody, encode_body
+
+_pack = msgspec.msgpack.Encoder().encode
 
 
 class HotState(Protocol):
@@ -60,48 +63,40 @@ class RedisHotState:
 
     async def authorize(self, act: Authorize, timeout_s: float) -> Verdict | Stale:
         """Judge and hold, once. Stale: nothing was done, the plan needs newer facts."""
-        k = keys.account_keys(act.account_id)
-        arguments: list[Argument] = [
-            "FCALL", "authz_authorize", 10, *k,
-            keys.card(act.account_id, act.card_id), _answer_key(act.account_id, act.message_id),
-            self._run_id, act.message_id, act.fingerprint, act.attempt, act.deadline_ms,
-            act.account_id, act.card_id, act.account_version, act.card_version, act.lists_version,
-            act.planned, act.hold_minor, act.asked_minor, act.currency, act.credit_line_minor,
-            act.sent_at, act.expires_at, act.answer_ttl_s, act.body,
-            len(act.references), *act.references, len(act.limits),
-        ]  # fmt: skip
-        for limit in act.limits:
-            arguments += (limit.counter, limit.use, limit.ceiling, limit.scale, limit.reason)
-        reply = await self._call(arguments, timeout_s)
-        _check(reply, act.message_id)
+        said = (
+            act.message_id, act.fingerprint, act.attempt, act.deadline_ms, act.account_id,
+            act.card_id, act.account_version, act.card_version, act.lists_version, act.planned,
+            act.hold_minor, act.asked_minor, act.currency, act.credit_line_minor, act.expires_at,
+            act.answer_ttl_s, act.references, act.limits,
+        )  # fmt: skip
+        reply = await self._act(b"authz_authorize", act.account_id, said, act.body, timeout_s)
         if reply[1] == b"stale":
             return Stale(int(reply[2]), reply[3], int(reply[4]), reply[5], int(reply[6]))
         return _verdict(reply)
 
     async def reverse(self, act: Reverse, timeout_s: float) -> Verdict:
         """Release, or leave a tombstone. Once, however often it is asked."""
-        k = keys.account_keys(act.account_id)
-        reply = await self._call(
-            [
-                "FCALL", "authz_reverse", 9, *k, _answer_key(act.account_id, act.message_id),
-                self._run_id, act.message_id, act.fingerprint, act.attempt, act.deadline_ms,
-                act.account_id, act.card_id, act.remaining_minor, act.sent_at, act.answer_ttl_s,
-                act.body, *act.references,
-            ],
-            timeout_s,
+        said = (
+            act.message_id, act.fingerprint, act.attempt, act.deadline_ms, act.account_id,
+            act.card_id, act.remaining_minor, act.sent_at, act.answer_ttl_s,
+            [reference for _, reference in act.references], [rung for rung, _ in act.references],
         )  # fmt: skip
-        _check(reply, act.message_id)
-        return _verdict(reply)
+        return _verdict(
+            await self._act(b"authz_reverse", act.account_id, said, act.body, timeout_s)
+        )
 
     async def note(self, act: Note, timeout_s: float) -> Verdict:
         """Remember an answer that moves nothing."""
+        said = (
+            act.message_id, act.fingerprint, act.attempt, act.deadline_ms, act.verdict,
+            act.planned, act.answer_ttl_s,
+        )  # fmt: skip
         shard = keys.shard_of(act.shard_of)
         reply = await self._call(
-            [
+            (
                 "FCALL", "authz_note", 3, keys.control(shard), keys.journal(shard),
-                keys.answer(shard, act.message_id), self._run_id, act.message_id, act.fingerprint,
-                act.attempt, act.deadline_ms, act.verdict, act.planned, act.answer_ttl_s, act.body,
-            ],
+                keys.answer(shard, act.message_id), self._run_id, _pack(said), act.body,
+            ),
             timeout_s,
         )  # fmt: skip
         _check(reply, act.message_id)
@@ -109,22 +104,30 @@ class RedisHotState:
 
     async def withdraw(self, act: Withdraw, timeout_s: float) -> str:
         """Take an attempt back: released | forgotten | kept | marked."""
-        k = keys.account_keys(act.shard_of)
+        said = (act.message_id, act.attempt, act.account_id, act.answer_ttl_s, act.references)
         body = encode_body(WithdrawalBody(act.attempt))
+        reply = await self._act(b"authz_withdraw", act.shard_of, said, body, timeout_s)
+        return str(reply[1], "ascii")
+
+    async def _act(
+        self, function: bytes, account_id: str, said: tuple[Any, ...], body: bytes, timeout_s: float
+    ) -> Any:
+        """One act on an account. Its first word is the message id, and the reply's as well."""
+        control, account, expiry, journal = keys.account_keys(account_id)
+        answer = keys.answer(keys.shard_of(account_id), said[0])
         reply = await self._call(
-            [
-                "FCALL", "authz_withdraw", 9, *k, _answer_key(act.shard_of, act.message_id),
-                self._run_id, act.message_id, act.attempt, act.account_id, act.answer_ttl_s, body,
-                *act.references,
-            ],
+            (
+                b"FCALL", function, 5, control, account, expiry, journal, answer,
+                self._run_id, _pack(said), body,
+            ),
             timeout_s,
         )  # fmt: skip
-        _check(reply, act.message_id)
-        return str(reply[1], "ascii")
+        _check(reply, said[0])
+        return reply
 
     async def look_up(self, card_key: str, timeout_s: float) -> tuple[str, str] | None:
         """The account and card of a card key; None where the card is not ours."""
-        reply = await self._call(["HMGET", keys.directory(card_key), "account", "card"], timeout_s)
+        reply = await self._call(("HMGET", keys.directory(card_key), "account", "card"), timeout_s)
         if reply[0] is None or reply[1] is None:
             return None
         return reply[0].decode(), reply[1].decode()
@@ -136,18 +139,20 @@ class RedisHotState:
 
         Raises: Cold where either is not there: the directory says that they exist.
         """
-        of_account = keys.account_keys(account_id)[1]
-        account, card = await asyncio.gather(
-            self._call(["HMGET", of_account, "version", "profile"], timeout_s),
-            self._call(["HMGET", keys.card(account_id, card_id), "version", "profile"], timeout_s),
-        )
-        if None in account or None in card:
+        version, profile, card = await self._call(
+            (
+                "HMGET", keys.account(account_id), "version", "profile", keys.card_field(card_id),
+            ),
+            timeout_s,
+        )  # fmt: skip
+        if version is None or profile is None or card is None:
             raise Cold("a profile that the directory names is missing")
-        return int(account[0]), account[1], int(card[0]), card[1]
+        card_version, _, card_profile = card.partition(b" ")
+        return int(version), profile, int(card_version), card_profile
 
     async def lists(self, timeout_s: float) -> tuple[int, frozenset[tuple[str, str]]]:
         """The blocklists and their version: at least as new as any gate's."""
-        members = await self._call(["SMEMBERS", keys.LISTS], timeout_s)
+        members = await self._call(("SMEMBERS", keys.LISTS), timeout_s)
         version, entries = 0, set()
         for member in members:
             kind, _, value = member.decode().partition(":")
@@ -162,10 +167,10 @@ class RedisHotState:
     async def put_account(self, act: PutAccount, timeout_s: float = 5.0) -> str:
         """created | moved | same | currency_fixed"""
         reply = await self._call(
-            [
-                "FCALL", "authz_put_account", 8, *keys.account_keys(act.account_id), self._run_id,
-                act.account_id, act.profile, act.currency, act.opening_minor, act.body,
-            ],
+            (
+                "FCALL", "authz_put_account", 4, *keys.account_keys(act.account_id), self._run_id,
+                _pack((act.account_id, act.currency, act.opening_minor)), act.profile, act.body,
+            ),
             timeout_s,
         )  # fmt: skip
         _check(reply, act.account_id)
@@ -174,11 +179,10 @@ class RedisHotState:
     async def put_card(self, act: PutCard, timeout_s: float = 5.0) -> str:
         """created | moved | same | no_account"""
         reply = await self._call(
-            [
-                "FCALL", "authz_put_card", 9, *keys.account_keys(act.account_id),
-                keys.card(act.account_id, act.card_id), self._run_id, act.card_id, act.account_id,
-                act.profile, act.body,
-            ],
+            (
+                "FCALL", "authz_put_card", 4, *keys.account_keys(act.account_id), self._run_id,
+                _pack((act.card_id, act.account_id)), act.profile, act.body,
+            ),
             timeout_s,
         )  # fmt: skip
         _check(reply, act.card_id)
@@ -189,19 +193,15 @@ class RedisHotState:
     ) -> None:
         """Make a card findable. After `put_card`: what the directory names must be there."""
         await self._call(
-            ["HSET", keys.directory(card_key), "account", account_id, "card", card_id], timeout_s
+            ("HSET", keys.directory(card_key), "account", account_id, "card", card_id), timeout_s
         )
 
-    async def _call(self, arguments: list[Argument], timeout_s: float) -> Any:
+    async def _call(self, arguments: tuple[Argument, ...], timeout_s: float) -> Any:
         if self._connection is None:
             raise NotConnected("not connected")
         if timeout_s <= 0:
             raise TooLate("no time is left, so nothing was sent")
-        return await self._connection.call(tuple(arguments), timeout_s)
-
-
-def _answer_key(account_id: str, message_id: str) -> str:
-    return keys.answer(keys.shard_of(account_id), message_id)
+        return await self._connection.call(arguments, timeout_s)
 
 
 _NO_VERDICT: dict[bytes, type[HotStateError]] = {

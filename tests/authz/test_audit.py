@@ -52,11 +52,11 @@ def authorize(n: int, amount: int = 1000, **changes: Any) -> Authorize:
     return Authorize(**(base | changes))
 
 
-def reverse(n: int, remaining: int = -1, references: tuple[str, ...] = ()) -> Reverse:
+def reverse(n: int, remaining: int = -1, references: tuple[tuple[str, str], ...] = ()) -> Reverse:
     body = ReversalBody("default", "0400", "key", 1000, "840", remaining, "1", "", 0, ())
     return Reverse(
         account_id=ACCOUNT, card_id=SUBJECT, message_id=f"r{n}", fingerprint="f", attempt="t1",
-        deadline_ms=0, remaining_minor=remaining, references=references or (f"90:x{n}",),
+        deadline_ms=0, remaining_minor=remaining, references=references or (("de90", f"90:x{n}"),),
         sent_at=1_790_000_100, answer_ttl_s=3600, body=encode_body(body),
     )  # fmt: skip
 
@@ -116,7 +116,7 @@ def rows(report: AuditReport) -> list[tuple[str, str, Any, Any]]:
     return [(d.account, d.field, d.hot, d.ledger) for d in report.differences]
 
 
-BALANCE, AUTH, USED, EXPIRY, JOURNAL = (keys.account_keys(ACCOUNT)[n] for n in (2, 3, 5, 6, 7))
+_, WHOLE, EXPIRY, JOURNAL = keys.account_keys(ACCOUNT)
 ONE, TWO = f"record {'m1'}", f"record {'m2'}"
 
 step = st.one_of(
@@ -133,7 +133,7 @@ step = st.one_of(
         reverse,
         st.integers(1, 6),
         st.sampled_from([-1, 0, 1, 333, 5000]),
-        st.sampled_from([(), ("37:r",), ("90:x1", "37:r")]),
+        st.sampled_from([(), (("de37", "37:r"),), (("de90", "90:x1"), ("de37", "37:r"))]),
     ),
     st.builds(withdraw, st.integers(1, 6), st.sampled_from(["t1", "t2"])),
 )
@@ -151,7 +151,8 @@ def test_any_history_passes(fresh_redis: str, history: list[Any]) -> None:
             assert rows(report) == []
             assert report.ok
             records = msgspec.msgpack
-            packed = (await client.hgetall(AUTH)).values()
+            fields = await client.hgetall(WHOLE)
+            packed = [value for name, value in fields.items() if name.startswith(b"a:")]
             judged = [r for r in map(records.decode, packed) if r[5] != ""]
             assert report.authorizations <= len(judged)
 
@@ -172,27 +173,27 @@ def change_hash(key: str, field: str, by: int) -> Callable[[Any], Awaitable[None
 
 
 async def lose_a_record(client: Any) -> None:
-    await client.hdel(AUTH, "m1")
+    await client.hdel(WHOLE, "a:m1")
 
 
 async def double_a_record(client: Any) -> None:
-    await client.hset(AUTH, "m9", await client.hget(AUTH, "m1"))
+    await client.hset(WHOLE, "a:m9", await client.hget(WHOLE, "a:m1"))
 
 
 async def change_a_record(client: Any) -> None:
-    record = msgspec.msgpack.decode(await client.hget(AUTH, "m2"))
+    record = msgspec.msgpack.decode(await client.hget(WHOLE, "a:m2"))
     record[8] += 1
-    await client.hset(AUTH, "m2", msgspec.msgpack.encode(record))
+    await client.hset(WHOLE, "a:m2", msgspec.msgpack.encode(record))
 
 
 async def change_an_act(client: Any) -> None:
-    record = msgspec.msgpack.decode(await client.hget(AUTH, "m2"))
+    record = msgspec.msgpack.decode(await client.hget(WHOLE, "a:m2"))
     record[6][0][3] = 200
-    await client.hset(AUTH, "m2", msgspec.msgpack.encode(record))
+    await client.hset(WHOLE, "a:m2", msgspec.msgpack.encode(record))
 
 
 async def spoil_a_record(client: Any) -> None:
-    await client.hset(AUTH, "m1", b"\xc1")
+    await client.hset(WHOLE, "a:m1", b"\xc1")
 
 
 async def lose_an_end(client: Any) -> None:
@@ -204,17 +205,15 @@ async def double_an_end(client: Any) -> None:
 
 
 async def lose_the_card(client: Any) -> None:
-    await client.delete(keys.card(ACCOUNT, SUBJECT))
+    await client.hdel(WHOLE, keys.card_field(SUBJECT))
 
 
 async def lose_the_account(client: Any) -> None:
-    for key in keys.account_keys(ACCOUNT)[1:6]:
-        await client.delete(key)
-    await client.delete(EXPIRY)
+    await client.delete(WHOLE, EXPIRY)
 
 
 async def age_the_profile(client: Any) -> None:
-    await client.hset(keys.account_keys(ACCOUNT)[1], "version", 7)
+    await client.hset(WHOLE, "version", 7)
 
 
 async def change_the_digest(client: Any) -> None:
@@ -227,11 +226,11 @@ async def change_the_lists(client: Any) -> None:
 
 ANY = object()
 DAMAGE: list[tuple[Callable[[Any], Awaitable[None]], list[tuple[Any, ...]]]] = [
-    (change_hash(BALANCE, "held:840", 1), [("A1", "held 840", 1301, 1300)]),
-    (change_hash(BALANCE, "posted:840", -1), [("A1", "posted 840", 4999, 5000)]),
-    (change_hash(USED, COUNT, 1), [("A1", f"counter {COUNT}", 3, 2)]),
-    (change_hash(USED, AMOUNT, -5), [("A1", f"counter {AMOUNT}", 1295, 1300)]),
-    (change_hash(USED, "other/day_count/20261121", 1),
+    (change_hash(WHOLE, "held:840", 1), [("A1", "held 840", 1301, 1300)]),
+    (change_hash(WHOLE, "posted:840", -1), [("A1", "posted 840", 4999, 5000)]),
+    (change_hash(WHOLE, f"u:{COUNT}", 1), [("A1", f"counter {COUNT}", 3, 2)]),
+    (change_hash(WHOLE, f"u:{AMOUNT}", -5), [("A1", f"counter {AMOUNT}", 1295, 1300)]),
+    (change_hash(WHOLE, "u:other/day_count/20261121", 1),
      [("A1", "counter other/day_count/20261121", 1, 0)]),
     (lose_a_record, [("A1", ONE, None, "holds 1000")]),
     (double_a_record, [("A1", "record m9", "original m1", None)]),
@@ -381,7 +380,7 @@ def test_a_cut_journal_passes_only_where_somebody_has_the_rest(fresh_redis: str)
             assert rows(strict) == [("", f"entries of {SHARD}", 3, 9)]
             lenient = await audit_store(fresh_redis, may_be_trimmed=True)
             assert (lenient.ok, lenient.trimmed) == (True, 6)
-            await client.hincrby(BALANCE, "held:840", 1)
+            await client.hincrby(WHOLE, "held:840", 1)
             assert not (await audit_store(fresh_redis, may_be_trimmed=True)).ok
 
     asyncio.run(scenario())
@@ -434,7 +433,7 @@ def test_after_a_restart_the_gates_stay_shut_if_anything_differs(fresh_redis: st
         async with lived(fresh_redis) as (state, client):
             for shard in keys.ALL_SHARDS:
                 await client.hset(keys.control(shard), "run_id", "before")
-            await client.hincrby(BALANCE, "held:840", 1)
+            await client.hincrby(WHOLE, "held:840", 1)
             report = await audit_before_opening(client, fresh_redis, "test")
             assert report is not None
             assert not report.ok

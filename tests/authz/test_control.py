@@ -49,7 +49,8 @@ def counts(outcome: control.Outcome) -> tuple[int, int, int, list[tuple[int, str
 
 async def stored_card(client: Any, pan: Pan, account_id: str = "A1") -> Any:
     id = await client.hget(keys.directory(KEYS.card_key(pan)), "card")
-    return read_card(await client.hget(keys.card(account_id, id.decode()), "profile"))
+    found = await client.hget(keys.account(account_id), keys.card_field(id.decode()))
+    return read_card(found.partition(b" ")[2])
 
 
 def test_an_account_is_created_moved_and_left_alone(fresh_redis: str) -> None:
@@ -57,7 +58,7 @@ def test_an_account_is_created_moved_and_left_alone(fresh_redis: str) -> None:
         assert counts(await put_accounts(state, [account(opening=700)], "s")) == (1, 0, 0, [])
         assert counts(await put_accounts(state, [account(opening=900)], "s")) == (0, 0, 1, [])
         assert counts(await put_accounts(state, [account(line=5)], "s")) == (0, 1, 0, [])
-        _, key, balance, *_ = keys.account_keys("A1")
+        key = balance = keys.account("A1")
         assert read_account(await client.hget(key, "profile")).credit_line_minor == 5
         # Opening funds are the first load's and nobody else's.
         assert await client.hget(balance, "posted:840") == b"700"

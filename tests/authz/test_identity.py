@@ -47,7 +47,7 @@ def references(fields: dict[int, str], mti: str = "0100") -> set[str]:
         request = to_request(Message.of(mti, dict(fields)), "n", KEYS, NOON)
         return set(identity.references_of_request(request, "CODE12", "c"))
     facts = to_reversal(Message.of(mti, dict(fields)), "n", KEYS, NOON)
-    return set(identity.references_of_reversal(facts, "c"))
+    return {reference for _, reference in identity.references_of_reversal(facts, "c")}
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def references(fields: dict[int, str], mti: str = "0100") -> set[str]:
 def test_a_reversal_names_its_own_authorization_and_no_other(changes: dict[str, str]) -> None:
     back = references(reversal(purchase(1), **changes), "0400")
     assert back
-    assert back <= references(purchase(1)) or not changes
+    assert back <= references(purchase(1))
     assert back & references(purchase(1))
     if "de38" not in changes:
         assert not back & references(purchase(2))

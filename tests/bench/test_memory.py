@@ -14,7 +14,7 @@ def test_a_small_run_adds_up(tmp_path, capsys):
 
     answer = json.loads(path.read_text(encoding="utf-8"))
     per_card, kinds = answer["bytes_per_card"], answer["by_kind"]
-    assert set(kinds) == {"account", "balance", "card", "directory", "journal"}
+    assert set(kinds) == {"account", "directory", "journal"}
     assert all(size > 0 for size in kinds.values())
     without = sum(kinds.values()) - kinds["journal"] + answer["unaccounted"]
     assert without == pytest.approx(per_card["without_journal"])

@@ -43,9 +43,9 @@ def card_act(card_id: str, account_id: str, profile: bytes = b"c1") -> PutCard:
 
 async def dump_redis(client: Any, account_id: str) -> dict[str, Any]:
     """One account in Redis, in the shape of `dump_memory`."""
-    look = await client.fcall_ro("authz_look", 8, *keys.account_keys(account_id))
+    look = await client.fcall_ro("authz_look", 4, *keys.account_keys(account_id))
     _, balance, auth, ref, used = (_pairs(flat) for flat in look[:5])
-    expiry = await client.zrange(keys.account_keys(account_id)[6], 0, -1, withscores=True)
+    expiry = await client.zrange(keys.account_keys(account_id)[2], 0, -1, withscores=True)
     records = {}
     for id, packed in auth.items():
         r = msgspec.msgpack.decode(packed.encode("latin-1"))

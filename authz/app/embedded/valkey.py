@@ -19,7 +19,8 @@ from authz.app.embedded.process import (
 )
 from authz.clock import SystemClock
 
-# Appended after the paths. Each line is a promise of the engine's, not a taste.
+# Appended after the paths. Each line is a promise of the engine's, not a taste. A rewrite of the
+# append-only file competes with answers for the disk and two cores, so it comes late.
 CONFIG = """\
 port 0
 unixsocketperm 700
@@ -28,6 +29,7 @@ loglevel notice
 hide-user-data-from-log yes
 appendonly yes
 no-appendfsync-on-rewrite no
+auto-aof-rewrite-min-size 512mb
 maxmemory-policy noeviction
 save ""
 """

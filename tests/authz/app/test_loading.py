@@ -57,12 +57,13 @@ def asked(url: str, *command: Any) -> Any:
 
 
 def stored_account(url: str, id: str) -> Any:
-    return read_account(asked(url, "HGET", keys.account_keys(id)[1], "profile"))
+    return read_account(asked(url, "HGET", keys.account(id), "profile"))
 
 
 def stored_card(url: str, pan: str, account_id: str = "A1") -> Any:
     id = asked(url, "HGET", keys.directory(KEYS.card_key(Pan(pan))), "card").decode()
-    return read_card(asked(url, "HGET", keys.card(account_id, id), "profile"))
+    found = asked(url, "HGET", keys.account(account_id), keys.card_field(id))
+    return read_card(found.partition(b" ")[2])
 
 
 def said(report: LoadReport) -> list[str]:
@@ -85,7 +86,7 @@ def test_accounts_and_cards_in_any_order(fresh_redis: str, tmp_path: Path) -> No
     assert (card.daily_count, card.blocked_mccs) == (3, ("5411", "7995"))
     account = stored_account(fresh_redis, "A1")
     assert (account.currency, account.credit_line_minor, account.time_zone) == ("840", 2000, "UTC")
-    assert asked(fresh_redis, "HGET", keys.account_keys("A1")[2], "posted:840") == b"10050"
+    assert asked(fresh_redis, "HGET", keys.account("A1"), "posted:840") == b"10050"
 
 
 CURRENCIES = [
@@ -100,7 +101,7 @@ def test_amounts_are_in_the_currencys_own_units(
 ) -> None:
     accounts = f"account_id,currency,opening_funds\nA1,{currency},{amount}\n"
     assert loaded(fresh_redis, tmp_path, {"a.csv": accounts}).ok
-    key = keys.account_keys("A1")[2]
+    key = keys.account("A1")
     assert int(asked(fresh_redis, "HGET", key, f"posted:{numeric}")) == minor
 
 
@@ -149,7 +150,7 @@ def test_a_bad_account(
     assert bad.column.startswith(column)
     assert reason in bad.reason
     assert not report.loaded
-    assert asked(fresh_redis, "EXISTS", keys.account_keys("G1")[1]) == 0
+    assert asked(fresh_redis, "EXISTS", keys.account("G1")) == 0
 
 
 BAD_CARDS = """
@@ -281,7 +282,7 @@ def test_what_the_store_contradicts_is_found_before_anything_is_done(
         "a.csv, line 3, currency: the currency of an account cannot change",
         "c.csv, line 2, pan: the card belongs to another account",
     ]
-    assert asked(fresh_redis, "EXISTS", keys.account_keys("A3")[1]) == 0
+    assert asked(fresh_redis, "EXISTS", keys.account("A3")) == 0
 
 
 def test_cards_for_accounts_that_are_there_already(fresh_redis: str, tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ class Engine:
 
     def held(self, number: int) -> int:
         with redis.Redis.from_url(self.url) as store:
-            return int(store.hget(keys.account_keys(f"A{number}")[2], "held:840") or 0)
+            return int(store.hget(keys.account(f"A{number}"), "held:840") or 0)
 
     def get(self, path: str) -> tuple[int, str]:
         try:

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,7 +32,8 @@ def authorize(n: int = 1, **changes: object) -> Authorize:
 def reverse(n: int = 1, **changes: object) -> Reverse:
     base: dict[str, object] = {
         "account_id": ACCOUNT, "card_id": CARD, "message_id": f"r{n}", "fingerprint": "f",
-        "attempt": "t1", "deadline_ms": 0, "remaining_minor": -1, "references": (f"90:x{n}",),
+        "attempt": "t1", "deadline_ms": 0, "remaining_minor": -1,
+        "references": (("de90", f"90:x{n}"),),
         "sent_at": 1_790_000_100, "answer_ttl_s": 3600, "body": b"b",
     }  # fmt: skip
     return Reverse(**(base | changes))
@@ -86,7 +88,7 @@ def a_reverse(draw: st.DrawFn) -> Reverse:
         attempt=draw(attempts),
         fingerprint=draw(st.sampled_from(["f", "f", "g"])),
         remaining_minor=draw(st.sampled_from([-1, -1, 1, 333, 500, 1000, 5000])),
-        references=draw(references),
+        references=tuple((name[:2], name) for name in draw(references)),
     )
 
 
@@ -144,7 +146,7 @@ def test_the_functions_mean_what_the_model_says(fresh_redis: str, history: list[
         shard = keys.shard_of(ACCOUNT)
         told = [kind for kind, *_ in model.journal if kind != "note"]
         entries = await client.xlen(keys.journal(shard))
-        control = 1 + int(await client.hget(keys.account_keys(ACCOUNT)[1], "version")) + 1
+        control = 1 + int(await client.hget(keys.account(ACCOUNT), "version")) + 1
         assert entries == len(told) + control + (
             len(model.journal) - len(told) if keys.shard_of("key") == shard else 0
         )
@@ -178,18 +180,13 @@ LIMITS = (
     Limit("daily_count_limit", "S/day_count/20261121", 1, 3, 0),
     Limit("daily_amount_limit", "S/day_amount/20261121", 1000, 2500, 1),
 )
-EVERY_KEY = {
-    "control": 0, "account": 1, "balance": 2, "auth": 3, "ref": 4, "used": 5, "expiry": 6,
-    "journal": 7, "card": 8, "answer": 9,
-}  # fmt: skip
+EVERY_KEY = ("control", "account", "expiry", "journal", "answer")
 
 
 @pytest.mark.parametrize("name", EVERY_KEY)
 @pytest.mark.parametrize("act", ["authorize", "reverse", "withdraw"])
 def test_a_key_of_the_wrong_type_changes_nothing(fresh_redis: str, name: str, act: str) -> None:
     """Functions do not roll back: a command that failed after a write would leave half an act."""
-    if (act, name) in {("reverse", "card"), ("withdraw", "card"), ("withdraw", "account")}:
-        return  # not a key of that act
 
     async def scenario(state: object, client: object) -> None:
         acts = {
@@ -198,9 +195,8 @@ def test_a_key_of_the_wrong_type_changes_nothing(fresh_redis: str, name: str, ac
             "withdraw": withdraw(1),
         }
         await state.authorize(authorize(1, limits=LIMITS), 5)  # type: ignore[attr-defined]
-        act_keys = [*keys.account_keys(ACCOUNT), keys.card(ACCOUNT, CARD), ""]
-        act_keys[9] = keys.answer(keys.shard_of(ACCOUNT), acts[act].message_id)
-        victim = act_keys[EVERY_KEY[name]]
+        answer = keys.answer(keys.shard_of(ACCOUNT), acts[act].message_id)
+        victim = (*keys.account_keys(ACCOUNT), answer)[EVERY_KEY.index(name)]
         await client.delete(victim)  # type: ignore[attr-defined]
         if name == "answer":
             await client.hset(victim, "wrong", "type")  # type: ignore[attr-defined]
@@ -214,6 +210,37 @@ def test_a_key_of_the_wrong_type_changes_nothing(fresh_redis: str, name: str, ac
     run(fresh_redis, scenario)
 
 
+FIELDS = {
+    "held:840": "held", "posted:840": "1.5", "u:S/day_count/20261121": "many",
+    "a:m1": "no record", "c:C1": "", "version": "new",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("field", FIELDS)
+@pytest.mark.parametrize("act", ["authorize", "reverse", "withdraw"])
+def test_a_field_that_no_function_has_written_changes_nothing(
+    fresh_redis: str, field: str, act: str
+) -> None:
+    async def scenario(state: object, client: object) -> None:
+        acts = {
+            "authorize": authorize(2, limits=LIMITS, references=("90:x1",)),
+            "reverse": reverse(1),
+            "withdraw": withdraw(1),
+        }
+        await state.authorize(authorize(1, limits=LIMITS), 5)  # type: ignore[attr-defined]
+        await client.hset(keys.account(ACCOUNT), field, FIELDS[field])  # type: ignore[attr-defined]
+        before = await everything(client)
+        try:
+            await getattr(state, act)(acts[act], 5)
+        except (Refused, HotStateError):
+            assert await everything(client) == before
+        else:
+            # What the act does not look at may be as it likes.
+            assert field not in {"held:840", "a:m1"} or (act, field) == ("withdraw", "x")
+
+    run(fresh_redis, scenario)
+
+
 async def everything(client: object) -> dict[bytes, bytes]:
     """Every key of the store with its content, as the server would dump it."""
     found = sorted([key async for key in client.scan_iter()])  # type: ignore[attr-defined]
@@ -222,9 +249,9 @@ async def everything(client: object) -> dict[bytes, bytes]:
 
 @pytest.mark.parametrize(
     ("change", "position"),
-    [("1.5", 11), ("1e3", 12), ("9007199254740993", 14), ("-5", 11), ("0", 17), ("x", 24)],
+    [(1.5, 10), (2**53, 10), (2**63, 11), (-5, 10), (0, 15), ("x", 13), (None, 14), ([], 7)],
 )
-def test_a_bad_argument_changes_nothing(fresh_redis: str, change: str, position: int) -> None:
+def test_a_bad_argument_changes_nothing(fresh_redis: str, change: object, position: int) -> None:
     """The three probes of the style guide, and more: a late command would have failed on these."""
 
     async def scenario(state: object, client: object) -> None:
@@ -234,9 +261,11 @@ def test_a_bad_argument_changes_nothing(fresh_redis: str, change: str, position:
         with pytest.raises(ZeroDivisionError):
             await state.authorize(act, 5)  # type: ignore[attr-defined]
         arguments = list(raw.arguments)
-        arguments[13 + position] = change
+        said = msgspec.msgpack.decode(arguments[9])
+        said[position] = change
+        arguments[9] = msgspec.msgpack.encode(said)
         before = await everything(client)
-        with pytest.raises(Refused, match="bad_args"):
+        with pytest.raises(Refused):
             await real.call(tuple(arguments), 5)
         assert await everything(client) == before
 
@@ -289,7 +318,7 @@ def test_a_full_journal_closes_the_door(fresh_redis: str) -> None:
 
 def test_a_missing_account_is_cold_and_not_a_no(fresh_redis: str) -> None:
     async def scenario(state: object, client: object) -> None:
-        await client.delete(keys.account_keys(ACCOUNT)[1])  # type: ignore[attr-defined]
+        await client.delete(keys.account(ACCOUNT))  # type: ignore[attr-defined]
         for act in (state.authorize(authorize(1), 5), state.reverse(reverse(1), 5)):  # type: ignore[attr-defined]
             with pytest.raises(Cold):
                 await act

@@ -72,7 +72,7 @@ def test_a_restarted_store_is_audited_first(fresh_redis: str, files: list[str]) 
     shut = [("HSET", keys.control(shard), "run_id", "before") for shard in keys.ALL_SHARDS]
     asked(fresh_redis, *shut)
     assert run(fresh_redis, *files).exit_code == 0
-    asked(fresh_redis, *shut, ("HINCRBY", keys.account_keys("A1")[2], "posted:840", 1))
+    asked(fresh_redis, *shut, ("HINCRBY", keys.account("A1"), "posted:840", 1))
     result = run(fresh_redis, *files)
     assert (result.exit_code, "1 differences" in result.output) == (1, True)
 

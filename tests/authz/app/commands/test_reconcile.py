@@ -35,7 +35,7 @@ def store(fresh_redis: str) -> str:
 def damage(url: str, by: int = 1) -> None:
     async def scenario() -> None:
         client = admin.administrator(url)
-        await client.hincrby(keys.account_keys("A1")[2], "posted:840", by)
+        await client.hincrby(keys.account("A1"), "posted:840", by)
         await client.aclose()
 
     asyncio.run(scenario())

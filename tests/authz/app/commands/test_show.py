@@ -61,7 +61,7 @@ def store(fresh_redis: str) -> str:
             body = ReversalBody("generic", "0400", "k", 1000, "414", remaining, "2", "", 0, ())
             reverse = Reverse(
                 account_id="A1", card_id=CARD, message_id=f"r{n}", fingerprint="f", attempt="t",
-                deadline_ms=0, remaining_minor=remaining, references=(f"x{n}",),
+                deadline_ms=0, remaining_minor=remaining, references=(("de90", f"x{n}"),),
                 sent_at=1_790_000_100, answer_ttl_s=3600, body=encode_body(body),
             )  # fmt: skip
             await state.reverse(reverse, 5)
