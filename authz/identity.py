@@ -4,7 +4,7 @@ The id keys answers and acts. It never names the link, since a repeat may come o
 sister link, and never the PAN's hash where the card is ours, since keys rotate.
 """
 
-from base64 import b64encode
+from binascii import b2a_base64
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
@@ -32,7 +32,11 @@ def fingerprint(*parts: str) -> str:
 
 def _short(text: str, size: int) -> str:
     """A digest of that many bytes, in characters that need no quoting anywhere."""
-    return b64encode(blake2b(text.encode(), digest_size=size).digest(), b"._").decode()
+    digest = blake2b(text.encode(), digest_size=size).digest()
+    return b2a_base64(digest, newline=False).translate(_UNQUOTED).decode()
+
+
+_UNQUOTED = bytes.maketrans(b"+/", b"._")
 
 
 def approval_code(message_id: str) -> str:

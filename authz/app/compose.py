@@ -32,7 +32,6 @@ from iso8583.dialects import BY_NAME
 from iso8583.framing import FRAMINGS
 from rules.reason import Reason
 
-
 # A request leaves no cycles behind, so the collector finds next to nothing: it looks seldom.
 GC_THRESHOLDS = (50_000, 20, 50)
 
