@@ -1,0 +1,79 @@
+"""The card network as a command, against a running engine."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from authz.app.child import EngineProcess
+
+HEADER = (
+    "unix_time,cc_num,acct_num,lat,long,category,merchant,amt,merch_lat,merch_long,"
+    "trans_num,is_fraud,state,zip"
+)
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[EngineProcess, Path]]:
+    """An engine with a store of its own, as `authz serve` makes it."""
+    folder = tmp_path_factory.mktemp("engine")
+    process = EngineProcess(folder, "--data-dir", str(folder / "data"))
+    process.wait_until_ready()
+    yield process, folder
+    process.stop()
+
+
+def simulate(engine: tuple[EngineProcess, Path], *arguments: str) -> subprocess.CompletedProcess:
+    process, folder = engine
+    return subprocess.run(
+        [
+            sys.executable, "-m", "authz", "simulate", "--port", str(process.port),
+            "--data-dir", str(folder / "data"), *arguments,
+        ],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+def test_generated_traffic(engine: tuple[EngineProcess, Path]) -> None:
+    done = simulate(engine, "--cards", "200", "--rate", "200", "--seconds", "1", "--json", "-")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["sent"] == answer["answered"] == 200
+    assert answer["conflicts"] == 0
+    assert "200 created" in done.stderr
+
+
+def test_a_file_is_replayed_and_its_bad_rows_are_told(
+    engine: tuple[EngineProcess, Path], tmp_path: Path
+) -> None:
+    rows = [
+        f"{1767225645 + n},464108192325863{n % 7:04},6716779{n % 7:05},35.7,-77.6,gas_transport,"
+        f"fraud_Kuvalis Ltd,{n}.57,36.6,-78.4,id{n},0,NC,27852"
+        for n in range(1, 41)
+    ]
+    rows[5] = rows[5].replace(",6.57,", ",six,")
+    path = tmp_path / "transactions.csv"
+    path.write_text("\n".join([HEADER, *rows]) + "\n")
+    done = simulate(engine, "--csv", str(path), "--rate", "400", "--json", "-")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["sent"] == answer["answered"] == 39
+    assert answer["approved"] == 39
+    assert "line 7" in done.stderr
+    assert "46410819232586" not in done.stderr
+
+
+def test_a_wrong_file_and_a_wrong_port_are_told_in_a_sentence(
+    engine: tuple[EngineProcess, Path], tmp_path: Path
+) -> None:
+    wrong = tmp_path / "wrong.csv"
+    wrong.write_text("a,b\n1,2\n")
+    for arguments in (("--csv", str(wrong)), ("--csv", str(tmp_path / "none.csv"))):
+        done = simulate(engine, *arguments)
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+    done = simulate(engine, "--rate", "fast")
+    assert done.returncode == 2

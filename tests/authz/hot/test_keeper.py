@@ -1,0 +1,114 @@
+"""The keeper: ready only while the gates are open for this run of the store."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from authz.clock import SystemClock
+from authz.hot import admin, keys
+from authz.hot.keeper import Keeper
+from authz.hot.store import RedisHotState
+from tests.support.hot import opened
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def keep(url: str, story: Callable[[Keeper, RedisHotState, list[str]], Awaitable[None]]) -> None:
+    async def whole() -> None:
+        hot, audits = RedisHotState(), []
+
+        async def reopen(run_id: str) -> str:
+            audits.append(run_id)
+            client = admin.administrator(url)
+            try:
+                await admin.open_gates(client, new=False, source="test")
+            except admin.NotFit as error:
+                return str(error)
+            finally:
+                await client.aclose()
+            return ""
+
+        async def on_ready(offset_ms: int) -> None:
+            assert abs(offset_ms) < 1000
+
+        keeper = Keeper(url, hot, SystemClock(), reopen, on_ready)
+        task = asyncio.create_task(keeper.run())
+        try:
+            await story(keeper, hot, audits)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await asyncio.sleep(0.01)
+
+    asyncio.run(whole())
+
+
+def test_a_store_that_was_never_opened_is_waited_for(fresh_redis: str) -> None:
+    async def story(keeper: Keeper, hot: RedisHotState, audits: list[str]) -> None:
+        await until(lambda: "empty" in keeper.why_not)
+        assert not keeper.ready
+        (await opened(fresh_redis))._connection.close()  # type: ignore[union-attr]
+        await until(lambda: keeper.ready)
+        assert audits == []
+
+    keep(fresh_redis, story)
+
+
+def test_another_run_of_the_store_is_audited_first(fresh_redis: str) -> None:
+    async def prepare() -> None:
+        (await opened(fresh_redis))._connection.close()  # type: ignore[union-attr]
+        client = admin.administrator(fresh_redis)
+        for shard in keys.ALL_SHARDS:
+            await client.hset(keys.control(shard), "run_id", "an earlier one")
+        await client.aclose()
+
+    async def story(keeper: Keeper, hot: RedisHotState, audits: list[str]) -> None:
+        await until(lambda: keeper.ready)
+        assert audits == [hot.run_id]
+
+    asyncio.run(prepare())
+    keep(fresh_redis, story)
+
+
+def test_a_flush_closes_the_gates(fresh_redis: str) -> None:
+    async def prepare() -> None:
+        (await opened(fresh_redis))._connection.close()  # type: ignore[union-attr]
+
+    async def story(keeper: Keeper, hot: RedisHotState, audits: list[str]) -> None:
+        await until(lambda: keeper.ready)
+        client = admin.administrator(fresh_redis)
+        await client.flushall()
+        await client.aclose()
+        await until(lambda: not keeper.ready)
+        assert "empty" in keeper.why_not
+        assert audits == []
+
+    asyncio.run(prepare())
+    keep(fresh_redis, story)
+
+
+def test_a_lost_connection_is_made_again(fresh_redis: str) -> None:
+    async def prepare() -> None:
+        (await opened(fresh_redis))._connection.close()  # type: ignore[union-attr]
+
+    async def story(keeper: Keeper, hot: RedisHotState, audits: list[str]) -> None:
+        await until(lambda: keeper.ready)
+        client = admin.administrator(fresh_redis)
+        await client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        await client.aclose()
+        await until(lambda: not keeper.ready)
+        await until(lambda: keeper.ready)
+
+    asyncio.run(prepare())
+    keep(fresh_redis, story)
+
+
+def test_no_store_is_said_and_tried_again() -> None:
+    async def story(keeper: Keeper, hot: RedisHotState, audits: list[str]) -> None:
+        await until(lambda: "cannot be reached" in keeper.why_not)
+        assert not keeper.ready
+
+    keep("unix:///nowhere/at/all.sock", story)
