@@ -74,13 +74,8 @@ class Running:
             return Health(ready=False, reason="too many withdrawals are pending")
         return Health(ready=self.keeper.ready, reason=self.keeper.why_not)
 
-    async def until_ready(self, timeout_s: float = 30.0) -> None:
-        """Raises: TimeoutError, with why it is not ready."""
-        until = self.engine.clock.monotonic() + timeout_s
-        while not self.keeper.ready:
-            if self.engine.clock.monotonic() > until:
-                raise TimeoutError(self.keeper.why_not)
-            await asyncio.sleep(0.005)
+    async def is_ready(self) -> bool:
+        return self.keeper.ready
 
 
 @asynccontextmanager

@@ -18,9 +18,9 @@ import socket
 from pathlib import Path
 
 import click
-import msgspec
 import structlog
 
+from authz.app.announce import announce_when_ready, tell
 from authz.app.embedded.process import EmbeddedError, short_folder
 from authz.app.front import Front
 from authz.app.store import Store, find_store, pan_keys, prepare
@@ -57,8 +57,10 @@ async def serve_with_workers(config: Config, announce: Path | None) -> int:
         crew = Crew(config, store, folder)
         try:
             await crew.start()
-            tell(config, crew)
-            ready = asyncio.ensure_future(announce_when_ready(crew, announce))
+            tell(config, crew.ports, crew.front.port)
+            ready = asyncio.ensure_future(
+                announce_when_ready(crew.is_ready, crew.ports, crew.front.port, announce)
+            )
             await stop.wait()
             ready.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -69,29 +71,6 @@ async def serve_with_workers(config: Config, announce: Path | None) -> int:
         shutil.rmtree(folder, ignore_errors=True)
         store.stop()
     return 0
-
-
-def tell(config: Config, crew: "Crew") -> None:
-    for link in config.links:
-        port = crew.ports[link.name]
-        click.echo(f"ISO 8583  {link.host}:{port}  {link.dialect}, {link.framing}")
-    click.echo(
-        f"metrics   http://{config.metrics.host}:{crew.front.port}/metrics, /health, /latency"
-    )
-
-
-async def announce_when_ready(crew: "Crew", file: Path | None) -> None:
-    """Say once that every worker decides requests from now on."""
-    while True:
-        health = await crew.front.health()
-        if health.ready:
-            break
-        await asyncio.sleep(0.02)
-    click.echo("ready")
-    if file is not None:
-        part = file.with_suffix(".part")
-        part.write_bytes(msgspec.json.encode({"ports": crew.ports, "http_port": crew.front.port}))
-        part.rename(file)  # whoever waits for the file never sees half of it
 
 
 class Crew:
@@ -107,6 +86,10 @@ class Crew:
         self._turn = -1
         self._listeners: list[socket.socket] = []
         self._accepting: list[asyncio.Task[None]] = []
+
+    async def is_ready(self) -> bool:
+        """Whether every worker decides requests."""
+        return (await self.front.health()).ready
 
     async def start(self) -> None:
         """Listen, and start the workers. Raises: OSError, when an address is taken."""

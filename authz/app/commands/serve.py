@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 import uvloop
 
-from authz.app.compose import Running, running
+from authz.app.announce import announce_when_ready, tell
+from authz.app.compose import running
 from authz.app.embedded.process import EmbeddedError
 from authz.app.options import COMMON, read_config, without_url
 from authz.app.store import find_store, prepare
@@ -87,9 +87,11 @@ async def serve(config: Config, announce: Path | None) -> int:
     try:
         await prepare(store, "authz serve")
         async with running(config, store) as run:
-            tell(config, run)
+            tell(config, run.ports, run.http_port)
             waiting = asyncio.ensure_future(stop.wait())
-            ready = asyncio.ensure_future(announce_when_ready(config, run, announce))
+            ready = asyncio.ensure_future(
+                announce_when_ready(run.is_ready, run.ports, run.http_port, announce)
+            )
             await waiting
             ready.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -97,23 +99,3 @@ async def serve(config: Config, announce: Path | None) -> int:
     finally:
         store.stop()
     return 0
-
-
-def tell(config: Config, run: Running) -> None:
-    """Where it listens, for whoever started it by hand."""
-    for link in config.links:
-        port = run.ports[link.name]
-        click.echo(f"ISO 8583  {link.host}:{port}  {link.dialect}, {link.framing}")
-    click.echo(f"metrics   http://{config.metrics.host}:{run.http_port}/metrics, /health, /latency")
-
-
-async def announce_when_ready(config: Config, run: Running, file: Path | None) -> None:
-    """Say once that requests are decided from now on."""
-    while not run.keeper.ready:  # noqa: ASYNC110 - readiness comes and goes; it is no event
-        await asyncio.sleep(0.01)
-    click.echo("ready")
-    if file is not None:
-        ports = {"ports": run.ports, "http_port": run.http_port}
-        part = file.with_suffix(".part")
-        part.write_bytes(msgspec.json.encode(ports))
-        part.rename(file)  # whoever waits for the file never sees half of it
