@@ -5,7 +5,6 @@ It is the command that an operator would start, told by files and read by files.
 
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from time import sleep
@@ -13,6 +12,7 @@ from urllib.request import urlopen
 
 import msgspec
 
+from authz.app.embedded.process import Guarded
 from authz.clock import SystemClock
 
 
@@ -24,21 +24,26 @@ class Announced(msgspec.Struct):
 
 
 class EngineProcess:
-    """`authz serve` as a child. It is stopped by its own id, and politely first."""
+    """`authz serve` as a child, under the guardian that the embedded servers have.
+
+    So it ends when we do, however that comes about, and is stopped by its own id.
+    """
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         self._announce = folder / "engine.json"
         self._announce.unlink(missing_ok=True)
-        self._log = (folder / "engine.log").open("ab")
-        self._process = subprocess.Popen(
-            [
-                sys.executable, "-m", "authz", "serve", "--port", "0", "--metrics-port", "0",
-                "--state-dir", str(folder / "state"), "--announce", str(self._announce), *arguments,
-            ],
-            stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log,
-            start_new_session=True,  # Ctrl-C is for us; we stop it then
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
-        )  # fmt: skip
+        lock = os.open(folder / "engine.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            self._process = Guarded(
+                [
+                    sys.executable, "-m", "authz", "serve", "--port", "0", "--metrics-port", "0",
+                    "--state-dir", str(folder / "state"), "--announce", str(self._announce),
+                    *arguments,
+                ],
+                polite_signal=signal.SIGTERM, log=folder / "engine.log", lock=lock,
+            )  # fmt: skip
+        finally:
+            os.close(lock)
         self.http_port = 0
         self.port = 0
 
@@ -51,9 +56,10 @@ class EngineProcess:
         clock = SystemClock()
         until = clock.monotonic() + timeout_s
         while not self._announce.exists():
-            if self._process.poll() is not None or clock.monotonic() > until:
+            if not self._process.running or clock.monotonic() > until:
+                words = self._process.last_words()
                 self.kill()
-                raise RuntimeError(f"the engine did not become ready:\n{self.last_words()}")
+                raise RuntimeError(f"the engine did not become ready:\n{words}")
             sleep(0.005)
         announced = msgspec.json.decode(self._announce.read_bytes(), type=Announced)
         self.port = next(iter(announced.ports.values()))
@@ -65,22 +71,10 @@ class EngineProcess:
             content: bytes = reply.read()
         return content
 
-    def last_words(self) -> str:
-        """The end of its log: it never holds card data."""
-        return Path(self._log.name).read_text(errors="replace")[-2000:]
-
-    def stop(self, timeout_s: float = 10.0) -> None:
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
-            try:
-                self._process.wait(timeout_s)
-            except subprocess.TimeoutExpired:
-                self.kill()
-        self._log.close()  # the child has its own copy
+    def stop(self) -> None:
+        """An orderly end: what is in flight is answered first."""
+        self._process.stop()
 
     def kill(self) -> None:
         """SIGKILL: what the crash tests are about."""
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
-        self._log.close()
+        self._process.kill()
