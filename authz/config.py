@@ -99,12 +99,12 @@ class LinkConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     framing: str = "binary2"
     network: str = "generic"
     sign_on_required: bool = True  # 0800/001 before anything else
-    in_flight_max: Count = 256  # unanswered requests of one link; above it 91 at once
+    in_flight_max: Count = 256  # unanswered requests of one link; above it no more is read
     max_frame: Count = 4096  # bytes; the largest real message has about 1,500
     frame_timeout_s: Seconds = 2.0  # for the rest of a frame that has begun
     idle_echo_s: Seconds = 60.0  # silence, after which we send an echo
     echo_timeout_s: Seconds = 10.0  # for its answer; then the link is dead
-    links_max: Count = 100  # connections at once; networks hold few
+    links_max: Count = 100  # connections at once, of each worker; networks hold few
     strikes_max: Count = 3  # unreadable messages in a row before we hang up
 
 

@@ -34,7 +34,7 @@ from rules.reason import Reason, answer_of
 
 OTHER = "other"
 MTIS = ("0100", "0101", "0400", "0401", "0420", "0421", "0800", "0801", OTHER)
-STAGES = ("frame", "decode", "to_request", "cards", "decide", "hot", "to_response", "encode", OTHER)
+STAGES = ("decode", "decide", "hot", "encode", OTHER)
 # Verdicts of the hot state by their own names, then the ways to get none.
 HOT_CALLS = {
     "held": "held",

@@ -43,14 +43,12 @@ class Server:
         observer: Observer,
         *,
         in_flight_max: int = 4096,
-        links_max: int = 100,
     ) -> None:
         self.dispatcher = dispatcher
         self.clock = clock
         self.observer = observer
         self.in_flight = 0
         self._in_flight_max = in_flight_max
-        self._links_max = links_max
         self._links: set[Link] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._listeners: list[asyncio.Server] = []
@@ -104,7 +102,9 @@ class Server:
         return self._logged <= LOG_LINES_MAX
 
     def admit(self, link: "Link") -> bool:
-        if len(self._links) >= self._links_max:
+        """Whether this listener may have one more link."""
+        settings = link.settings
+        if sum(other.settings is settings for other in self._links) >= settings.links_max:
             return False
         self._links.add(link)
         return True
@@ -112,21 +112,21 @@ class Server:
     def forget(self, link: "Link") -> None:
         self._links.discard(link)
 
-    def serve(self, link: "Link", ask: Ask, received: float) -> None:
+    def serve(self, link: "Link", ask: Ask) -> None:
         """Answer one request, in a task of its own."""
         self.in_flight += 1
-        task = asyncio.get_running_loop().create_task(self._serve(link, ask, received))
+        task = asyncio.get_running_loop().create_task(self._serve(link, ask))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _serve(self, link: "Link", ask: Ask, received: float) -> None:
+    async def _serve(self, link: "Link", ask: Ask) -> None:
         code = ""
         try:
             if self.overloaded:
                 reason = Reason.UNAVAILABLE
             else:
                 network = link.settings.network
-                outcome = await self.dispatcher.answer(ask.message, network, received)
+                outcome = await self.dispatcher.answer(ask.message, network, ask.received)
                 reason, code = outcome.reason, outcome.approval_code
         except Refusal as refusal:
             reason = refusal.reason
@@ -139,7 +139,7 @@ class Server:
                       where=_where(error))  # fmt: skip
         finally:
             self.in_flight -= 1
-        link.reply(ask, reason, code, received)
+        link.reply(ask, reason, code)
 
     async def _tick(self) -> None:
         while True:
@@ -201,14 +201,16 @@ class Link(asyncio.Protocol):
 
     # -- what the server says -----------------------------------------------------
 
-    def reply(self, ask: Ask, reason: Reason, code: str, received: float) -> None:
+    def reply(self, ask: Ask, reason: Reason, code: str) -> None:
         """Send an answer, if the link is still there."""
         decided = self._server.clock.monotonic()
         send = self._session.answer(ask, reason, code)
         self._write(send.data)
         now = self._server.clock.monotonic()
         self._server.observer.stage("encode", now - decided)
-        self._server.observer.answered(ask.message.mti, reason, now - received)
+        self._server.observer.answered(ask.message.mti, reason, now - ask.received)
+        if self._session.full:
+            self._carry_out(self._session.go_on(), now)
 
     def tick(self, now: float, transmission_time: str) -> None:
         if self._stuck_since is not None and now - self._stuck_since > STUCK_S:
@@ -237,9 +239,12 @@ class Link(asyncio.Protocol):
         for action in actions:
             match action:
                 case Ask():
-                    self._server.serve(self, action, received)
-                case Send(data):
+                    self._server.serve(self, action)
+                case Send(data, mti, reason):
                     self._write(data)
+                    if reason is not None:
+                        spent = self._server.clock.monotonic() - received
+                        self._server.observer.answered(mti, reason, spent)
                 case Trouble():
                     self.note(action)
                 case Close(why):

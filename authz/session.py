@@ -11,6 +11,7 @@ The states, by what happens to a request:
     SIGNED_OFF   -> SIGNED_ON   stays          0810    refused
 """
 
+from collections import deque
 from enum import Enum
 
 from msgspec import Struct
@@ -19,7 +20,7 @@ from authz.wire.elements import BadElement, text
 from authz.wire.to_response import to_response
 from iso8583.codec import decode, encode, salvage
 from iso8583.errors import DecodeError
-from iso8583.framing import Broken, Frame, FrameReader, Framing, KeepAlive, OverLong
+from iso8583.framing import Broken, Frame, FrameReader, Framing, Item, KeepAlive, OverLong
 from iso8583.message import Message
 from iso8583.mti import is_request, response_to
 from iso8583.spec import Dialect
@@ -34,6 +35,7 @@ class LinkSettings(Struct, frozen=True, kw_only=True):
     framing: Framing
     network: str = "generic"
     sign_on_required: bool = True
+    links_max: int = 100
     in_flight_max: int = 256
     max_frame: int = 4096  # bytes
     frame_timeout_s: float = 2.0  # from the first byte of a frame to its last
@@ -52,6 +54,8 @@ class Send(Struct, frozen=True):
     """Write these bytes. They hold a card number, so they are not shown."""
 
     data: bytes
+    mti: str = ""  # of the request that this answers, if any; for the metrics
+    reason: Reason | None = None
 
     def __repr__(self) -> str:
         return f"Send({len(self.data)} bytes)"
@@ -62,6 +66,7 @@ class Ask(Struct, frozen=True):
 
     message: Message
     header: bytes
+    received: float  # when its last byte was read: its budget runs from there
 
 
 class Trouble(Struct, frozen=True):
@@ -89,6 +94,7 @@ class Session:
         self.settings = settings
         self.state = State.CONNECTED
         self.in_flight = 0
+        self._held_back: deque[tuple[Item, float]] = deque()
         self._frames = 0
         self._reader: FrameReader = settings.framing.reader(settings.max_frame)
         self._strikes = 0
@@ -100,7 +106,7 @@ class Session:
     @property
     def full(self) -> bool:
         """Whether as many requests wait as this link may have: read no more for now."""
-        return self.in_flight >= self.settings.in_flight_max
+        return self.in_flight >= self.settings.in_flight_max or bool(self._held_back)
 
     @property
     def _may_ask(self) -> bool:
@@ -120,12 +126,28 @@ class Session:
         """Take what the link brought. `now` in seconds, by the monotonic clock."""
         self._heard_at = now
         self._echo_sent_at = None
+        items = self._reader.feed(data)
+        self._frames += len(items)
+        self._held_back.extend((item, now) for item in items)
+        actions = self.go_on()
+        if not self._reader.waiting:
+            self._frame_since = None
+        elif self._frame_since is None or items:
+            self._frame_since = now
+        return actions
+
+    def go_on(self) -> list[Action]:
+        """What was read and held back while the link was full, as far as there is room now.
+
+        A read may bring more requests than may be in flight. What is held back is no more
+        than one read, since a full link is not read from.
+        """
         actions: list[Action] = []
-        for item in self._reader.feed(data):
-            self._frames += 1
+        while self._held_back and self.in_flight < self.settings.in_flight_max:
+            item, received = self._held_back.popleft()
             match item:
                 case Frame():
-                    self._on_frame(item, actions)
+                    self._on_frame(item, received, actions)
                 case KeepAlive():
                     actions.append(Send(self.settings.framing.keep_alive))
                 case OverLong():
@@ -135,14 +157,10 @@ class Session:
                     actions.append(Close("the stream cannot be followed"))
             if self._strikes >= self.settings.strikes_max:
                 actions.append(Close("too many frames that are no messages"))
-                break
-        if not self._reader.waiting:
-            self._frame_since = None
-        elif self._frame_since is None or actions:
-            self._frame_since = now
+                self._held_back.clear()
         return actions
 
-    def _on_frame(self, frame: Frame, actions: list[Action]) -> None:
+    def _on_frame(self, frame: Frame, received: float, actions: list[Action]) -> None:
         try:
             message = decode(frame.body, self.settings.dialect)
         except DecodeError as error:
@@ -159,7 +177,7 @@ class Session:
             actions.append(self._reply(message, Reason.NOT_SIGNED_ON, frame.reply_header))
         else:
             self.in_flight += 1
-            actions.append(Ask(message, frame.reply_header))
+            actions.append(Ask(message, frame.reply_header, received))
 
     def _on_over_long(self, frame: OverLong, actions: list[Action]) -> None:
         """Refuse it if its beginning is a message's; if not, the stream has lost its step."""
@@ -209,12 +227,12 @@ class Session:
     ) -> Send:
         fields = to_response(message, reason, approval_code)
         body = encode(response_to(message.mti), fields, self.settings.dialect)
-        return Send(self.settings.framing.pack(body, header))
+        return Send(self.settings.framing.pack(body, header), message.mti, reason)
 
     # -- time -------------------------------------------------------------------
 
     def tick(self, now: float, transmission_time: str) -> list[Action]:
-        """Called about once a second. `transmission_time` is now as DE 7 has it."""
+        """Called every half second or so. `transmission_time` is now as DE 7 has it."""
         if (
             self._frame_since is not None
             and now - self._frame_since > self.settings.frame_timeout_s

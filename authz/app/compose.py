@@ -103,7 +103,6 @@ async def running(
     server = Server(
         Dispatcher(engine, pan_keys(config)), clock, watch,
         in_flight_max=config.engine.in_flight_max,
-        links_max=max(link.links_max for link in config.links),
     )  # fmt: skip
 
     async def on_ready(offset_ms: int) -> None:
@@ -190,6 +189,7 @@ def link_settings(link: LinkConfig) -> LinkSettings:
         framing=FRAMINGS[link.framing],
         network=link.network,
         sign_on_required=link.sign_on_required,
+        links_max=link.links_max,
         in_flight_max=link.in_flight_max,
         max_frame=link.max_frame,
         frame_timeout_s=link.frame_timeout_s,

@@ -17,7 +17,7 @@ def to_response(
     """The elements of the answer to a request, whether it could be understood or not.
 
     A response is a function of the request and the decision alone, so an identical
-    request gets identical bytes (tests/scenarios/test_repeats.py).
+    request gets identical bytes (tests/scenarios/test_life.py).
     """
     echoed = ECHOED_MANAGEMENT if message.mti[1:2] == "8" else ECHOED
     fields: dict[int, str | bytes] = {}

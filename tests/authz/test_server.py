@@ -102,7 +102,8 @@ def test_requests_are_answered_over_tcp() -> None:
         assert (await peer.ask("0100", purchase(1, 5000)))[39] == "00"
         assert (await peer.ask("0400", reversal(purchase(1, 5000))))[39] == "00"
         assert held(world) == 0
-        assert heard.answers == [("0100", "approved"), ("0400", "approved")]
+        await peer.ask("0800", {7: "0322120000", 11: "000001", 70: "301"})
+        assert heard.answers == [("0100", "approved"), ("0400", "approved"), ("0800", "approved")]
 
     play(story)
 
@@ -208,7 +209,7 @@ def test_links_above_the_bound_are_refused_and_the_others_stay() -> None:
         assert heard.bad == ["too_many_links"]
         assert (await first.ask("0100", purchase(3, 10)))[39] == "00"
 
-    play(story, {"links_max": 2})
+    play(story, links_max=2)
 
 
 class Stuck:
@@ -233,8 +234,7 @@ def test_a_flood_of_one_link_is_read_no_faster_than_it_is_answered() -> None:
         for n in range(5000):
             flood.send("0100", purchase(n, 1))
         await asyncio.sleep(0.3)
-        # What one read had brought is taken; then nothing more is read from that link.
-        assert 8 <= stuck.asked < 3000
+        assert stuck.asked == 8
         good.send("0100", purchase(9999, 1))
         await asyncio.sleep(0.1)
         stuck.go.set()

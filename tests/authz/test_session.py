@@ -218,6 +218,24 @@ def test_a_link_is_full_at_its_bound() -> None:
     assert not s.full
 
 
+def test_what_one_read_brings_above_the_bound_is_held_back() -> None:
+    s = session(sign_on_required=False, in_flight_max=3)
+    many = b"".join(frame("0100", purchase(n)) for n in range(1, 11)) + management("301")
+    asks = list(s.receive(many, 1.0))
+    assert [a.message[11] for a in asks] == ["000001", "000002", "000003"]
+    assert s.full
+    seen = 3
+    while asks:
+        s.answer(asks.pop(0), Reason.APPROVED)
+        more = s.go_on()
+        seen += sum(isinstance(a, Ask) for a in more)
+        asks += [a for a in more if isinstance(a, Ask)]
+        assert s.in_flight <= 3
+        assert all(a.received == 1.0 for a in asks)
+    assert seen == 10
+    assert not s.full
+
+
 def test_an_answer_to_nothing_is_noted_and_not_answered() -> None:
     s = session(sign_on_required=False)
     actions = s.receive(frame("0110", purchase() | {39: "00"}), 1.0)

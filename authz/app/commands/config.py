@@ -13,7 +13,7 @@ EXAMPLES = """\b
 Examples:
   authz config check
   authz config check authz.toml
-  AUTHZ_ENGINE_BUDGET_MS=100 authz config check --json"""
+  AUTHZ_ENGINE_BUDGET_MS=300 authz config check --json"""
 
 
 @click.group()

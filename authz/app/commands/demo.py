@@ -34,7 +34,7 @@ PLAIN_S = 5.0  # between lines where no terminal listens
 @click.option("--cards", default=10_000, show_default=True, type=click.IntRange(1, 1_000_000))
 @click.option("--rate", default=500.0, show_default=True, type=click.FloatRange(1, 50_000))
 @click.option("--seconds", default=20.0, show_default=True, type=click.FloatRange(0.1, 3600))
-@click.option("--seed", default=1, show_default=True, help="The same seed, the same traffic.")
+@click.option("--seed", default=1, show_default=True, help="For the same traffic again.")
 @click.option("--json", "json_file", help="Write the summary there; - for standard output.")
 def command(json_file: str | None, **given: Any) -> None:
     """A store, a population, an engine, a card network and an audit; all from this command.

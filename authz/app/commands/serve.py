@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import signal
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from authz.app.store import find_store, prepare
 from authz.config import Config, ConfigError
 from authz.hot.admin import NotFit
 from authz.log import set_up_log
+from iso8583.dialects import BY_NAME
+from iso8583.framing import FRAMINGS
 
 EXAMPLES = """
 \b
@@ -30,8 +33,8 @@ Examples:
 @click.command(epilog=EXAMPLES)
 @click.option("--host", help="Address to listen on. [127.0.0.1]")
 @click.option("--port", type=int, help="Port for ISO 8583; 0 is any free one. [8583]")
-@click.option("--dialect", help="iso87_ascii or iso87_binary. [iso87_ascii]")
-@click.option("--framing", help="binary2, ascii4 or binary2_tpdu. [binary2]")
+@click.option("--dialect", help=f"{', '.join(BY_NAME)}. [iso87_ascii]")
+@click.option("--framing", help=f"{', '.join(FRAMINGS)}. [binary2]")
 @click.option("--no-sign-on", is_flag=True, help="Take requests before an 0800 sign-on.")
 @click.option("--workers", type=int, help="Engine processes. [1]")
 @click.option("--metrics-port", type=int, help="Port of /metrics, /health, /latency. [9583]")
@@ -93,9 +96,16 @@ async def serve(config: Config, announce: Path | None) -> int:
                 announce_when_ready(run.is_ready, run.ports, run.http_port, announce)
             )
             await waiting
+            click.echo("stopping: what is in flight is answered first")
             ready.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await ready
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise click.ClickException(
+            "A port is taken already: name others with --port and --metrics-port."
+        ) from None
     finally:
         store.stop()
     return 0

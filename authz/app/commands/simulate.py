@@ -41,32 +41,53 @@ Examples:
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where the engine listens.")
 @click.option("--port", default=8583, show_default=True, help="Its ISO 8583 port.")
 @click.option(
-    "--dialect", default="iso87_ascii", type=click.Choice(list(BY_NAME)), show_default=True
+    "--dialect", default="iso87_ascii", show_default=True, type=click.Choice(list(BY_NAME))
 )
-@click.option("--framing", default="binary2", type=click.Choice(list(FRAMINGS)), show_default=True)
-@click.option("--rate", default=500.0, show_default=True, help="Messages a second, open loop.")
-@click.option("--seconds", default=20.0, show_default=True, help="How long; a file ends by itself.")
-@click.option("--links", default=2, show_default=True, help="TCP links.")
-@click.option("--cards", default=10_000, show_default=True, help="Cards of the population.")
-@click.option("--seed", default=1, show_default=True, help="The same seed, the same traffic.")
-@click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="Replay this file.")
+@click.option("--framing", default="binary2", show_default=True, type=click.Choice(list(FRAMINGS)))
+@click.option(
+    "--rate",
+    default=500.0,
+    show_default=True,
+    type=click.FloatRange(0.1, 50_000),
+    help="Messages a second, open loop.",
+)
+@click.option(
+    "--seconds",
+    default=20.0,
+    show_default=True,
+    type=click.FloatRange(0.1, 86_400),
+    help="How long; a file ends by itself.",
+)
+@click.option("--links", default=2, show_default=True, type=click.IntRange(1, 100))
+@click.option("--cards", default=10_000, show_default=True, type=click.IntRange(1, 1_000_000))
+@click.option("--seed", default=1, show_default=True, help="For the same traffic again.")
+@click.option(
+    "--csv",
+    "csv_file",
+    help="Replay this file.",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+)
 @click.option(
     "--compare",
     "compare_with",
-    type=click.Path(path_type=Path),
     help="Send nothing: compare generated traffic with this file.",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
 )
 @click.option("--no-load", is_flag=True, help="The cards are in the store already.")
 @click.option("--json", "json_file", help="Write the figures there; - for standard output.")
 def command(config: Config, **given: Any) -> None:
-    """Be a card network: load cardholders, then send their traffic over TCP links."""
+    """Be a card network: load cardholders, then send their traffic over TCP links.
+
+    The cardholders go into the engine's store, beside your own cards: give a store for trying
+    things a folder of its own (--data-dir, for authz serve as well).
+    """
     try:
         if given["compare_with"] is not None:
             show_comparison(given["seed"], given["compare_with"])
             return
         report = uvloop.run(simulate(config, given))
-    except (NotTransactions, OSError, TimeoutError) as error:
-        raise click.ClickException(str(error) or "the engine does not answer") from None
+    except (NotTransactions, OSError) as error:
+        raise click.ClickException(str(error)) from None
     summary = report.summary()
     if given["json_file"]:
         write_json(given["json_file"], summary)
@@ -84,27 +105,35 @@ async def simulate(config: Config, given: dict[str, Any]) -> Report:
     # find this one's authorizations.
     first_stan = clock.now_ms() // 1000 % 1_000_000
     population, events, seconds = who_and_what(given, today, first_stan)
-    if not given["no_load"]:
-        store = await find_store(config)
-        try:
-            async with opened(store, "authz simulate") as state:
-                accounts, cards = await load_population(
-                    state, pan_keys(config), population, f"authz simulate --seed {given['seed']}"
-                )
-            click.echo(
-                f"accounts: {accounts.created} created, {accounts.same + accounts.moved} there; "
-                f"cards: {cards.created} created, {cards.same + cards.moved} there", err=True,
-            )  # fmt: skip
-        finally:
-            store.stop()
     manners = Manners(dialect=BY_NAME[given["dialect"]], framing=FRAMINGS[given["framing"]])
     links = [Link(given["host"], given["port"], clock, manners) for _ in range(given["links"])]
     try:
-        for link in links:
+        for link in links:  # before anything is loaded: is there an engine to send to?
             await link.open()
+        if not given["no_load"]:
+            await load(config, population, f"authz simulate --seed {given['seed']}")
         return await run(events, links, given["rate"], seconds, clock)
+    except TimeoutError:
+        where = f"{given['host']}:{given['port']}"
+        raise click.ClickException(
+            f"No engine answers on {where}: is authz serve running?"
+        ) from None
     finally:
         await asyncio.gather(*(link.close() for link in links))
+
+
+async def load(config: Config, population: Population, source: str) -> None:
+    """Put the population into the engine's store; those that are there stay as they are."""
+    store = await find_store(config)
+    try:
+        async with opened(store, "authz simulate") as state:
+            accounts, cards = await load_population(state, pan_keys(config), population, source)
+    finally:
+        store.stop()
+    click.echo(
+        f"accounts: {accounts.created} created, {accounts.same + accounts.moved} there; "
+        f"cards: {cards.created} created, {cards.same + cards.moved} there", err=True,
+    )  # fmt: skip
 
 
 def who_and_what(

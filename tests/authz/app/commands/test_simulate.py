@@ -71,9 +71,11 @@ def test_a_wrong_file_and_a_wrong_port_are_told_in_a_sentence(
 ) -> None:
     wrong = tmp_path / "wrong.csv"
     wrong.write_text("a,b\n1,2\n")
-    for arguments in (("--csv", str(wrong)), ("--csv", str(tmp_path / "none.csv"))):
-        done = simulate(engine, *arguments)
-        assert done.returncode == 1
-        assert "Traceback" not in done.stderr
-    done = simulate(engine, "--rate", "fast")
-    assert done.returncode == 2
+    done = simulate(engine, "--csv", str(wrong))
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    done = simulate(engine, "--port", "1", "--no-load")
+    assert done.returncode == 1
+    assert "127.0.0.1:1" in done.stderr
+    for arguments in (("--rate", "fast"), ("--links", "0"), ("--csv", str(tmp_path / "none.csv"))):
+        assert simulate(engine, *arguments).returncode == 2
