@@ -42,7 +42,7 @@ TIMEOUT_S = 60.0  # of one call: a shard's whole expiry set is the longest
 SCAN_STEP = 5000  # keys looked through in one step of a scan: some 2 ms of the server's
 LOOKS = 256  # accounts asked for at once
 DIFFERENCES_MAX = 200  # listed in a report; all are counted
-LOCK_S = 600  # how long an audit before opening may keep other engines waiting
+LOCK_S = 30  # an engine killed in its audit stops the others no longer; two audits do no harm
 
 
 class Difference(Struct, frozen=True):

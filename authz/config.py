@@ -26,6 +26,8 @@ LOOPBACK = "127.0.0.1"  # nothing is reachable from elsewhere until somebody say
 
 Count = Annotated[int, Meta(ge=1)]
 Port = Annotated[int, Meta(ge=0, le=65_535)]  # 0: any free port
+Window = Annotated[int, Meta(ge=1, le=31_536_000)]  # seconds, a year at most
+Days = Annotated[int, Meta(ge=1, le=3650)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
 Host = Annotated[str, Meta(min_length=1)]
@@ -38,10 +40,10 @@ class EngineConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     hot_deadline_ms: Count = 150  # of the hot state; leaves 50 ms to say 91 inside the budget
     near_cache_cards: Count = 100_000  # cards kept with their accounts, about 1 kB each: 100 MB
     in_flight_max: Count = 4096  # of all links; above it 91 at once. 200 ms at 20,000 a second
-    answer_window_s: Count = 3600  # answers to requests: networks repeat within minutes
-    advice_window_s: Count = 604_800  # to reversals and advices: stored and forwarded for days
-    clock_skew_s: Count = 300  # how far DE 7 may lie ahead of the store's clock
-    hold_days: Count = 7  # a hold ends after them if it was never cleared
+    answer_window_s: Window = 3600  # answers to requests: networks repeat within minutes
+    advice_window_s: Window = 604_800  # to reversals and advices: stored and forwarded for days
+    clock_skew_s: Window = 300  # how far DE 7 may lie ahead of the store's clock
+    hold_days: Days = 7  # a hold ends after them if it was never cleared
     workers: Count = 1  # processes; each needs a core
     state_dir: Path = Path("~/.local/state/authz")  # the spool of withdrawals; survives a restart
 

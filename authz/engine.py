@@ -94,6 +94,10 @@ class Engine:
         age_s = self.clock.now_ms() // 1000 - sent_at
         return -self.settings.clock_skew_s <= age_s <= window_s
 
+    def too_old(self, sent_at: int, window_s: int) -> bool:
+        """Whether a message of that time is older than its window, for what may come from ahead."""
+        return self.clock.now_ms() // 1000 - sent_at > window_s
+
     def answer_ttl_s(self, window_s: int) -> int:
         """How long an answer is kept: past the last moment at which its repeat is let in."""
         return window_s + 2 * self.settings.clock_skew_s

@@ -19,11 +19,11 @@ async def reverse(engine: Engine, reversal: Reversal, received: float) -> Outcom
     attempt = engine.attempt()
     ttl_s = engine.answer_ttl_s(engine.settings.advice_window_s)
     content = fingerprint(reversal)
-    in_window = engine.in_window(reversal.sent_at, engine.settings.advice_window_s)
+    too_old = engine.too_old(reversal.sent_at, engine.settings.advice_window_s)
     try:
         known = await engine.known(reversal.card_key, budget)
         deadline_ms = budget.store_deadline_ms(engine.store_offset_ms)
-        if known is None or not in_window:
+        if known is None or too_old:
             # Nothing here to take back, or too old to tell from a repeat: taken note of,
             # for the books to look at, and not applied.
             subject = known.card.card_id if known else reversal.card_key

@@ -146,7 +146,10 @@ class Server:
             await asyncio.sleep(TICK_S)
             sent = utc(self.clock.now_ms()).strftime("%m%d%H%M%S")
             for link in list(self._links):
-                link.tick(self.clock.monotonic(), sent)
+                try:
+                    link.tick(self.clock.monotonic(), sent)
+                except Exception as error:  # one link's trouble is not the others'
+                    log.error("tick_failed", error=type(error).__name__, where=_where(error))
 
 
 def _where(error: BaseException) -> str:
@@ -168,6 +171,7 @@ class Link(asyncio.Protocol):
         self._session = Session(settings, server.clock.monotonic())
         self._transport: asyncio.Transport | None = None
         self._stuck_since: float | None = None
+        self._closing_since: float | None = None
         self._paused = False
         self._out: list[bytes] = []  # leaves at the end of this turn of the loop
 
@@ -181,6 +185,8 @@ class Link(asyncio.Protocol):
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
+        if self._closing_since is not None:
+            return
         received = self._server.clock.monotonic()
         actions = self._session.receive(data, received)
         self._server.observer.stage("decode", self._server.clock.monotonic() - received)
@@ -209,7 +215,9 @@ class Link(asyncio.Protocol):
         now = self._server.clock.monotonic()
         self._server.observer.stage("encode", now - decided)
         self._server.observer.answered(ask.message.mti, reason, now - ask.received)
-        if self._session.full:
+        if self._closing_since is not None:
+            self._close_if_done()
+        elif self._session.full:
             self._carry_out(self._session.go_on(), now)
 
     def tick(self, now: float, transmission_time: str) -> None:
@@ -217,11 +225,23 @@ class Link(asyncio.Protocol):
             self.note(Trouble("slow_reader"))
             self._abort()
             return
+        if self._closing_since is not None:
+            if now - self._closing_since > STUCK_S:
+                self._abort()
+            return
         self._carry_out(self._session.tick(now, transmission_time), now)
 
     def hang_up(self, why: str) -> None:
-        if self._transport is not None:
-            log.info("link_closed", link=self.settings.name, why=why)
+        """Read no more; close when what was asked before has been answered."""
+        if self._transport is None or self._closing_since is not None:
+            return
+        log.info("link_closed", link=self.settings.name, why=why)
+        self._closing_since = self._server.clock.monotonic()
+        self._regulate()
+        self._close_if_done()
+
+    def _close_if_done(self) -> None:
+        if self._transport is not None and self._session.in_flight == 0:
             self._flush()
             self._transport.close()
 
@@ -268,7 +288,9 @@ class Link(asyncio.Protocol):
         """Read only while the peer takes its answers and has not too many requests waiting."""
         if self._transport is None or self._transport.is_closing():
             return
-        should_pause = self._session.full or self._stuck_since is not None
+        should_pause = (
+            self._session.full or self._stuck_since is not None or self._closing_since is not None
+        )
         if should_pause and not self._paused:
             self._transport.pause_reading()
         elif self._paused and not should_pause:

@@ -10,15 +10,19 @@ machine. What is lost with the machine is a hold that ends by itself.
 
 import asyncio
 import contextlib
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
+import structlog
 
 from authz.hot.acts import Withdraw
 from authz.hot.errors import HotStateError
+
+log = structlog.get_logger()
 
 # Above this many the engine stops sending what it may have to take back, and says 91 at
 # once. At 200 bytes a line the spool then has 20 MB.
@@ -75,7 +79,7 @@ class Withdrawals:
         """
         self._pending[act.attempt] = act
         self._more.set()
-        os.write(self._file, _encode(Line(act=act)) + b"\n")
+        self._append(Line(act=act))
 
     async def run(self) -> None:
         """Work the spool off, until cancelled."""
@@ -83,8 +87,12 @@ class Withdrawals:
             await self._more.wait()
             self._more.clear()
             batch = list(self._pending.values())[:AT_ONCE]
-            answered = await asyncio.gather(*(self._withdraw(act) for act in batch))
-            if not all(answered):
+            tried = (self._withdraw(act) for act in batch)
+            answered = await asyncio.gather(*tried, return_exceptions=True)
+            for trouble in answered:
+                if isinstance(trouble, Exception):
+                    log.error("withdrawal_failed", error=type(trouble).__name__)
+            if not all(one is True for one in answered):
                 await asyncio.sleep(RETRY_S)
             if self._pending:
                 self._more.set()
@@ -100,8 +108,14 @@ class Withdrawals:
         self._told(outcome)
         del self._pending[act.attempt]
         with contextlib.suppress(OSError):  # asked once more after a restart, which is harmless
-            os.write(self._file, _encode(Line(done=act.attempt)) + b"\n")
+            self._append(Line(done=act.attempt))
         return True
+
+    def _append(self, line: Line) -> None:
+        """A line of its own, also behind a torn one. Raises: OSError, also where it was cut."""
+        raw = b"\n" + _encode(line) + b"\n"
+        if os.write(self._file, raw) != len(raw):
+            raise OSError(errno.ENOSPC, "the spool was cut short")
 
     def close(self) -> None:
         os.close(self._file)

@@ -14,7 +14,7 @@ import structlog
 
 from authz.clock import Clock
 from authz.hot import keys
-from authz.hot.errors import HotStateError
+from authz.hot.errors import HotStateError, Refused
 from authz.hot.resp import Connection, connect
 from authz.hot.store import RedisHotState
 
@@ -64,6 +64,10 @@ class Keeper:
                 self._not_ready(f"the hot state cannot be reached ({type(error).__name__})")
                 await asyncio.sleep(BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)])
                 failures += 1
+            except Exception as error:  # the engine must not be left without its keeper
+                log.error("keeper_failed", error=type(error).__name__)
+                self._not_ready(f"looking at the hot state failed ({type(error).__name__})")
+                await asyncio.sleep(BACK_OFF_S[-1])
 
     async def _watch(self, connection: Connection) -> None:
         """Look at the gates until the connection is lost. Raises: HotStateError."""
@@ -74,6 +78,9 @@ class Keeper:
             state = await gates(connection, run_id)
             if state == "shut":
                 self._not_ready("the store was restarted: its state is being audited")
+                state = await self._reopen(run_id) or await gates(connection, run_id)
+            if state == "open" and not await has_library(connection):
+                self._not_ready("the function library is missing")
                 state = await self._reopen(run_id) or await gates(connection, run_id)
             if state == "open":
                 await self._on_ready(offset_ms)
@@ -126,3 +133,13 @@ async def gates(connection: Connection, run_id: str) -> str:
     if any(layout is None for layout, _ in rows):
         return "torn"
     return "open" if all(found == run_id.encode() for _, found in rows) else "shut"
+
+
+async def has_library(connection: Connection) -> bool:
+    """Whether our functions are there to be called. Raises: HotStateError."""
+    nobody = keys.account_keys("-")
+    try:
+        await connection.call(("FCALL_RO", "authz_look", 4, *nobody), CALL_S)
+    except Refused:
+        return False
+    return True

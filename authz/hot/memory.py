@@ -20,6 +20,8 @@ from authz.hot.acts import (
 from authz.hot.errors import Cold, TooLate
 
 SEVERAL = "*"
+OTHERS = "*"  # a holder that nobody can strike off
+ATTEMPTS_MAX = 16
 ALL = -1
 
 
@@ -300,7 +302,10 @@ class MemoryHotState:
         if answer.fingerprint != fingerprint:
             return Verdict(kind="mismatch", replayed=True)
         if attempt not in answer.holders:
-            answer.holders.append(attempt)
+            if len(answer.holders) < ATTEMPTS_MAX:
+                answer.holders.append(attempt)
+            else:
+                answer.holders[-1] = OTHERS
         v = answer.verdict
         return Verdict(
             kind=v.kind,

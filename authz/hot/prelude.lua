@@ -97,6 +97,7 @@ local function read_answer(answer)
 end
 
 local ATTEMPTS_MAX = 16 -- of each kind kept per message; a peer repeats a handful of times
+local OTHERS = '*' -- a holder that nobody can strike off: there were more than we keep names of
 
 local function has(list, item)
   for i = 1, #list do if list[i] == item then return i end end
@@ -107,6 +108,16 @@ local function keep(list, item)
   if not has(list, item) then
     if #list >= ATTEMPTS_MAX then table.remove(list, 1) end
     list[#list + 1] = item
+  end
+end
+
+-- One more attempt may have delivered the answer. Beyond the bound none is forgotten: an
+-- answer that somebody may have got must never be taken back.
+local function hold(holders, attempt)
+  if #holders < ATTEMPTS_MAX then
+    holders[#holders + 1] = attempt
+  else
+    holders[ATTEMPTS_MAX] = OTHERS
   end
 end
 
@@ -124,7 +135,7 @@ local function replay(answer, a, message_id, fingerprint, attempt)
     return {message_id, 'mismatch', '', '', 0, '', 1}
   end
   if not has(a[HOLDERS], attempt) then
-    keep(a[HOLDERS], attempt)
+    hold(a[HOLDERS], attempt)
     redis.call('SET', answer, cmsgpack.pack(a), 'KEEPTTL')
   end
   return verdict(message_id, a, 1)

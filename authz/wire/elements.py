@@ -105,3 +105,9 @@ def merchant_country(message: Message) -> str:
             return code
     country = iso3166.countries_by_numeric.get(text(message, 19))
     return country.alpha2 if country else ""
+
+
+def retrieval_reference(message: Message) -> str:
+    """DE 37, or "" where it is absent or zeros, which name nothing."""
+    rrn = text(message, 37)
+    return rrn if rrn.strip("0") else ""

@@ -29,6 +29,11 @@ def to_request(message: Message, network: str, keys: PanKeys, now_ms: int) -> Au
     billed = 6 in message
     amount_minor = elements.amount(message, 6) if billed else transaction_minor
     currency = elements.currency(message, 51) if billed else transaction_currency
+    if billed and currency == transaction_currency and amount_minor != transaction_minor:
+        raise BadElement(6, "differs from DE 4 in the same currency")
+    if (amount_minor == 0) != (transaction_minor == 0):
+        # Zero asks only about the card: it must not be said of a purchase.
+        raise BadElement(6, "zero beside an amount, or an amount beside zero")
     mcc = elements.required(message, 18)
     if len(mcc) != 4:
         raise BadElement(18, "not a merchant category code")
@@ -54,7 +59,7 @@ def to_request(message: Message, network: str, keys: PanKeys, now_ms: int) -> Au
         entry_mode=elements.text(message, 22),
         expiry=elements.text(message, 14),
         stan=stan,
-        rrn=elements.text(message, 37),
+        rrn=elements.retrieval_reference(message),
         sent_at=sent_at,
     )
 
@@ -73,7 +78,7 @@ def to_reversal(message: Message, network: str, keys: PanKeys, now_ms: int) -> R
         original_stan=original_stan,
         original_sent=original_sent,
         stan=elements.required(message, 11),
-        rrn=elements.text(message, 37),
+        rrn=elements.retrieval_reference(message),
         approval_code=elements.text(message, 38),
         merchant_id=elements.text(message, 42),
         terminal_id=elements.text(message, 41),

@@ -245,6 +245,17 @@ def test_a_flood_of_one_link_is_read_no_faster_than_it_is_answered() -> None:
     play(story, {"in_flight_max": 100_000}, in_flight_max=8)
 
 
+def test_what_was_asked_before_a_hang_up_is_answered() -> None:
+    async def story(world: World, server: Server, heard: Heard, connect: Any) -> None:
+        peer = await connect()
+        good = b"".join(FRAMING.pack(encode("0100", purchase(n, 1), DIALECT)) for n in range(10))
+        peer.writer.write(good + FRAMING.pack(b"?????") * 3)
+        assert {(await peer.hear())[39] for _ in range(10)} == {"00"}
+        assert await peer.gone()
+
+    play(story)
+
+
 def test_above_the_bound_of_all_links_the_answer_is_91_at_once() -> None:
     async def story(world: World, server: Server, heard: Heard, connect: Any) -> None:
         stuck = world.engine.hot = Stuck(world.hot)

@@ -500,6 +500,44 @@ def test_the_networks_own_billing_amount_is_what_is_held() -> None:
 
 
 @pytest.mark.parametrize(
+    ("de4", "de49", "de6"), [(5000, "978", 0), (5000, "840", 0), (0, "978", 5), (5000, "840", 1)]
+)
+def test_a_billing_amount_cannot_make_a_purchase_an_account_check(
+    de4: int, de49: str, de6: int
+) -> None:
+    async def story() -> None:
+        world = await World().open_with(0)
+        asked = purchase(1, de4, de49=de49, de6=f"{de6:012}", de51="840")
+        assert code(await world.link().say("0100", asked)) == "30"
+
+    run(story())
+
+
+def test_a_retrieval_reference_of_zeros_names_nothing() -> None:
+    async def story() -> None:
+        world = await World().open_with()
+        link = world.link()
+        zeros = "0" * 12
+        await link.say("0420", reversal(purchase(1, 500, de37=zeros)))
+        assert code(await link.say("0100", purchase(2, 500, de37=zeros))) == "00"
+        assert code(await link.say("0100", purchase(1, 500, de37=zeros))) == "05"
+
+    run(story())
+
+
+def test_a_reversal_from_a_clock_that_is_ahead_is_applied() -> None:
+    async def story() -> None:
+        world = await World().open_with()
+        link = world.link()
+        await link.say("0100", purchase(1, 500))
+        ahead = reversal(purchase(1, 500), at_ms=NOON + 3_600_000)
+        assert code(await link.say("0400", ahead)) == "00"
+        assert held(world) == 0
+
+    run(story())
+
+
+@pytest.mark.parametrize(
     ("currency", "opening", "amount"), [("392", 5000, 5000), ("414", 12_345, 12_345)]
 )
 def test_amounts_are_in_the_currencys_own_minor_units(

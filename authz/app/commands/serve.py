@@ -14,12 +14,14 @@ from authz.app.announce import announce_when_ready, tell
 from authz.app.compose import running
 from authz.app.embedded.process import EmbeddedError
 from authz.app.options import COMMON, read_config, without_url
-from authz.app.store import find_store, prepare
+from authz.app.store import Store, find_store, prepare
 from authz.config import Config, ConfigError
 from authz.hot.admin import NotFit
 from authz.log import set_up_log
 from iso8583.dialects import BY_NAME
 from iso8583.framing import FRAMINGS
+
+STORE_LOOK_S = 0.5  # between looks at a store of our own
 
 EXAMPLES = """
 \b
@@ -80,6 +82,7 @@ def config_of(given: dict[str, Any]) -> Config:
 
 async def serve(config: Config, announce: Path | None) -> int:
     """Run until SIGTERM or SIGINT; in-flight requests are answered first."""
+    code = 0
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -95,7 +98,13 @@ async def serve(config: Config, announce: Path | None) -> int:
             ready = asyncio.ensure_future(
                 announce_when_ready(run.is_ready, run.ports, run.http_port, announce)
             )
-            await waiting
+            lost = asyncio.ensure_future(until_lost(store))
+            await asyncio.wait((waiting, lost), return_when=asyncio.FIRST_COMPLETED)
+            if lost.done():
+                click.echo("the store that we started has ended: see valkey.log in its data folder")
+                code = 1
+            lost.cancel()
+            waiting.cancel()
             click.echo("stopping: what is in flight is answered first")
             ready.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -108,4 +117,10 @@ async def serve(config: Config, announce: Path | None) -> int:
         ) from None
     finally:
         store.stop()
-    return 0
+    return code
+
+
+async def until_lost(store: Store) -> None:
+    """Until a store of our own is gone: whoever supervises us then starts both again."""
+    while store.embedded is None or store.embedded.running:  # noqa: ASYNC110 - no event tells it
+        await asyncio.sleep(STORE_LOOK_S)

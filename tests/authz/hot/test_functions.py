@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authz.hot import admin, keys
-from authz.hot.acts import Authorize, Note, Reverse, Withdraw
+from authz.hot.acts import Authorize, Note, Reverse, Stale, Withdraw
 from authz.hot.errors import Cold, HotStateError, Refused, TooLate
 from authz.hot.memory import MemoryHotState
 from rules.facts import Limit
@@ -110,6 +110,8 @@ acts = st.one_of(
     an_authorize(), an_authorize(), a_reverse(), a_withdraw(), a_note(),
     st.builds(account_act, st.just(ACCOUNT), st.just(5000), st.sampled_from([b"p1", b"p2"])),
     st.tuples(st.just("forget"), st.sampled_from(["m1", "m2", "r1", "r2"])),
+    st.tuples(st.just("again"), st.integers(0, 50)),
+    st.tuples(st.just("again"), st.integers(0, 50)),
 )  # fmt: skip
 
 NAME = {"Authorize": "authorize", "Reverse": "reverse", "Withdraw": "withdraw", "Note": "note",
@@ -133,11 +135,20 @@ def test_the_functions_mean_what_the_model_says(fresh_redis: str, history: list[
         for state in (real, model):
             await state.put_account(account_act(ACCOUNT, 5000))
             await state.put_card(card_act(CARD, ACCOUNT))
+        said: list[object] = []
         for act in history:
+            if isinstance(act, tuple) and act[0] == "again":
+                # What was said before, once more, perhaps as another attempt: a true repeat.
+                if not said:
+                    continue
+                act = said[act[1] % len(said)]
+                if hasattr(act, "attempt"):
+                    act = msgspec.structs.replace(act, attempt=f"t{len(said) % 20}")
             if isinstance(act, tuple):
                 model.forget(act[1])
                 await client.delete(keys.answer(keys.shard_of(ACCOUNT), act[1]))
                 continue
+            said.append(act)
             assert await answer(real, act) == await answer(model, act), act
             assert await dump_redis(client, ACCOUNT) == dump_memory(model, ACCOUNT), act
         account = model.accounts[ACCOUNT]
@@ -339,5 +350,48 @@ def test_what_comes_after_its_deadline_is_refused(fresh_redis: str) -> None:
     async def scenario(state: object, client: object) -> None:
         with pytest.raises(TooLate):
             await state.authorize(authorize(1, deadline_ms=1), 5)  # type: ignore[attr-defined]
+
+    run(fresh_redis, scenario)
+
+
+@pytest.mark.parametrize("repeats", [1, 14, 15, 16, 17, 40])
+def test_an_answer_that_somebody_got_is_never_taken_back(fresh_redis: str, repeats: int) -> None:
+    """The first attempt was answered 00; any number of later repeats timed out."""
+
+    async def scenario(state: object, client: object) -> None:
+        model = MemoryHotState(now_ms=1)
+        await model.put_account(account_act(ACCOUNT, 5000))
+        await model.put_card(card_act(CARD, ACCOUNT))
+        for hot in (state, model):
+            assert (await hot.authorize(authorize(1), 5)).kind == "held"
+            for n in range(repeats):
+                again = await hot.authorize(authorize(1, attempt=f"late{n}"), 5)
+                assert again.replayed
+            for n in range(repeats):
+                assert await hot.withdraw(withdraw(1, attempt=f"late{n}"), 5) == "kept"
+        assert (await dump_redis(client, ACCOUNT))["balance"]["held:840"] == 1000
+        assert model.accounts[ACCOUNT].held["840"] == 1000
+
+    run(fresh_redis, scenario)
+
+
+def test_a_withdrawn_approval_whose_only_holder_was_withdrawn_is_undone(fresh_redis: str) -> None:
+    async def scenario(state: object, client: object) -> None:
+        await state.authorize(authorize(1, limits=LIMITS), 5)
+        assert await state.withdraw(withdraw(1), 5) == "released"
+        dump = await dump_redis(client, ACCOUNT)
+        assert dump["balance"]["held:840"] == 0
+        assert (dump["records"], dump["references"], dump["used"]) == ({}, {}, {})
+        assert (await state.authorize(authorize(1, attempt="t2"), 5)).kind == "held"
+
+    run(fresh_redis, scenario)
+
+
+def test_newer_blocklists_make_a_plan_stale_and_older_gates_do_not(fresh_redis: str) -> None:
+    async def scenario(state: object, client: object) -> None:
+        await client.hset(keys.account_keys(ACCOUNT)[0], "lists", 3)
+        assert isinstance(await state.authorize(authorize(1, lists_version=2), 5), Stale)
+        assert (await state.authorize(authorize(1, lists_version=3), 5)).kind == "held"
+        assert (await state.authorize(authorize(2, lists_version=4), 5)).kind == "held"
 
     run(fresh_redis, scenario)

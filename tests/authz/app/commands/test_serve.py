@@ -1,0 +1,42 @@
+"""The engine as a command: what becomes of it when its own store ends, or its port is taken."""
+
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+import redis
+
+from authz.app.child import EngineProcess
+
+
+def store_pid(folder: Path) -> int:
+    client = redis.Redis.from_url((folder / "data" / "valkey.address").read_text().strip())
+    with client:
+        return int(client.info("server")["process_id"])
+
+
+def test_it_ends_when_the_store_that_it_started_ends(tmp_path: Path) -> None:
+    engine = EngineProcess(tmp_path, "--data-dir", str(tmp_path / "data"))
+    try:
+        engine.wait_until_ready()
+        os.kill(store_pid(tmp_path), signal.SIGKILL)
+        until = time.monotonic() + 10
+        while engine._process.running and time.monotonic() < until:
+            time.sleep(0.05)
+        assert not engine._process.running
+        assert "has ended" in (tmp_path / "engine.log").read_text()
+    finally:
+        engine.stop()
+
+
+def test_a_port_that_is_taken_is_told_in_a_sentence(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        engine = EngineProcess(tmp_path, "--data-dir", str(tmp_path / "data"), "--port", port)
+        with pytest.raises(RuntimeError, match="port is taken"):
+            engine.wait_until_ready()
