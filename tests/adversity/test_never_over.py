@@ -86,7 +86,7 @@ def test_a_storm_with_limits_and_reversals_ends_where_its_parts_say(fresh_redis:
                     await dice.choice(links).say("0400", back)
                     del open_now[n]
 
-        for start in range(0, 400, 50):
+        for start in range(1, 401, 50):  # a STAN of zeros names nothing
             await asyncio.gather(*(live(n) for n in range(start, start + 50)))
             assert len(open_now) <= DAILY_COUNT
             assert sum(open_now.values()) <= DAILY_AMOUNT
