@@ -12,8 +12,11 @@ same balance, counters and records:
                record, until that message is withdrawn, and approved if the verdict was
                "held". What was judged or reversed are the records, each once, with the
                same original and reversals, and holding what its entries hold
-  profiles     of accounts and cards: of the version that was journalled last
-  the gate     its count and digest are those of the stream; its lists the newest there
+  profiles     of accounts and cards: as they were journalled last; no card that never was,
+               and each is found by the directory
+  references   each of a record's names it
+  the chains   count and digest of an account are those of its entries in the stream, the
+               gate's those of all others; its lists are the newest there
 
 Sums over records are not compared where a record itself differs: one fault is told once.
 
@@ -41,6 +44,7 @@ from authz.standing import Row, Seen, by_account, look_call, position, read_look
 TIMEOUT_S = 60.0  # of one call: a shard's whole expiry set is the longest
 SCAN_STEP = 5000  # keys looked through in one step of a scan: some 2 ms of the server's
 LOOKS = 256  # accounts asked for at once
+DIRECTORY_LAG_S = 0.2  # a card is found that much after it is there: both are in one batch
 DIFFERENCES_MAX = 200  # listed in a report; all are counted
 LOCK_S = 30  # an engine killed in its audit stops the others no longer; two audits do no harm
 
@@ -190,7 +194,7 @@ async def audit_shard(
             differing[id] += compare(accounts[id], told)
         elif not await connection.call(("EXISTS", keys.account(id)), TIMEOUT_S):
             differing[id] = [("account", None, "in the journal")]
-    await compare_cards(connection, journal, accounts, differing)
+    await compare_directory(connection, journal, accounts, differing)
     for id, rows in (await compare_expiry(connection, shard, accounts)).items():
         # When a record in doubt should end is in doubt, too.
         doubtful = {field for field, _, _ in differing.setdefault(id, [])}
@@ -202,42 +206,60 @@ async def audit_shard(
 
     report.accounts += len(accounts)
     report.entries += journal.entries
-    report.trimmed += max(gate.count - gate.length, 0)
+    report.trimmed += journal.trimmed
+    for id, seen in accounts.items():
+        report.trimmed += max(seen.entries - journal.told.get(id, Told()).entries, 0)
     report.authorizations += sum(len(told.approved) for told in journal.told.values())
-    return gate.count > 0
+    return gate.entries > 0
 
 
 async def read_gate(connection: Connection, shard: str) -> Gate:
-    (count, digest, lists), length, newest = await together(
+    (entries, digest, lists), newest = await together(
         connection,
-        ("HMGET", keys.control(shard), "count", "digest", "lists"),
-        ("XLEN", keys.journal(shard)),
+        ("HMGET", keys.control(shard), "entries", "digest", "lists"),
         ("XREVRANGE", keys.journal(shard), "+", "-", "COUNT", 1),
     )
     at = position(newest[0][0]) if newest else (0, 0)
-    return Gate(int(count or 0), (digest or b"").decode(), int(lists or 0), length, at)
+    return Gate(int(entries or 0), (digest or b"").decode(), int(lists or 0), at)
 
 
-async def compare_cards(
+async def compare_directory(
     connection: Connection,
     journal: Journal,
     accounts: dict[str, Seen],
     differing: dict[str, list[Row]],
 ) -> None:
-    """Every journalled card is there. It may have moved on since, but not back."""
-    cards = list(journal.cards.items())
+    """Every journalled card that is there is found by its key. One that is not is told 14.
+
+    The directory is written after the card: what is not there is looked for once more, later.
+    """
+    cards = [
+        (account_id, card_id, card.card_key)
+        for account_id, told in journal.told.items()
+        for card_id, card in told.cards.items()
+        if account_id in accounts and card_id in accounts[account_id].cards
+    ]
+    missing = await not_in_directory(connection, cards)
+    if missing:
+        await sleep(DIRECTORY_LAG_S)
+        missing = await not_in_directory(connection, missing)
+    for account_id, card_id, _ in missing:
+        row = (f"directory of card {card_id}", None, "there")
+        differing.setdefault(account_id, []).append(row)
+
+
+async def not_in_directory(
+    connection: Connection, cards: list[tuple[str, str, str]]
+) -> list[tuple[str, str, str]]:
+    missing = []
     for start in range(0, len(cards), LOOKS):
         some = cards[start : start + LOOKS]
-        calls = (("HGET", keys.account(a), keys.card_field(c)) for (a, c), _ in some)
+        calls = (("HMGET", keys.directory(key), "account", "card") for _, _, key in some)
         found = await gather(*(connection.call(call, TIMEOUT_S) for call in calls))
-        for (whose, expected), card in zip(some, found, strict=True):
-            account_id, card_id = whose
-            version = None if card is None else int(card.partition(b" ")[0])
-            if whose[0] not in accounts:
-                continue  # lost with its account, which is told already
-            if version is None or version < expected:
-                row = (f"card {card_id}", version, expected)
-                differing.setdefault(account_id, []).append(row)
+        for card, (account, id) in zip(some, found, strict=True):
+            if (account, id) != (card[0].encode(), card[1].encode()):
+                missing.append(card)
+    return missing
 
 
 async def compare_expiry(

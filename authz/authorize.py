@@ -76,6 +76,7 @@ def plan_act(
         planned=plan.reason,
         hold_minor=plan.hold_minor,
         asked_minor=request.transaction_minor,
+        asked_currency=request.transaction_currency,
         currency=account.currency,
         credit_line_minor=account.credit_line_minor,
         limits=plan.limits,
@@ -116,17 +117,12 @@ def note_unknown(
 
 def withdrawal(act: Authorize | Note) -> Withdraw:
     """What takes this attempt back."""
-    references: tuple[str, ...] = ()
-    if isinstance(act, Note):
-        account_id, shard_of = "", act.shard_of
-    else:
-        account_id, shard_of, references = act.account_id, act.account_id, act.references
+    account_id = "" if isinstance(act, Note) else act.account_id
     return Withdraw(
         account_id=account_id,
-        shard_of=shard_of,
+        shard_of=act.shard_of if isinstance(act, Note) else account_id,
         message_id=act.message_id,
         attempt=act.attempt,
-        references=references,
         answer_ttl_s=act.answer_ttl_s,
     )
 

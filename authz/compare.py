@@ -4,9 +4,10 @@ from collections.abc import Iterable
 
 import msgspec
 
-from authz.hot.memory import Record, share
+from authz.hot.memory import SEVERAL
+from authz.hot.record import ACTS_MAX, Record, fold, share
 from authz.profiles import read_account
-from authz.replay import Told
+from authz.replay import Told, chain_rows
 from authz.standing import Row, Seen
 
 
@@ -14,10 +15,12 @@ def compare(seen: Seen, told: Told) -> list[Row]:
     """One account, its records and its entries: everything but the expiry set."""
     if told.whole and not told.version:
         return [("account", "there", None)]
-    rows = list(told.rows)
+    rows = chain_rows("", seen.entries, seen.digest, told, told.whole) + told.rows
     if told.version and (seen.version, seen.profile) != (told.version, told.profile):
         same = "profile as journalled" if seen.profile == told.profile else "another profile"
         rows.append(("profile", f"version {seen.version}, {same}", f"version {told.version}"))
+
+    rows += compare_cards(seen, told)
 
     doubtful = compare_records(seen, told)
     rows += doubtful
@@ -34,30 +37,53 @@ def compare(seen: Seen, told: Told) -> list[Row]:
     return list(dict.fromkeys(rows))
 
 
+def compare_cards(seen: Seen, told: Told) -> list[Row]:
+    """Every card is as it was journalled last, and none is there that never was."""
+    rows: list[Row] = []
+    for id, card in told.cards.items():
+        there = seen.cards.get(id)
+        if there is None:
+            rows.append((f"card {id}", None, f"version {card.version}"))
+            continue
+        version, _, profile = there.partition(b" ")
+        if (version, profile) != (b"%d" % card.version, card.profile):
+            same = "profile as journalled" if profile == card.profile else "another profile"
+            number = version.decode(errors="replace")
+            rows.append((f"card {id}", f"version {number}, {same}", f"version {card.version}"))
+    if told.whole:
+        rows += [(f"card {id}", "there", None) for id in seen.cards.keys() - told.cards.keys()]
+    return rows
+
+
 def compare_records(seen: Seen, told: Told) -> list[Row]:
     """Each record against its own acts, and the set of them against the journal's."""
     rows: list[Row] = []
     expected = told.expected_records()
     for id, record in seen.records.items():
-        fold = record.fold() if record.original else 0
-        if record.held != fold:
-            rows.append((f"record {id}", f"holds {record.held}", f"its acts hold {fold}"))
+        folded = fold(record) if record.original else 0
+        if record.holds != folded:
+            rows.append((f"record {id}", f"holds {record.holds}", f"its acts hold {folded}"))
         if not told.whole and id not in told.judged_by:
             continue  # it may have begun in what was trimmed
         if id not in expected:
             rows.append((f"record {id}", f"original {record.original or 'none'}", None))
             continue
+        for reference in record.references:
+            named = seen.references.get(reference, "")
+            if named != SEVERAL and id not in named.split():
+                rows.append((f"reference {reference}", named or None, id))
         if record.original != told.judged_by.get(id, ""):
             rows.append((f"record {id}", f"original {record.original or 'none'}",
                          f"original {told.judged_by.get(id, 'none')}"))  # fmt: skip
-        if record.held != told.held_by.get(id, 0):
+        if record.holds != told.held_by.get(id, 0):
             rows.append(
-                (f"record {id}", f"holds {record.held}", f"entries hold {told.held_by.get(id, 0)}")
+                (f"record {id}", f"holds {record.holds}", f"entries hold {told.held_by.get(id, 0)}")
             )
-        reversals = {message_id for _, message_id, _, _ in record.acts}
-        if told.whole and reversals != told.reversals.get(id, set()):
-            rows.append((f"record {id}", f"{len(record.acts)} reversals",
-                         f"{len(told.reversals.get(id, ()))} others"))  # fmt: skip
+        reversals = {act.message_id for act in record.acts}
+        others = told.reversals.get(id, set())
+        full = len(reversals) == ACTS_MAX and reversals <= others
+        if told.whole and reversals != others and not full:
+            rows.append((f"record {id}", f"{len(reversals)} reversals", f"{len(others)} others"))
     for id in sorted(expected - seen.records.keys()):
         rows.append((f"record {id}", None, f"holds {told.held_by.get(id, 0)}"))
     return rows
@@ -68,10 +94,10 @@ def sums(records: Iterable[Record]) -> tuple[dict[str, int], dict[str, int]]:
     held: dict[str, int] = {}
     used: dict[str, int] = {}
     for record in records:
-        if record.held:
-            held[record.currency] = held.get(record.currency, 0) + record.held
+        if record.holds:
+            held[record.currency] = held.get(record.currency, 0) + record.holds
             for counter, scale in record.touched:
-                used[counter] = used.get(counter, 0) + share(record.held, scale)
+                used[counter] = used.get(counter, 0) + share(record.holds, scale)
     return held, used
 
 
@@ -99,7 +125,7 @@ def compare_available(seen: Seen, told: Told) -> list[Row]:
 
 
 def expiry_rows(seen: Seen, ends: dict[str, int]) -> list[Row]:
-    due = {id: record.expires for id, record in seen.records.items() if record.held > 0}
+    due = {id: record.expires for id, record in seen.records.items() if record.holds > 0}
     return [
         (f"expiry of {id}", ends.get(id), due.get(id))
         for id in sorted(due.keys() | ends.keys())

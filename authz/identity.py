@@ -71,11 +71,13 @@ def references_of_request(
 
 def references_of_reversal(reversal: Reversal, subject: str) -> tuple[tuple[str, str], ...]:
     """What this reversal says of its authorization: rung and reference, strongest first."""
-    rungs = []
     if reversal.original_stan:
-        # DE 90 as far as it can be trusted: MTI, STAN and DE 7. Its rest may be zeros.
+        # DE 90 as far as it can be trusted: MTI, STAN and DE 7. Its rest may be zeros. It names
+        # one authorization and no other, so weaker words would only add wrong ones: a terminal
+        # that asks once more keeps its DE 37, and a reversal of its first try is not the second's.
         mti, stan, sent = reversal.original_mti, reversal.original_stan, reversal.original_sent
-        rungs.append((ORIGINAL, _reference(ORIGINAL, without_repeat(mti), stan, sent, subject)))
+        return ((ORIGINAL, _reference(ORIGINAL, without_repeat(mti), stan, sent, subject)),)
+    rungs = []
     if reversal.rrn:
         if reversal.terminal_id or reversal.merchant_id:
             rungs.append((RETRIEVAL, _by_retrieval(reversal, subject)))

@@ -14,13 +14,29 @@ from authz.hot import keys
 from authz.hot.resp import Connection
 from authz.profiles import read_account
 from authz.standing import Position, Row, Seen, position, spell
-from ledger.journal import BODY, ENVELOPE, AccountBody, AuthorizationBody, Body, Envelope
+from ledger.journal import (
+    BODY,
+    ENVELOPE,
+    AccountBody,
+    AuthorizationBody,
+    Body,
+    CardBody,
+    Envelope,
+)
 
 TIMEOUT_S = 60.0
 PAGE = 1000  # entries in one reply
 
 read_envelope = msgspec.msgpack.Decoder(Envelope).decode
 read_body = msgspec.msgpack.Decoder(Body).decode
+
+
+class Card(Struct, frozen=True):
+    """A card as it was journalled last."""
+
+    version: int
+    profile: bytes
+    card_key: str  # what the directory finds it by
 
 
 @dataclass(slots=True)
@@ -43,9 +59,17 @@ class Told:
     judged_by: dict[str, str] = field(default_factory=dict)
     reversals: dict[str, set[str]] = field(default_factory=dict)
     approved: set[str] = field(default_factory=set)  # message ids, not withdrawn
+    cards: dict[str, Card] = field(default_factory=dict)  # by card id
+    entries: int = 0
+    digest: str = ""
     credit_line_minor: int = 0
     line_was_lowered: bool = False
     rows: list[Row] = field(default_factory=list)  # where the journal contradicts itself
+
+    def chain(self, envelope: bytes, body: bytes) -> None:
+        """One more entry, as `commit` of prelude.lua chains it."""
+        self.entries += 1
+        self.digest = sha1(self.digest.encode() + envelope + body).hexdigest()
 
     def add(self, e: Envelope, packed: bytes) -> None:
         """Tell one more entry. Raises: msgspec.MsgspecError where its body is unreadable."""
@@ -61,6 +85,10 @@ class Told:
         id = e.authorization_id
         if id:
             self.held_by[id] = self.held_by.get(id, 0) + e.held_delta
+        for other in e.absorbed:
+            # A tombstone that was taken in: it holds nothing, and its reversals are this one's.
+            self.held_by.pop(other, None)
+            self.reversals.setdefault(id, set()).update(self.reversals.pop(other, set()))
 
         if e.kind == "authorization":
             self._authorization(e, packed)
@@ -69,6 +97,10 @@ class Told:
         elif e.kind == "withdrawal" and self.judged_by.get(id) == e.message_id:
             del self.judged_by[id]
             self.approved.discard(e.message_id)
+        elif e.kind == "card":
+            body = read_body(packed)
+            assert isinstance(body, CardBody)
+            self.cards[e.card_id] = Card(e.versions[0], bytes(body.profile), body.card_key)
         elif e.kind == "account":
             body = read_body(packed)
             assert isinstance(body, AccountBody)
@@ -108,12 +140,11 @@ class Told:
 
 
 class Gate(Struct, frozen=True):
-    """What a shard's gate says of its journal, read in one step with the journal's end."""
+    """What a shard's gate says of its own entries, read in one step with the journal's end."""
 
-    count: int
+    entries: int
     digest: str
     lists: int
-    length: int
     newest: Position
 
 
@@ -124,12 +155,11 @@ class Journal:
         self.shard = shard
         self.gate = gate
         self.told: dict[str, Told] = {}
-        self.cards: dict[tuple[str, str], int] = {}  # account and card to version
         self.rows: list[Row] = []
-        self.whole = True
+        self.whole = False  # whether it still begins with the opening of a new store
         self.entries = 0
-        self._digest = self._digest_at_gate = ""
-        self._lists = self._lists_at_gate = 0
+        self._own = Told()  # the shard's entries that are no account's, up to the gate's look
+        self._lists = 0
 
     async def read(self, connection: Connection, accounts: dict[str, Seen]) -> None:
         """Tell each account up to the position that it was looked at."""
@@ -149,13 +179,17 @@ class Journal:
     def gate_rows(self, may_be_trimmed: bool) -> list[Row]:
         """Count, digest and lists of the gate against the stream's."""
         gate, rows = self.gate, list[Row]()
-        if gate.length > gate.count or (gate.length < gate.count and not may_be_trimmed):
-            rows.append((f"entries of {self.shard}", gate.length, gate.count))
-        if self.whole and gate.digest != self._digest_at_gate:
-            rows.append((f"digest of {self.shard}", gate.digest, self._digest_at_gate))
-        if gate.lists != self._lists_at_gate and (self.whole or self._lists_at_gate):
-            rows.append((f"lists of {self.shard}", gate.lists, self._lists_at_gate))
+        if gate.entries and not self.whole and not may_be_trimmed:
+            rows.append((f"journal of {self.shard}", "cut at its head", "whole"))
+        rows += chain_rows(f" of {self.shard}", gate.entries, gate.digest, self._own, self.whole)
+        if gate.lists != self._lists and (self.whole or self._lists):
+            rows.append((f"lists of {self.shard}", gate.lists, self._lists))
         return rows + self.rows
+
+    @property
+    def trimmed(self) -> int:
+        """How many of the gate's own entries are no longer there."""
+        return max(self.gate.entries - self._own.entries, 0)
 
     def _tell(
         self, stream_id: bytes, fields: dict[bytes, bytes], accounts: dict[str, Seen]
@@ -164,23 +198,30 @@ class Journal:
         try:
             envelope, body = fields[ENVELOPE], fields[BODY]
             e = read_envelope(envelope)
-            if self.entries == 0 and self.gate.length < self.gate.count:
-                # Cut at its head, unless it still begins with the opening of a new store.
+            if self.entries == 0:
                 self.whole = (e.kind, e.verdict) == ("gate", "new")
-            self._digest = sha1(self._digest.encode() + envelope + body).hexdigest()
-            if e.kind == "lists":
-                self._lists = max(self._lists, e.versions[0])
-            if at <= self.gate.newest:
-                self._digest_at_gate, self._lists_at_gate = self._digest, self._lists
             seen = accounts.get(e.account_id)
-            if e.kind == "card":
-                self.cards[e.account_id, e.card_id] = e.versions[0]
-            elif e.account_id and (seen is None or at <= seen.position):
+            if not e.account_id:
+                if at <= self.gate.newest:
+                    self._own.chain(envelope, body)
+                    if e.kind == "lists":
+                        self._lists = max(self._lists, e.versions[0])
+            elif seen is None or at <= seen.position:
                 told = self.told.get(e.account_id)
                 if told is None:
                     told = self.told[e.account_id] = Told(whole=self.whole)
+                told.chain(envelope, body)
                 told.add(e, body)
         except (KeyError, IndexError, AssertionError, msgspec.MsgspecError):
             # A body of another kind than its envelope says is as unreadable as no body.
             self.rows.append((f"entry {stream_id.decode()} of {self.shard}", "unreadable", None))
         self.entries += 1
+
+
+def chain_rows(of: str, entries: int, digest: str, told: Told, whole: bool) -> list[Row]:
+    """A chain's count and digest against the entries that are there."""
+    if told.entries > entries or (whole and told.entries < entries):
+        return [(f"entries{of}", entries, told.entries)]
+    if whole and digest != told.digest:
+        return [(f"digest{of}", digest, told.digest)]
+    return []

@@ -52,6 +52,7 @@ async def reverse(engine: Engine, reversal: Reversal, received: float) -> Outcom
                     attempt=attempt,
                     deadline_ms=deadline_ms,
                     remaining_minor=reversal.remaining_minor,
+                    currency=reversal.transaction_currency,
                     references=references,
                     sent_at=reversal.sent_at,
                     answer_ttl_s=ttl_s,

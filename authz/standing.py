@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from authz.hot import keys
-from authz.hot.memory import Record
+from authz.hot.record import Record, decode_record
 from authz.hot.resp import Argument
 
 # A field, what is there, what should be.
@@ -15,10 +15,6 @@ Row = tuple[str, int | str | None, int | str | None]
 
 # A place in a shard's journal: milliseconds and sequence.
 Position = tuple[int, int]
-
-read_record = msgspec.msgpack.Decoder(
-    tuple[int, int, str, str, int, str, list[tuple[str, str, int, int]], list[tuple[str, int]], int]
-).decode
 
 
 class Seen(Struct):
@@ -28,7 +24,11 @@ class Seen(Struct):
     profile: bytes
     amounts: dict[str, int]  # "posted:840", "held:840"
     records: dict[str, Record]
+    references: dict[str, str]  # the authorization ids that each names
     used: dict[str, int]
+    cards: dict[str, bytes]  # "<version> <profile>"
+    entries: int  # of the journal that are this account's,
+    digest: str  # and their chain
     position: Position
 
 
@@ -38,12 +38,18 @@ def look_call(account_id: str) -> tuple[Argument, ...]:
 
 def read_look(reply: Any) -> tuple[Seen, list[Row]]:
     """An account as `authz_look` replied, and what of it could not be read."""
-    account, balance, auth, _, used = (
-        dict(zip(flat[::2], flat[1::2], strict=True)) for flat in reply[:5]
+    account, balance, auth, references, used, cards = (
+        dict(zip(flat[::2], flat[1::2], strict=True)) for flat in reply[:6]
     )
     rows: list[Row] = []
-    seen = Seen(0, account.get(b"profile", b""), {}, {}, {}, position(reply[6]))
+    seen = Seen(
+        0, account.get(b"profile", b""), {}, {},
+        {name.decode(): ids.decode() for name, ids in references.items()}, {},
+        {id.decode(): card for id, card in cards.items()},
+        0, account.get(b"digest", b"").decode(), position(reply[6]),
+    )  # fmt: skip
     try:
+        seen.entries = int(account.get(b"entries", 0))
         seen.version = int(account.get(b"version", 0))
         seen.amounts = {name.decode(): int(amount) for name, amount in balance.items()}
         seen.used = {name.decode(): int(use) for name, use in used.items()}
@@ -51,7 +57,7 @@ def read_look(reply: Any) -> tuple[Seen, list[Row]]:
         rows.append(("balance", "not a number", None))
     for id, packed in auth.items():
         try:
-            seen.records[id.decode()] = Record(*read_record(packed))
+            seen.records[id.decode()] = decode_record(packed)
         except msgspec.MsgspecError:
             rows.append((f"record {id.decode()}", "unreadable", None))
     return seen, rows

@@ -39,6 +39,7 @@ class Envelope(Struct, frozen=True, array_like=True, kw_only=True):
     at_ms: int  # the store's clock
     counters: list[tuple[str, int, int]]  # counter, seen before, after
     versions: list[int]  # of account, card and lists: what the plan was made from
+    absorbed: list[str] = []  # authorization ids of tombstones that this one took in
 
 
 class AuthorizationBody(Struct, frozen=True, array_like=True, tag="authorization", gc=False):

@@ -34,7 +34,7 @@ async def look_at_account(client: Redis, account_id: str) -> Plain:
     profile, seen = await read_one(client, account_id)
     posted = seen.amounts.get(f"posted:{profile.currency}", 0)
     held = seen.amounts.get(f"held:{profile.currency}", 0)
-    held_now = {id: record for id, record in seen.records.items() if record.held > 0}
+    held_now = {id: record for id, record in seen.records.items() if record.holds > 0}
     return {
         "account_id": account_id,
         "program": profile.program,
@@ -52,7 +52,7 @@ async def look_at_account(client: Redis, account_id: str) -> Plain:
             {
                 "authorization_id": id,
                 "card_id": record.card,
-                "held_minor": record.held,
+                "held_minor": record.holds,
                 "expires_at": utc(record.expires * 1000).isoformat(),
             }
             for id, record in sorted(held_now.items(), key=lambda item: item[1].expires)
@@ -86,7 +86,7 @@ async def look_at_card(client: Redis, card_id: str, account_id: str | None) -> P
         "daily_count": card.daily_count,
         "blocked_mccs": list(card.blocked_mccs),
         "counters": {k: v for k, v in sorted(seen.used.items()) if k.startswith(mine)},
-        "open": sum(1 for r in seen.records.values() if r.card == card_id and r.held > 0),
+        "open": sum(1 for r in seen.records.values() if r.card == card_id and r.holds > 0),
     }
 
 
@@ -99,7 +99,7 @@ async def look_at_authorization(client: Redis, id: str, account_id: str | None) 
     if record is None:
         raise NotThere("no such authorization on this account")
     entries, all_read = await entries_of(client, account_id, id)
-    state = "open" if record.held else "closed" if record.original else "reversed before it came"
+    state = "open" if record.holds else "closed" if record.original else "reversed before it came"
     return {
         "authorization_id": id,
         "account_id": account_id,
@@ -107,19 +107,20 @@ async def look_at_authorization(client: Redis, id: str, account_id: str | None) 
         "state": state,
         "currency": record.currency,
         "approved_minor": record.approved,
-        "held_minor": record.held,
+        "held_minor": record.holds,
         "expires_at": utc(record.expires * 1000).isoformat() if record.expires else None,
         "original": record.original or None,
         "counters": [counter for counter, _ in record.touched],
         "acts": [
             {
-                "kind": f"{kind} reversal",
-                "message_id": message_id,
-                "sent_at": utc(sent_at * 1000).isoformat(),
-                # In the transaction's own currency, as the network told it.
-                "remaining_minor": remaining,
+                "kind": f"{act.kind} reversal",
+                "message_id": act.message_id,
+                "sent_at": utc(act.sent_at * 1000).isoformat(),
+                # As the network told it: in the transaction's currency unless it says another.
+                "remaining_minor": act.remaining,
+                "currency": act.currency or record.asked_in,
             }
-            for kind, message_id, sent_at, remaining in record.acts
+            for act in record.acts
         ],
         "entries": entries,
         "journal_read_whole": all_read,

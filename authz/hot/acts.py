@@ -19,7 +19,8 @@ class Authorize(Struct, frozen=True, kw_only=True, gc=False):
     deadline_ms: int  # by the store's clock: refused if the function runs after it
     planned: str  # the plan's reason; "approved" means: hold if it fits
     hold_minor: int
-    asked_minor: int  # in transaction currency: partial reversals are told in it
+    asked_minor: int  # in the transaction's currency: partial reversals are told in it
+    asked_currency: str
     currency: str
     credit_line_minor: int
     limits: tuple[Limit, ...]
@@ -39,7 +40,8 @@ class Reverse(Struct, frozen=True, kw_only=True, gc=False):
     fingerprint: str
     attempt: str
     deadline_ms: int
-    remaining_minor: int  # in transaction currency; -1 reverses all of it
+    remaining_minor: int  # -1 reverses all of it
+    currency: str  # of what remains; "" for the transaction's own
     references: tuple[tuple[str, str], ...]  # the ladder, strongest first: rung, reference
     sent_at: int
     answer_ttl_s: int
@@ -70,7 +72,6 @@ class Withdraw(Struct, frozen=True, kw_only=True, gc=False):
     shard_of: str
     message_id: str
     attempt: str
-    references: tuple[str, ...]
     answer_ttl_s: int
 
 
@@ -78,7 +79,7 @@ class Verdict(Struct, frozen=True, kw_only=True, gc=False):
     """What became of an act, now or when it was first asked.
 
     authorize: held | declined | over_limit | no_funds | reversed
-    reverse:   reversed | unmatched
+    reverse:   reversed | unmatched | unapplied (what remains is told in a third currency)
     note:      whatever was noted
     any:       mismatch (same id, other content; nothing was changed)
     """

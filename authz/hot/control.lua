@@ -17,7 +17,8 @@ local function put_account(keys, args)
   local gate, shut = enter(keys[1], keys[4], args[1], 0)
   if not gate then return {id, shut} end
   local posted_field, held_field = 'posted:' .. currency, 'held:' .. currency
-  local old = redis.call('HMGET', account, 'version', 'profile', posted_field, held_field)
+  local old = redis.call('HMGET', account, 'version', 'profile', posted_field, held_field,
+    'entries', 'digest')
   local there = old[1]
   local version = whole(there or 0) + 1
   local posted, held = whole(old[3] or 0), whole(old[4] or 0)
@@ -30,10 +31,9 @@ local function put_account(keys, args)
   local verdict = there and 'moved' or 'created'
 
   -- From here on only writes, and none may fail.
-  redis.call('HSET', account, 'version', text(version), 'profile', profile,
-    posted_field, text(posted + opening), held_field, text(held))
-  record(gate, {1, 'account', id, '', id, '', verdict, '', currency, opening, 0,
-    posted + opening, held, 0, {}, {version}}, args[4])
+  commit(gate, account, old[5], old[6], {'version', text(version), 'profile', profile,
+    posted_field, text(posted + opening), held_field, text(held)}, {}, {1, 'account', id, '', id,
+    '', verdict, '', currency, opening, 0, posted + opening, held, 0, {}, {version}}, args[4])
   return {id, verdict, text(version)}
 end
 
@@ -49,7 +49,7 @@ local function put_card(keys, args)
   local id, account_id = unpack(cmsgpack.unpack(args[2]))
   local gate, shut = enter(keys[1], keys[4], args[1], 0)
   if not gate then return {id, shut} end
-  local old = redis.call('HMGET', account, 'version', 'c:' .. id)
+  local old = redis.call('HMGET', account, 'version', 'c:' .. id, 'entries', 'digest')
   if not old[1] then return {id, 'no_account', '0'} end
   local version, there = string.match(old[2] or '', '^(%d+) (.*)$')
   if there == profile then return {id, 'same', version} end
@@ -57,9 +57,8 @@ local function put_card(keys, args)
   version = whole(version or 0) + 1
 
   -- From here on only writes, and none may fail.
-  redis.call('HSET', account, 'c:' .. id, text(version) .. ' ' .. profile)
-  record(gate, {1, 'card', id, '', account_id, id, verdict, '', '', 0, 0, 0, 0, 0, {},
-    {version}}, args[4])
+  commit(gate, account, old[3], old[4], {'c:' .. id, text(version) .. ' ' .. profile}, {},
+    {1, 'card', id, '', account_id, id, verdict, '', '', 0, 0, 0, 0, 0, {}, {version}}, args[4])
   return {id, verdict, text(version)}
 end
 
@@ -81,12 +80,14 @@ local function note(keys, args)
   local before = read_answer(keys[3])
   local again = replay(keys[3], before, message_id, a[2], a[3])
   if again then return again end
-  local given = {a[2], a[5], '', a[6], 0, '', {a[3]}, before and before[WITHDRAWN] or {}}
+  local given = {a[2], a[5], '', a[6], 0, {a[3]}}
+  local chain = redis.call('HMGET', keys[1], 'entries', 'digest')
 
   -- From here on only writes, and none may fail.
-  redis.call('SET', keys[3], cmsgpack.pack(given), 'EX', text(answer_ttl))
-  record(gate, {1, 'note', message_id, '', '', '', a[5], '', '', 0, 0, 0, 0, 0, {}, {}}, args[3])
-  return verdict(message_id, given, 0)
+  write_answer(keys[3], given, '', before, answer_ttl)
+  commit(gate, keys[1], chain[1], chain[2], {}, {}, {1, 'note', message_id, '', '', '', a[5], '',
+    '', 0, 0, 0, 0, 0, {}, {}}, args[3])
+  return verdict(message_id, given, '', 0)
 end
 
 --[[
@@ -100,19 +101,18 @@ reply  shard's key, open | empty | not_empty | other_layout
 local function open_gate(keys, args)
   local control = keys[1]
   local shards, cap = whole(args[2]), whole(args[3])
-  local g = redis.call('HMGET', control, 'layout', 'shards', 'epoch', 'lists', 'count', 'digest')
+  local g = redis.call('HMGET', control, 'layout', 'shards', 'epoch', 'lists', 'entries', 'digest')
   local length = redis.call('XLEN', keys[2])
   if args[5] == 'new' and g[1] then return {control, 'not_empty'} end
   if args[5] == 'new' and length > 0 then return {control, 'not_empty'} end
   if args[5] ~= 'new' and not g[1] then return {control, 'empty'} end
-  if g[1] and (g[1] ~= '1' or whole(g[2]) ~= shards) then return {control, 'other_layout'} end
-  local epoch, count = whole(g[3] or '0') + 1, whole(g[5] or '0')
+  if g[1] and (g[1] ~= '2' or whole(g[2]) ~= shards) then return {control, 'other_layout'} end
+  local epoch = whole(g[3] or '0') + 1
 
   -- From here on only writes, and none may fail.
-  redis.call('HSET', control, 'layout', '1', 'shards', text(shards), 'epoch', text(epoch),
-    'run_id', args[1], 'lists', g[4] or '0', 'cap', text(cap))
-  record({control = control, journal = keys[2], count = count, digest = g[6] or '',
-    now_ms = store_ms()}, {1, 'gate', args[1], '', '', '', args[5], '', '', 0, 0, 0, 0, 0, {}, {}},
+  commit({journal = keys[2], now_ms = store_ms()}, control, g[5], g[6], {'layout', '2', 'shards',
+    text(shards), 'epoch', text(epoch), 'run_id', args[1], 'lists', g[4] or '0', 'cap',
+    text(cap)}, {}, {1, 'gate', args[1], '', '', '', args[5], '', '', 0, 0, 0, 0, 0, {}, {}},
     args[4])
   return {control, 'open'}
 end
@@ -138,11 +138,11 @@ local function put_lists(keys, args)
   local gate, shut = enter(keys[1], keys[2], args[1], 0)
   if not gate then return {keys[1], shut} end
   if version <= gate.lists then return {keys[1], 'older'} end
+  local chain = redis.call('HMGET', keys[1], 'entries', 'digest')
 
   -- From here on only writes, and none may fail.
-  redis.call('HSET', keys[1], 'lists', text(version))
-  record(gate, {1, 'lists', text(version), '', '', '', 'moved', '', '', 0, 0, 0, 0, 0, {},
-    {version}}, args[3])
+  commit(gate, keys[1], chain[1], chain[2], {'lists', text(version)}, {}, {1, 'lists',
+    text(version), '', '', '', 'moved', '', '', 0, 0, 0, 0, 0, {}, {version}}, args[3])
   return {keys[1], 'moved'}
 end
 
@@ -150,8 +150,8 @@ end
 look: one account as it stands, in one step, with the journal position it stands at.
 
 keys   1-4 as in prelude.lua
-reply  flat lists of: account (version, profile); balance; records; references; counters;
-       cards ("<version> <profile>"); then the id of the newest journal entry
+reply  flat lists of: account (version, profile, entries, digest); balance; records; references;
+       counters; cards ("<version> <profile>"); then the id of the newest journal entry
 ]]
 local PARTS = {['a:'] = 3, ['r:'] = 4, ['u:'] = 5, ['c:'] = 6}
 
@@ -164,7 +164,7 @@ local function look(keys, _)
     if part then
       name = string.sub(name, 3)
     else
-      part = (name == 'version' or name == 'profile') and 1 or 2
+      part = (string.sub(name, 1, 7) == 'posted:' or string.sub(name, 1, 5) == 'held:') and 2 or 1
     end
     local list = out[part]
     list[#list + 1], list[#list + 2] = name, flat[i + 1]

@@ -5,7 +5,6 @@ keeps no keys, shards or life times: an answer is forgotten by `forget`.
 """
 
 from dataclasses import dataclass, field
-from fractions import Fraction
 
 from authz.hot.acts import (
     Authorize,
@@ -18,8 +17,10 @@ from authz.hot.acts import (
     Withdraw,
 )
 from authz.hot.errors import Cold, TooLate
+from authz.hot.record import Act, Given, Record, add_act, add_references, fold, share
 
 SEVERAL = "*"
+NAMED_MAX = 8
 OTHERS = "*"  # a holder that nobody can strike off
 ATTEMPTS_MAX = 16
 ALL = -1
@@ -31,49 +32,44 @@ class Account:
     profile: bytes
     posted: dict[str, int]
     held: dict[str, int]
-    records: dict[str, "Record"] = field(default_factory=dict)
+    records: dict[str, Record] = field(default_factory=dict)
     references: dict[str, str] = field(default_factory=dict)
     used: dict[str, int] = field(default_factory=dict)
     expiry: dict[str, int] = field(default_factory=dict)
 
+    def named(self, reference: str) -> list[str]:
+        """The records that a reference names."""
+        return [id for id in self.references.get(reference, "").split() if id in self.records]
 
-@dataclass
-class Record:
-    """An authorization and its acts; a tombstone while `original` is empty."""
+    def authorizations(self, reference: str) -> list[str]:
+        return [id for id in self.named(reference) if self.records[id].original]
 
-    asked: int = 0
-    approved: int = 0
-    currency: str = ""
-    card: str = ""
-    expires: int = 0
-    original: str = ""
-    acts: list[tuple[str, str, int, int]] = field(default_factory=list)
-    touched: list[tuple[str, int]] = field(default_factory=list)
-    held: int = 0
+    def tombstones(self, references: tuple[str, ...], mine: str) -> list[str]:
+        """Those that mean `mine`: no other authorization shares the reference with them."""
+        found = set()
+        for reference in references:
+            if self.authorizations(reference) in ([], [mine]):
+                found |= {id for id in self.named(reference) if not self.records[id].original}
+        return sorted(found)
 
-    def fold(self) -> int:
-        """What is held after all acts: a function of the set of them, whatever their order."""
-        held = self.approved
-        for kind, _, _, remaining in self.acts:
-            if kind == "full":
-                return 0
-            if remaining < self.asked:
-                # round() of a Fraction is half to even.
-                held = min(held, round(Fraction(remaining * self.approved, self.asked)))
-        return held
+
+def hold(holders: list[str], attempt: str) -> None:
+    """One more attempt may have delivered the answer; none is ever forgotten."""
+    if attempt in holders:
+        return
+    if len(holders) < ATTEMPTS_MAX:
+        holders.append(attempt)
+    else:
+        holders[-1] = OTHERS
 
 
 @dataclass
 class Answer:
-    fingerprint: str = ""
-    verdict: Verdict | None = None
-    holders: list[str] = field(default_factory=list)
+    """An answer that stands in no record, and the attempts that must not run."""
+
+    given: Given = field(default_factory=Given)
+    id: str = ""
     withdrawn: list[str] = field(default_factory=list)
-
-
-def share(held: int, scale: int) -> int:
-    """What a record adds to a counter while it holds that much."""
-    return held if scale == 1 else int(held > 0)
 
 
 class MemoryHotState:
@@ -97,22 +93,39 @@ class MemoryHotState:
         account, card = self._account(act.account_id), self.cards.get(act.card_id)
         if card is None:
             raise Cold
+        own = account.records.get(act.message_id)
+        if own is not None and own.original:
+            if own.given.fingerprint != act.fingerprint:
+                return Verdict(kind="mismatch", replayed=True)
+            hold(own.given.holders, act.attempt)
+            return said(own.given, act.message_id, replayed=True)
         old = (act.account_version, act.card_version) != (account.version, card[0])
         if old or act.lists_version < self.blocked[0]:
             return Stale(account.version, account.profile, card[0], card[1], self.blocked[0])
 
-        id = self._climb(account, act.references)[1]
-        record = account.records[id] if id else None
-        if act.message_id in account.records or (record and record.original == act.message_id):
-            return Verdict(kind="mismatch", replayed=True)
-        if record is not None and record.original:
-            id, record = "", None  # another authorization shares the reference
+        record = Record(
+            asked=act.asked_minor,
+            asked_in=act.asked_currency,
+            approved=act.hold_minor,
+            currency=act.currency,
+            card=act.card_id,
+            expires=act.expires_at,
+            original=act.message_id,
+            references=list(act.references),
+        )
+        tombstones = account.tombstones(act.references, act.message_id)
+        if own is not None and act.message_id not in tombstones:
+            tombstones.append(act.message_id)
+        # Nothing is touched before the verdict: the act may still be refused.
+        for id in tombstones:
+            add_references(record, account.records[id].references)
+            for other in account.records[id].acts:
+                add_act(record.acts, other)
         effective, kind, detail = act.hold_minor, "held", ""
         if act.planned != "approved":
             kind = "declined"
-        elif record is not None:
-            record.asked, record.approved = act.asked_minor, act.hold_minor
-            effective = record.fold()
+        elif tombstones:
+            effective = fold(record)
             if effective == 0 and act.hold_minor > 0:
                 kind = "reversed"
         if kind == "held":
@@ -127,38 +140,21 @@ class MemoryHotState:
             if effective > posted - held + act.credit_line_minor:
                 kind = "no_funds"
         if kind != "held":
-            effective = 0
+            effective, record.approved = 0, 0
+        else:
+            record.touched = [(limit.counter, limit.scale) for limit in act.limits]
 
-        if kind == "held" or record is not None:
-            record = record if record is not None else Record()
-            id = id or act.message_id
-            record.asked = act.asked_minor
-            record.approved = act.hold_minor if kind == "held" else 0
-            record.currency, record.card, record.expires = (
-                act.currency,
-                act.card_id,
-                act.expires_at,
-            )
-            record.original, record.held = act.message_id, effective
-            record.touched = (
-                [(limit.counter, limit.scale) for limit in act.limits] if kind == "held" else []
-            )
-            account.records[id] = record
-            self._refer(account, act.references, id)
-        if effective > 0:
-            assert record is not None
-            self._move(account, record, 0, effective)
-            account.expiry[id] = act.expires_at
-        verdict = Verdict(
-            kind=kind,
-            planned=act.planned,
-            detail=detail,
-            held_minor=effective,
-            authorization_id=id,
-        )
-        self._give(act.message_id, act.fingerprint, act.attempt, verdict)
+        given = Given(act.fingerprint, kind, detail, act.planned, effective, [act.attempt])
         self.journal.append(("authorization", act.message_id, effective))
-        return verdict
+        if kind != "held" and not tombstones:
+            self._give(act.message_id, given, "")
+            return said(given, "")
+        record.given, record.holds = given, effective
+        self._settle(account, record, act.message_id, tombstones)
+        if effective > 0:
+            self._move(account, record, 0, effective)
+            account.expiry[act.message_id] = act.expires_at
+        return said(given, act.message_id)
 
     async def reverse(self, act: Reverse, timeout_s: float = 0) -> Verdict:
         self._enter(act.deadline_ms)
@@ -166,69 +162,96 @@ class MemoryHotState:
         if again is not None:
             return again
         account = self._account(act.account_id)
+        id, rung = "", ""
+        for name, reference in act.references:
+            found = account.authorizations(reference)
+            if len(found) == 1:
+                id, rung = found[0], name
+                break
+        matched = id != ""
         references = tuple(reference for _, reference in act.references)
-        found, id = self._climb(account, references)
-        id = id or act.message_id
-        record = account.records.setdefault(id, Record(card=act.card_id))
-        matched = record.original != ""
-        if all(known != act.message_id for _, known, _, _ in record.acts):
-            kind = "full" if act.remaining_minor == ALL else "part"
-            record.acts.append((kind, act.message_id, act.sent_at, max(act.remaining_minor, 0)))
-        before, after = record.held, record.fold() if matched else 0
+        tombstones = account.tombstones(references, id)
+        if act.message_id in account.records and act.message_id not in tombstones:
+            tombstones.append(act.message_id)
+        id = id or (tombstones or [act.message_id])[0]
+        record = account.records.get(id) or Record(card=act.card_id)
+        for other in tombstones:
+            if other != id:
+                add_references(record, account.records[other].references)
+                for one in account.records[other].acts:
+                    add_act(record.acts, one)
+        whole = act.remaining_minor == ALL
+        kept = add_act(
+            record.acts,
+            Act(
+                "full" if whole else "part",
+                act.message_id,
+                act.sent_at,
+                0 if whole else act.remaining_minor,
+                "" if whole else act.currency,
+            ),
+        )
+        foreign = (
+            matched and not whole and act.currency not in ("", record.asked_in, record.currency)
+        )
+        before, after = record.holds, fold(record) if matched else 0
         if after != before:
             self._move(account, record, before, after)
             if after == 0:
                 del account.expiry[id]
-        record.held = after
-        if not matched:
-            self._refer(account, references, id)
-        verdict = Verdict(
-            kind="reversed" if matched else "unmatched",
-            detail=next((rung for rung, reference in act.references if reference == found), ""),
-            held_minor=before - after,
-            authorization_id=id,
-        )
-        self._give(act.message_id, act.fingerprint, act.attempt, verdict)
+        record.holds = after
+        add_references(record, references)
+        self._settle(account, record, id, tombstones)
+        kind = "unapplied" if foreign or not kept else "reversed" if matched else "unmatched"
+        given = Given(act.fingerprint, kind, rung, "", before - after, [act.attempt])
+        self._give(act.message_id, given, id)
         self.journal.append(("reversal", act.message_id, after - before))
-        return verdict
+        return said(given, id)
 
     async def note(self, act: Note, timeout_s: float = 0) -> Verdict:
         self._enter(act.deadline_ms)
         again = self._replay(act.message_id, act.fingerprint, act.attempt)
         if again is not None:
             return again
-        verdict = Verdict(kind=act.verdict, planned=act.planned)
-        self._give(act.message_id, act.fingerprint, act.attempt, verdict)
+        given = Given(act.fingerprint, act.verdict, "", act.planned, 0, [act.attempt])
+        self._give(act.message_id, given, "")
         self.journal.append(("note", act.message_id, 0))
-        return verdict
+        return said(given, "")
 
     async def withdraw(self, act: Withdraw, timeout_s: float = 0) -> str:
         self._enter(0)
         answer = self.answers.setdefault(act.message_id, Answer())
-        mine = act.attempt in answer.holders
-        if not (mine and len(answer.holders) == 1):
-            if mine:
-                answer.holders.remove(act.attempt)
-            if act.attempt not in answer.withdrawn:
-                answer.withdrawn.append(act.attempt)
-            return "marked" if answer.verdict is None else "kept"
-        assert answer.verdict is not None
-        id, released = answer.verdict.authorization_id, 0
         account = self.accounts.get(act.account_id)
-        record = account.records.get(id) if account and id else None
-        if account is not None and record is not None and record.original == act.message_id:
-            released = record.held
+        record = account.records.get(act.message_id) if account else None
+        if record is not None and record.original != act.message_id:
+            record = None
+        given = record.given if record is not None else answer.given
+        if act.attempt not in answer.withdrawn:
+            answer.withdrawn.append(act.attempt)
+        if given.holders != [act.attempt]:
+            if act.attempt in given.holders:
+                given.holders.remove(act.attempt)
+            return "kept" if given.kind else "marked"
+        answer.given, answer.id = Given(), ""
+        released = 0
+        if account is not None and record is not None:
+            released = record.holds
             if released:
                 self._move(account, record, released, 0)
-                del account.expiry[id]
-            record.asked, record.approved, record.original = 0, 0, ""
-            record.held, record.touched = 0, []
-            if not record.acts:
-                del account.records[id]
-                for reference in act.references:
-                    if account.references.get(reference) == id:
-                        del account.references[reference]
-        self.answers[act.message_id] = Answer(withdrawn=[*answer.withdrawn, act.attempt])
+                del account.expiry[act.message_id]
+            if record.acts:
+                account.records[act.message_id] = Record(
+                    card=record.card, references=record.references, acts=record.acts
+                )
+            else:
+                del account.records[act.message_id]
+                for reference in record.references:
+                    named = account.references[reference]
+                    left = [id for id in named.split() if id != act.message_id]
+                    if named != SEVERAL:
+                        account.references[reference] = " ".join(left)
+                        if not left:
+                            del account.references[reference]
         self.journal.append(("withdrawal", act.message_id, -released))
         return "released" if released else "forgotten"
 
@@ -297,41 +320,28 @@ class MemoryHotState:
             return None
         if attempt in answer.withdrawn:
             raise TooLate
-        if answer.verdict is None:
+        if not answer.given.kind:
             return None
-        if answer.fingerprint != fingerprint:
+        if answer.given.fingerprint != fingerprint:
             return Verdict(kind="mismatch", replayed=True)
-        if attempt not in answer.holders:
-            if len(answer.holders) < ATTEMPTS_MAX:
-                answer.holders.append(attempt)
-            else:
-                answer.holders[-1] = OTHERS
-        v = answer.verdict
-        return Verdict(
-            kind=v.kind,
-            planned=v.planned,
-            detail=v.detail,
-            held_minor=v.held_minor,
-            authorization_id=v.authorization_id,
-            replayed=True,
-        )
+        hold(answer.given.holders, attempt)
+        return said(answer.given, answer.id, replayed=True)
 
-    def _give(self, message_id: str, fingerprint: str, attempt: str, verdict: Verdict) -> None:
+    def _give(self, message_id: str, given: Given, id: str) -> None:
         old = self.answers.get(message_id, Answer())
-        self.answers[message_id] = Answer(fingerprint, verdict, [attempt], old.withdrawn)
+        self.answers[message_id] = Answer(given, id, old.withdrawn)
 
-    def _climb(self, account: Account, references: tuple[str, ...]) -> tuple[str, str]:
-        for reference in references:
-            id = account.references.get(reference, SEVERAL)
-            if id in account.records:
-                return reference, id
-        return "", ""
-
-    def _refer(self, account: Account, references: tuple[str, ...], id: str) -> None:
-        for reference in references:
-            known = account.references.get(reference, id)
-            gone = known != SEVERAL and known not in account.records
-            account.references[reference] = id if known == id or gone else SEVERAL
+    def _settle(self, account: Account, record: Record, id: str, absorbed: list[str]) -> None:
+        """The record stands, its references name it, and what it took in is gone."""
+        gone = [other for other in absorbed if other != id]
+        for other in gone:
+            del account.records[other]
+        account.records[id] = record
+        for reference in record.references:
+            named = account.references.get(reference, "")
+            if named != SEVERAL:
+                ids = sorted({*named.split(), id} - set(gone))
+                account.references[reference] = SEVERAL if len(ids) > NAMED_MAX else " ".join(ids)
 
     def _move(self, account: Account, record: Record, before: int, after: int) -> None:
         account.held[record.currency] += after - before
@@ -340,3 +350,14 @@ class MemoryHotState:
             account.used[counter] = use
             if use == 0:
                 del account.used[counter]
+
+
+def said(given: Given, id: str, *, replayed: bool = False) -> Verdict:
+    return Verdict(
+        kind=given.kind,
+        planned=given.planned,
+        detail=given.detail,
+        held_minor=given.held,
+        authorization_id=id,
+        replayed=replayed,
+    )

@@ -6,7 +6,8 @@ one library by library.py, this one first.
 Rules of the house, for every function:
   - One act, one call, all or nothing. Redis functions do not roll back, so every
     argument is checked and every key is read before the first write; below the
-    line "From here on only writes" no command may fail.
+    line "From here on only writes" no command may fail. (The first of them may, where
+    nothing was read of its key: then nothing has been written.)
   - Integers only, at most 2^53 - 1: Lua numbers are doubles.
   - No function knows what a merchant is. Python decides what applies; here it is
     added, compared and recorded.
@@ -16,19 +17,20 @@ Rules of the house, for every function:
     made from old facts), withdrawn (this attempt was taken back before it ran).
 
 Keys of an act on an account, in this order:
-  1 control  hash    the shard's gate: run_id, epoch, lists, count, digest, cap
+  1 control  hash    the shard's gate: run_id, epoch, lists, cap; entries, digest
   2 account  hash    all about one account, so that an act reads it once and writes it once:
-                       version, profile
+                       version, profile; entries, digest
                        posted:<currency>, held:<currency>, minor units
                        c:<card id>           "<version> <profile>"
                        a:<authorization id>  record
-                       r:<reference>         authorization id, or * where it names several
+                       r:<reference>         the authorization ids that it names, or *
                        u:<counter>           use
   3 expiry   zset    "<account> <authorization id>" by the second the hold ends
   4 journal  stream  e envelope, b body
+  5 answer   string  an answer that stands in no record, and the attempts that must not run
 
 Arguments: the store's run id; a MessagePack list of what the act says; then what is only
-passed on, as it is: the journal entry's body, or a profile.
+passed on, as it is: the journal entry's body, a profile, a record.
 ]]
 
 local EXACT_MAX = 9007199254740991
@@ -47,7 +49,7 @@ local function whole(value)
 end
 
 -- A number as a command takes it: never 1e+15.
-local function text(n) return string.format('%.0f', n) end
+local function text(n) return string.format('%d', n) end
 
 local function store_ms()
   local t = redis.call('TIME')
@@ -56,44 +58,48 @@ end
 
 -- The gate of the shard. Returns it, or nil and why it is shut.
 local function enter(control, journal, run_id, deadline_ms)
-  local g = redis.call('HMGET', control, 'run_id', 'lists', 'count', 'digest', 'cap')
+  local g = redis.call('HMGET', control, 'run_id', 'lists', 'cap')
   local length = redis.call('XLEN', journal)
   if not g[1] or g[1] ~= run_id then return nil, 'cold' end
-  local gate = {
-    control = control, journal = journal, lists = whole(g[2]), count = whole(g[3]),
-    digest = g[4], now_ms = store_ms(),
-  }
+  local gate = {journal = journal, lists = whole(g[2]), now_ms = store_ms()}
   if deadline_ms > 0 and gate.now_ms > deadline_ms then return nil, 'late' end
-  if length >= whole(g[5]) then return nil, 'full' end
+  if length >= whole(g[3]) then return nil, 'full' end
   return gate
 end
 
--- The journal entry of an act: always its last write. `count` and `digest` chain the
--- entries of a shard, so that two copies can be compared without reading either.
+-- Carries an act out: fields of one hash to be set and dropped, and its journal entry, always
+-- the last write. `entries` and `digest` of that hash chain its entries, so that what is missing
+-- or altered shows: an account's in the account, all others in the shard's control.
 -- The envelope is the list that ledger/journal.py names: layout, kind, message id,
 -- authorization id, account id, card id, verdict, detail, currency, posted and held deltas,
--- posted and held after, time, counters {counter, before, after}, versions.
-local function record(gate, envelope, body)
+-- posted and held after, time, counters {counter, before, after}, versions, absorbed.
+local function commit(gate, hash, entries, digest, set, drop, envelope, body)
   envelope[14] = gate.now_ms
   local packed = cmsgpack.pack(envelope)
-  redis.call('HSET', gate.control, 'count', text(gate.count + 1),
-    'digest', redis.sha1hex(gate.digest .. packed .. body))
+  local n = #set
+  set[n + 1], set[n + 2] = 'entries', text(whole(entries or 0) + 1)
+  set[n + 3], set[n + 4] = 'digest', redis.sha1hex((digest or '') .. packed .. body)
+  redis.call('HSET', hash, unpack(set))
+  if #drop > 0 then redis.call('HDEL', hash, unpack(drop)) end
   redis.call('XADD', gate.journal, '*', 'e', packed, 'b', body)
 end
 
--- The answer given to a message: {fingerprint, kind, detail, planned, held,
--- authorization id, holders, withdrawn}. Holders are the attempts that may have
--- delivered it; withdrawn are those that certainly did not. A kind of '' is a bare
--- mark: nothing has been decided, but those attempts must not run any more.
-local FINGERPRINT, KIND, DETAIL, PLANNED, HELD, ID, HOLDERS, WITHDRAWN = 1, 2, 3, 4, 5, 6, 7, 8
-
-local function blank_answer(withdrawn)
-  return {'', '', '', '', 0, '', {}, withdrawn}
-end
+-- The answer given to a message: {fingerprint, kind, detail, planned, held, holders}.
+-- Holders are the attempts that may have delivered it. It stands in the authorization's record
+-- where there is one, and lives as long; else in a string of its own, for the answer's life.
+-- The string also says {..., authorization id, withdrawn}: withdrawn are attempts that certainly
+-- delivered nothing. A kind of '' is a bare mark: nothing stands in the string but them.
+local FINGERPRINT, KIND, DETAIL, PLANNED, HELD, HOLDERS, ID, WITHDRAWN = 1, 2, 3, 4, 5, 6, 7, 8
 
 local function read_answer(answer)
   local packed = redis.call('GET', answer)
   return packed and cmsgpack.unpack(packed) or nil
+end
+
+-- The string of an answer in no record; attempts withdrawn before stay withdrawn.
+local function write_answer(answer, given, id, before, ttl)
+  given[ID], given[WITHDRAWN] = id, before and before[WITHDRAWN] or {}
+  redis.call('SET', answer, cmsgpack.pack(given), 'EX', text(ttl))
 end
 
 local ATTEMPTS_MAX = 16 -- of each kind kept per message; a peer repeats a handful of times
@@ -112,51 +118,45 @@ local function keep(list, item)
 end
 
 -- One more attempt may have delivered the answer. Beyond the bound none is forgotten: an
--- answer that somebody may have got must never be taken back.
+-- answer that somebody may have got must never be taken back. Returns whether it is news.
 local function hold(holders, attempt)
+  if has(holders, attempt) then return false end
   if #holders < ATTEMPTS_MAX then
     holders[#holders + 1] = attempt
   else
     holders[ATTEMPTS_MAX] = OTHERS
   end
+  return true
 end
 
-local function verdict(message_id, a, replayed)
-  return {message_id, a[KIND], a[PLANNED], a[DETAIL], a[HELD], a[ID], replayed}
+local function verdict(message_id, given, id, replayed)
+  return {message_id, given[KIND], given[PLANNED], given[DETAIL], given[HELD], id, replayed}
 end
 
--- What was answered before: replays it to this attempt, or says why it must not be.
+local function mismatch(message_id) return {message_id, 'mismatch', '', '', 0, '', 1} end
+
+-- What was answered before by a string: replays it to this attempt, or says why it must not be.
 -- Returns nil where nothing was decided yet, else the reply.
 local function replay(answer, a, message_id, fingerprint, attempt)
   if not a then return nil end
   if has(a[WITHDRAWN], attempt) then return {message_id, 'withdrawn'} end
   if a[KIND] == '' then return nil end
-  if a[FINGERPRINT] ~= fingerprint then
-    return {message_id, 'mismatch', '', '', 0, '', 1}
-  end
-  if not has(a[HOLDERS], attempt) then
-    hold(a[HOLDERS], attempt)
+  if a[FINGERPRINT] ~= fingerprint then return mismatch(message_id) end
+  if hold(a[HOLDERS], attempt) then
     redis.call('SET', answer, cmsgpack.pack(a), 'KEEPTTL')
   end
-  return verdict(message_id, a, 1)
+  return verdict(message_id, a, a[ID], 1)
 end
 
--- An authorization's record: {asked, approved, currency, card, expires, original,
--- acts, touched, held}. `original` is the message id of the authorization itself, ''
--- while only reversals have come: the record is their tombstone then. `acts` are the
--- others, {kind, message id, sent at, amount}; `touched` the counters, {counter, scale}.
-local function unpack_record(packed)
-  local r = cmsgpack.unpack(packed)
-  return {
-    asked = r[1], approved = r[2], currency = r[3], card = r[4], expires = r[5],
-    original = r[6], acts = r[7], touched = r[8], held = r[9],
-  }
-end
+-- An authorization's record, a list by these places. `ORIGINAL` is the message id of the
+-- authorization itself, '' while only reversals have come: the record is their tombstone then.
+-- `REFERENCES` are all that name it; `ACTS` are the others, {kind, message id, sent at, amount,
+-- currency}; `TOUCHED` the counters, {counter, scale}; `GIVEN` the answer, {} in a tombstone.
+local ASKED, ASKED_IN, APPROVED, CURRENCY, CARD, EXPIRES, ORIGINAL, REFERENCES, ACTS, TOUCHED,
+  HOLDS, GIVEN = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
 
-local function pack_record(r)
-  return cmsgpack.pack({
-    r.asked, r.approved, r.currency, r.card, r.expires, r.original, r.acts, r.touched, r.held,
-  })
+local function tombstone(card)
+  return {0, '', 0, '', card, 0, '', {}, {}, {}, 0, {}}
 end
 
 -- a * b / c, half to even, exact: the product may need more than 53 bits, so it is
@@ -175,15 +175,39 @@ local function scale(a, b, c)
   return quotient
 end
 
--- What is held after all acts: a function of the set of them, whatever their order.
+-- What is held after all acts: a function of the set of them, whatever their order. What stays is
+-- told in the transaction's currency, or in the billing currency; in a third it says nothing.
 local function fold(r)
-  local held = r.approved
-  for i = 1, #r.acts do
-    local act = r.acts[i]
-    if act[1] == 'full' then return 0 end
-    if act[4] < r.asked then held = math.min(held, scale(act[4], r.approved, r.asked)) end
+  local held, acts = r[APPROVED], r[ACTS]
+  for i = 1, #acts do
+    local kind, remaining, currency = acts[i][1], acts[i][4], acts[i][5]
+    if kind == 'full' then return 0 end
+    if currency == '' or currency == r[ASKED_IN] then
+      if remaining < r[ASKED] then
+        held = math.min(held, scale(remaining, r[APPROVED], r[ASKED]))
+      end
+    elseif currency == r[CURRENCY] then
+      held = math.min(held, remaining)
+    end
   end
   return held
+end
+
+-- Acts kept per record. Only a full reversal and the smallest part matter, and a network sends a
+-- few; a record that grew with each would make every act on it slower.
+local ACTS_MAX = 64
+
+-- One more act, unless it is there. A full one always finds its place. Returns whether it is kept.
+local function add_act(acts, act)
+  for i = 1, #acts do if acts[i][2] == act[2] then return true end end
+  if #acts < ACTS_MAX then
+    acts[#acts + 1] = act
+  elseif act[1] == 'full' then
+    acts[ACTS_MAX] = act
+  else
+    return false
+  end
+  return true
 end
 
 -- What a record adds to a counter while it holds that much.
@@ -195,9 +219,9 @@ end
 -- The counters a record has touched, as they will be once it holds `to` instead of `from`:
 -- {counter, before, after}.
 local function moved_counters(account, r, from, to)
-  local moves = {}
-  for i = 1, #r.touched do
-    local counter, by_amount = r.touched[i][1], r.touched[i][2]
+  local moves, touched = {}, r[TOUCHED]
+  for i = 1, #touched do
+    local counter, by_amount = touched[i][1], touched[i][2]
     local before = whole(redis.call('HGET', account, 'u:' .. counter) or 0)
     moves[i] = {counter, before, before + share(to, by_amount) - share(from, by_amount)}
   end
@@ -216,37 +240,131 @@ local function plan_counters(moves, set, drop)
   end
 end
 
--- The first of these references that names one record: its place, id and record. `named`
--- holds what each of them names, from `at` on; what names nothing any more is struck off.
-local function climb(account, references, named, at)
-  local rung, id, r = nil, nil, nil
-  for i = 1, #references do
-    local found = named[at + i]
-    if found and found ~= SEVERAL then
-      local packed = redis.call('HGET', account, 'a:' .. found)
-      if not packed then
-        named[at + i] = false -- what it named was withdrawn
-      elseif not rung then
-        rung, id, r = i, found, unpack_record(packed)
+-- What is held in the billing currency of a record, before and after it holds `to`.
+local function plan_held(account, r, to, set)
+  local field = 'held:' .. r[CURRENCY]
+  local now = redis.call('HMGET', account, 'posted:' .. r[CURRENCY], field)
+  local posted, held = whole(now[1] or 0), whole(now[2] or 0)
+  if to ~= r[HOLDS] then
+    set[#set + 1], set[#set + 2] = field, text(held + to - r[HOLDS])
+  end
+  return posted, held + to - r[HOLDS]
+end
+
+-- A reference is a set of the ids that it names, and *, once there were more than these: then it
+-- names none. A merchant who gives all of a card's purchases one RRN must not make it grow.
+local NAMED_MAX = 8
+
+local function split(named)
+  local ids = {}
+  for id in string.gmatch(named, '%S+') do ids[#ids + 1] = id end
+  return ids
+end
+
+-- The records that a reference names, by id; `known` remembers those already read.
+local function records_of(account, named, known)
+  local found = {}
+  if named == SEVERAL then return found end
+  for _, id in ipairs(split(named)) do
+    if known[id] == nil then
+      local packed = redis.call('HGET', account, 'a:' .. id)
+      known[id] = packed and cmsgpack.unpack(packed) or false
+    end
+    if known[id] then found[#found + 1] = id end
+  end
+  return found
+end
+
+-- The authorization that a reference names, if it names one and no other; whether it names more.
+local function authorization_of(account, named, known)
+  local one = nil
+  for _, id in ipairs(records_of(account, named, known)) do
+    if known[id][ORIGINAL] ~= '' then
+      if one then return nil, true end
+      one = id
+    end
+  end
+  return one, false
+end
+
+-- The tombstones that mean the authorization of these references, in the order of their ids. A
+-- reference that also names another authorization (than `mine`) does not say whose they are.
+local function tombstones_of(account, references, named, known, mine)
+  local found = {}
+  for _, reference in ipairs(references) do
+    if named[reference] then
+      local one, more = authorization_of(account, named[reference], known)
+      if not more and (not one or one == mine) then
+        for _, id in ipairs(records_of(account, named[reference], known)) do
+          if id ~= one and not has(found, id) then found[#found + 1] = id end
+        end
       end
     end
   end
-  return rung, id, r
+  table.sort(found)
+  return found
 end
 
--- References that now name this record; one that names another already names several.
-local function plan_references(references, named, at, id, set)
-  for i = 1, #references do
-    local found = named[at + i]
-    if not found then
-      set[#set + 1], set[#set + 2] = 'r:' .. references[i], id
-    elseif found ~= id and found ~= SEVERAL then
-      set[#set + 1], set[#set + 2] = 'r:' .. references[i], SEVERAL
+-- References kept per record; beyond them later ones are not found by.
+local REFERENCES_MAX = 32
+
+local function add_references(r, references)
+  local mine = r[REFERENCES]
+  for _, reference in ipairs(references) do
+    if #mine < REFERENCES_MAX and not has(mine, reference) then mine[#mine + 1] = reference end
+  end
+end
+
+-- Takes tombstones into a record: their acts and references become its own, and they go.
+-- Returns the ids that went.
+local function absorb(r, id, tombstones, known, drop)
+  local gone = {}
+  for _, other in ipairs(tombstones) do
+    if other ~= id then
+      gone[#gone + 1] = other
+      drop[#drop + 1] = 'a:' .. other
+    end
+    if known[other] ~= r then
+      add_references(r, known[other][REFERENCES])
+      for _, act in ipairs(known[other][ACTS]) do add_act(r[ACTS], act) end
+    end
+  end
+  return gone
+end
+
+-- All of a record's references name it from now on, and those that were taken into it no more.
+local function plan_references(account, r, id, gone, named, set)
+  for _, reference in ipairs(r[REFERENCES]) do
+    local before = named[reference]
+    if before == nil then before = redis.call('HGET', account, 'r:' .. reference) end
+    if not before then
+      set[#set + 1], set[#set + 2] = 'r:' .. reference, id
+    elseif before ~= SEVERAL and before ~= id then
+      local ids = {}
+      for _, other in ipairs(split(before)) do
+        if other ~= id and not has(gone, other) then ids[#ids + 1] = other end
+      end
+      ids[#ids + 1] = id
+      table.sort(ids)
+      set[#set + 1] = 'r:' .. reference
+      set[#set + 1] = #ids > NAMED_MAX and SEVERAL or table.concat(ids, ' ')
     end
   end
 end
 
-local function write_account(account, set, drop)
-  if #set > 0 then redis.call('HSET', account, unpack(set)) end
-  if #drop > 0 then redis.call('HDEL', account, unpack(drop)) end
+-- A record's references name it no more.
+local function drop_references(account, r, id, set, drop)
+  for _, reference in ipairs(r[REFERENCES]) do
+    local field = 'r:' .. reference
+    local before = redis.call('HGET', account, field)
+    if before and before ~= SEVERAL then
+      local ids = {}
+      for _, other in ipairs(split(before)) do if other ~= id then ids[#ids + 1] = other end end
+      if #ids == 0 then
+        drop[#drop + 1] = field
+      else
+        set[#set + 1], set[#set + 2] = field, table.concat(ids, ' ')
+      end
+    end
+  end
 end

@@ -4,20 +4,21 @@ reverse: take an authorization back, in whole or in part, whether it has come or
 Never declined. Where the authorization is not there yet, a tombstone stands under
 every reference that the reversal carries.
 
-keys   1-4 as in prelude.lua; 5 answer string
+keys   as in prelude.lua
 args   1 run id   2 list   3 body
 list   1 message id   2 fingerprint   3 attempt   4 deadline, ms   5 account id   6 card id
-       7 remaining amount, transaction currency; -1: none   8 sent at, s
-       9 answer's life, s   10 references, strongest first   11 the rung that each stands on
+       7 remaining amount; -1: none   8 its currency, '' for the transaction's   9 sent at, s
+       10 answer's life, s   11 references, strongest first   12 the rung that each stands on
 reply  message id, kind, planned, detail, released, authorization id, replayed
-       kind: reversed | unmatched | mismatch; detail: the rung that matched
+       kind: reversed | unmatched | unapplied | mismatch; detail: the rung that matched
+       unapplied: what remains is told in a third currency, or the record is full of acts
        or message id, cold | late | full | withdrawn
 ]]
 local function reverse(keys, args)
-  local account, expiry, answer = keys[2], keys[3], keys[5]
+  local account, answer = keys[2], keys[5]
   local a = cmsgpack.unpack(args[2])
-  local message_id, attempt, references = a[1], a[3], a[10]
-  local remaining, sent_at, answer_ttl = whole(a[7]), whole(a[8]), whole(a[9])
+  local message_id, attempt, currency, references = a[1], a[3], a[8], a[11]
+  local remaining, sent_at, answer_ttl = whole(a[7]), whole(a[9]), whole(a[10])
   if #keys ~= 5 or remaining < ALL or answer_ttl <= 0 then error('bad_args: out of range') end
 
   local gate, shut = enter(keys[1], keys[4], args[1], whole(a[4]))
@@ -26,52 +27,55 @@ local function reverse(keys, args)
   local before = read_answer(answer)
   local again = replay(answer, before, message_id, a[2], attempt)
   if again then return again end
-  local fields = {'version', 'a:' .. message_id}
-  local at_references = 2
-  for i = 1, #references do fields[at_references + i] = 'r:' .. references[i] end
+  local fields = {'version', 'entries', 'digest', 'a:' .. message_id}
+  for i = 1, #references do fields[4 + i] = 'r:' .. references[i] end
   local now = redis.call('HMGET', account, unpack(fields))
   if not now[1] then return {message_id, 'cold'} end
+  local named, known = {}, {}
+  for i = 1, #references do named[references[i]] = now[4 + i] end
+  if now[4] then known[message_id] = cmsgpack.unpack(now[4]) end
 
-  local rung, id, r = climb(account, references, now, at_references)
-  if not id then
-    id = message_id
-    r = now[2] and unpack_record(now[2]) or {asked = 0, approved = 0, currency = '',
-      card = a[6], expires = 0, original = '', acts = {}, touched = {}, held = 0}
+  -- The strongest reference that names one authorization and no other.
+  local id, rung = nil, ''
+  for i = 1, #references do
+    if not id and now[4 + i] then
+      id = authorization_of(account, now[4 + i], known)
+      rung = id and a[12][i] or ''
+    end
   end
-  local matched = r.original ~= ''
-  local known = false -- the same act once more, after its answer's life
-  for i = 1, #r.acts do known = known or r.acts[i][2] == message_id end
-  if not known then
-    r.acts[#r.acts + 1] = {remaining == ALL and 'full' or 'part', message_id, sent_at,
-      remaining == ALL and 0 or remaining}
+  local matched = id ~= nil
+  local tombstones = tombstones_of(account, references, named, known, id)
+  if known[message_id] and not has(tombstones, message_id) then
+    tombstones[#tombstones + 1] = message_id -- this very act, after its answer's life
   end
-  local from, to = r.held, matched and fold(r) or 0
+  id = id or tombstones[1] or message_id
+  local r, set, drop = known[id] or tombstone(a[6]), {}, {}
+  local gone = absorb(r, id, tombstones, known, drop)
+  local kept = add_act(r[ACTS], {remaining == ALL and 'full' or 'part', message_id, sent_at,
+    remaining == ALL and 0 or remaining, remaining == ALL and '' or currency})
+  local foreign = matched and remaining ~= ALL and currency ~= '' and currency ~= r[ASKED_IN]
+    and currency ~= r[CURRENCY]
+
+  local from, to = r[HOLDS], matched and fold(r) or 0
   local moves = moved_counters(account, r, from, to)
   local posted, held = 0, 0
-  if matched then
-    posted = whole(redis.call('HGET', account, 'posted:' .. r.currency) or 0)
-    held = whole(redis.call('HGET', account, 'held:' .. r.currency) or 0)
-  end
-  redis.call('ZCARD', expiry)
+  if matched then posted, held = plan_held(account, r, to, set) end
+  if to ~= from then plan_counters(moves, set, drop) end
+  r[HOLDS] = to
+  add_references(r, references)
+  plan_references(account, r, id, gone, named, set)
+  set[#set + 1], set[#set + 2] = 'a:' .. id, cmsgpack.pack(r)
+  local kind = matched and 'reversed' or 'unmatched'
+  if foreign or not kept then kind = 'unapplied' end
+  local given = {a[2], kind, rung, '', from - to, {attempt}}
 
-  r.held = to
-  local set, drop = {'a:' .. id, pack_record(r)}, {}
-  if to ~= from then
-    set[3], set[4] = 'held:' .. r.currency, text(held + to - from)
-    plan_counters(moves, set, drop)
-  end
-  if not matched then plan_references(references, now, at_references, id, set) end
-  local given = {a[2], matched and 'reversed' or 'unmatched', rung and a[11][rung] or '', '',
-    from - to, id, {attempt}, before and before[WITHDRAWN] or {}}
-
-  -- From here on only writes, and none may fail.
-  write_account(account, set, drop)
-  if to == 0 and from > 0 then redis.call('ZREM', expiry, a[5] .. ' ' .. id) end
-  redis.call('SET', answer, cmsgpack.pack(given), 'EX', text(answer_ttl))
-  record(gate, {1, 'reversal', message_id, id, a[5], a[6], given[KIND], given[DETAIL],
-    matched and r.currency or '', 0, to - from, posted, held + to - from, 0, moves, {},
-  }, args[3])
-  return verdict(message_id, given, 0)
+  -- From here on only writes, and none but the first may fail.
+  if to == 0 and from > 0 then redis.call('ZREM', keys[3], a[5] .. ' ' .. id) end
+  write_answer(answer, given, id, before, answer_ttl)
+  commit(gate, account, now[2], now[3], set, drop, {1, 'reversal', message_id, id, a[5], a[6],
+    kind, rung, matched and r[CURRENCY] or '', 0, to - from, posted, held, 0, moves, {},
+    #gone > 0 and gone or nil}, args[3])
+  return verdict(message_id, given, id, 0)
 end
 
 redis.register_function('authz_reverse', reverse)

@@ -16,6 +16,7 @@ from authz.hot.acts import (
     Withdraw,
 )
 from authz.hot.errors import Cold, Full, HotStateError, NotConnected, TooLate
+from authz.hot.record import encode_record
 from authz.hot.resp import Argument, Connection
 from ledger.journal import WithdrawalBody, encode_body
 
@@ -66,10 +67,12 @@ class RedisHotState:
         said = (
             act.message_id, act.fingerprint, act.attempt, act.deadline_ms, act.account_id,
             act.card_id, act.account_version, act.card_version, act.lists_version, act.planned,
-            act.hold_minor, act.asked_minor, act.currency, act.credit_line_minor, act.expires_at,
+            act.hold_minor, act.currency, act.credit_line_minor, act.expires_at,
             act.answer_ttl_s, act.references, act.limits,
         )  # fmt: skip
-        reply = await self._act(b"authz_authorize", act.account_id, said, act.body, timeout_s)
+        reply = await self._act(
+            b"authz_authorize", act.account_id, said, timeout_s, act.body, encode_record(act)
+        )
         if reply[1] == b"stale":
             return Stale(int(reply[2]), reply[3], int(reply[4]), reply[5], int(reply[6]))
         return _verdict(reply)
@@ -78,11 +81,11 @@ class RedisHotState:
         """Release, or leave a tombstone. Once, however often it is asked."""
         said = (
             act.message_id, act.fingerprint, act.attempt, act.deadline_ms, act.account_id,
-            act.card_id, act.remaining_minor, act.sent_at, act.answer_ttl_s,
+            act.card_id, act.remaining_minor, act.currency, act.sent_at, act.answer_ttl_s,
             [reference for _, reference in act.references], [rung for rung, _ in act.references],
         )  # fmt: skip
         return _verdict(
-            await self._act(b"authz_reverse", act.account_id, said, act.body, timeout_s)
+            await self._act(b"authz_reverse", act.account_id, said, timeout_s, act.body)
         )
 
     async def note(self, act: Note, timeout_s: float) -> Verdict:
@@ -104,13 +107,18 @@ class RedisHotState:
 
     async def withdraw(self, act: Withdraw, timeout_s: float) -> str:
         """Take an attempt back: released | forgotten | kept | marked."""
-        said = (act.message_id, act.attempt, act.account_id, act.answer_ttl_s, act.references)
+        said = (act.message_id, act.attempt, act.account_id, act.answer_ttl_s)
         body = encode_body(WithdrawalBody(act.attempt))
-        reply = await self._act(b"authz_withdraw", act.shard_of, said, body, timeout_s)
+        reply = await self._act(b"authz_withdraw", act.shard_of, said, timeout_s, body)
         return str(reply[1], "ascii")
 
     async def _act(
-        self, function: bytes, account_id: str, said: tuple[Any, ...], body: bytes, timeout_s: float
+        self,
+        function: bytes,
+        account_id: str,
+        said: tuple[Any, ...],
+        timeout_s: float,
+        *passed_on: bytes,
     ) -> Any:
         """One act on an account. Its first word is the message id, and the reply's as well."""
         control, account, expiry, journal = keys.account_keys(account_id)
@@ -118,7 +126,7 @@ class RedisHotState:
         reply = await self._call(
             (
                 b"FCALL", function, 5, control, account, expiry, journal, answer,
-                self._run_id, _pack(said), body,
+                self._run_id, _pack(said), *passed_on,
             ),
             timeout_s,
         )  # fmt: skip

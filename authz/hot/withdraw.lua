@@ -6,77 +6,78 @@ held is released and its answer forgotten, so that a repeat is decided afresh. I
 attempt has not run yet, a mark stops it. If a repeat was given the answer meanwhile,
 the answer stands, and so does the hold.
 
-keys   1-4 as in prelude.lua; 5 answer string
+keys   as in prelude.lua
 args   1 run id   2 list   3 body
-list   1 message id   2 attempt   3 account id   4 answer's life, s
-       5 the references of the authorization
+list   1 message id   2 attempt   3 account id, '' for a card that is not ours   4 answer's life, s
 reply  message id, released | forgotten | kept | marked, amount released
        or message id, cold | full
 ]]
 local function withdraw(keys, args)
-  local account, expiry, answer = keys[2], keys[3], keys[5]
+  local account, answer = keys[2], keys[5]
   local a = cmsgpack.unpack(args[2])
-  local message_id, attempt, answer_ttl, references = a[1], a[2], whole(a[4]), a[5]
+  local message_id, attempt, answer_ttl = a[1], a[2], whole(a[4])
   if #keys ~= 5 or answer_ttl <= 0 then error('bad_args: out of range') end
 
   local gate, shut = enter(keys[1], keys[4], args[1], 0)
   if not gate then return {message_id, shut} end
 
-  local given = read_answer(answer) or blank_answer({})
-  local mine = has(given[HOLDERS], attempt)
-  local id = given[ID]
+  -- The answer stands in its record, or in its string, or was never given.
+  local said = read_answer(answer)
+  local now = redis.call('HMGET', account, 'a:' .. message_id, 'entries', 'digest')
+  local r = now[1] and cmsgpack.unpack(now[1])
+  if r and r[ORIGINAL] ~= message_id then r = nil end
+  local given = r and r[GIVEN] or said
+  local withdrawn = said and said[WITHDRAWN] or {}
+  local mine = given and has(given[HOLDERS], attempt)
   local undo = mine and #given[HOLDERS] == 1
-  local r = nil
-  if undo and id ~= '' then
-    local packed = redis.call('HGET', account, 'a:' .. id)
-    r = packed and unpack_record(packed)
-    if r and r.original ~= message_id then r = nil end
-  end
-  local posted, held, moves, from = 0, 0, {}, 0
-  local set, drop = {}, {}
-  if r then
-    from = r.held
-    moves = moved_counters(account, r, from, 0)
-    posted = whole(redis.call('HGET', account, 'posted:' .. r.currency) or 0)
-    held = whole(redis.call('HGET', account, 'held:' .. r.currency) or 0)
-    if from > 0 then
-      set = {'held:' .. r.currency, text(held - from)}
-      plan_counters(moves, set, drop)
-    end
-    r.asked, r.approved, r.original, r.held, r.touched = 0, 0, '', 0, {}
-    if #r.acts > 0 then
-      set[#set + 1], set[#set + 2] = 'a:' .. id, pack_record(r) -- its reversals wait for a repeat
-    else
-      drop[#drop + 1] = 'a:' .. id
-      for i = 1, #references do
-        local field = 'r:' .. references[i]
-        if redis.call('HGET', account, field) == id then drop[#drop + 1] = field end
-      end
-    end
-  end
-  redis.call('HLEN', account)
-  redis.call('ZCARD', expiry)
+  keep(withdrawn, attempt)
 
-  -- From here on only writes, and none may fail.
   if not undo then
     if mine then table.remove(given[HOLDERS], mine) end
-    keep(given[WITHDRAWN], attempt)
-    if given[KIND] ~= '' then
-      redis.call('SET', answer, cmsgpack.pack(given), 'KEEPTTL')
-      return {message_id, 'kept', 0}
+    local stands = given and given[KIND] ~= ''
+    local mark = not r and said or {'', '', '', '', 0, {}, '', withdrawn}
+
+    -- From here on only writes, and none may fail.
+    if r and mine then redis.call('HSET', account, 'a:' .. message_id, cmsgpack.pack(r)) end
+    if stands and not r then
+      redis.call('SET', answer, cmsgpack.pack(mark), 'KEEPTTL')
+    else
+      redis.call('SET', answer, cmsgpack.pack(mark), 'EX', text(answer_ttl))
     end
-    redis.call('SET', answer, cmsgpack.pack(given), 'EX', text(answer_ttl))
-    return {message_id, 'marked', 0}
+    return {message_id, stands and 'kept' or 'marked', 0}
   end
-  write_account(account, set, drop)
-  if from > 0 then redis.call('ZREM', expiry, a[3] .. ' ' .. id) end
-  local blank = blank_answer(given[WITHDRAWN])
-  keep(blank[WITHDRAWN], attempt)
-  redis.call('SET', answer, cmsgpack.pack(blank), 'EX', text(answer_ttl))
+
+  local set, drop, moves, from, posted, held = {}, {}, {}, 0, 0, 0
+  if r then
+    from = r[HOLDS]
+    moves = moved_counters(account, r, from, 0)
+    posted, held = plan_held(account, r, 0, set)
+    if from > 0 then plan_counters(moves, set, drop) end
+    if #r[ACTS] > 0 then
+      -- Its reversals wait for a repeat, and are found as it was.
+      local left = tombstone(r[CARD])
+      left[REFERENCES], left[ACTS] = r[REFERENCES], r[ACTS]
+      set[#set + 1], set[#set + 2] = 'a:' .. message_id, cmsgpack.pack(left)
+    else
+      drop[#drop + 1] = 'a:' .. message_id
+      drop_references(account, r, message_id, set, drop)
+    end
+  end
   local outcome = from > 0 and 'released' or 'forgotten'
-  record(gate, {1, 'withdrawal', message_id, id, a[3], r and r.card or '', outcome, '',
-    r and r.currency or '', 0, -from, posted, held - from, 0, moves, {},
-  }, args[3])
+  local hash, entries, digest = account, now[2], now[3]
+  if not entries then
+    -- No account of ours: what it leaves is chained with the shard's other entries.
+    hash = keys[1]
+    entries, digest = unpack(redis.call('HMGET', hash, 'entries', 'digest'))
+  end
+
+  -- From here on only writes, and none but the first may fail.
+  if from > 0 then redis.call('ZREM', keys[3], a[3] .. ' ' .. message_id) end
+  redis.call('SET', answer, cmsgpack.pack({'', '', '', '', 0, {}, '', withdrawn}), 'EX',
+    text(answer_ttl))
+  commit(gate, hash, entries, digest, set, drop, {1, 'withdrawal', message_id,
+    r and message_id or '', a[3], r and r[CARD] or '', outcome, '', r and r[CURRENCY] or '', 0,
+    -from, posted, held, 0, moves, {}}, args[3])
   return {message_id, outcome, from}
 end
 

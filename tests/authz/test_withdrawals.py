@@ -8,7 +8,7 @@ from authz.withdrawals import Withdrawals
 
 def act(n: int) -> Withdraw:
     return Withdraw(
-        account_id="A", shard_of="A", message_id=f"m{n}", attempt=f"t{n}", references=("r",),
+        account_id="A", shard_of="A", message_id=f"m{n}", attempt=f"t{n}",
         answer_ttl_s=60,
     )  # fmt: skip
 

@@ -1,5 +1,7 @@
 """The life of an authorization so far: repeats, reversals, timeouts; each a short story."""
 
+from itertools import permutations
+
 import pytest
 
 from authz.hot.errors import NoReply, TooLate
@@ -243,6 +245,76 @@ def test_a_partial_reversal_that_comes_first_reduces_the_later_hold() -> None:
     run(story())
 
 
+EARLY = (
+    {"de95": f"{2500:012}".ljust(42, "0")},  # by DE 90
+    {"de90": "", "de95": f"{2000:012}".ljust(42, "0")},  # by DE 37 with 41 and 42
+    {"de90": "", "de41": "", "de42": "", "de95": f"{3000:012}".ljust(42, "0")},  # by DE 37 alone
+)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))), ids=str)
+def test_reversals_under_different_references_fold_the_same_in_every_order(
+    order: tuple[int, ...],
+) -> None:
+    """The third is the authorization itself: before, between and after its partial reversals."""
+
+    async def story() -> None:
+        world = await World().open_with(10_000, daily_amount_minor=9000)
+        link = world.link()
+        for step in order:
+            if step == 3:
+                assert code(await link.say("0100", purchase(1, 6000))) == "00"
+            else:
+                part = reversal(purchase(1, 6000), stan=901 + step, **EARLY[step])
+                assert code(await link.say("0400", part)) == "00"
+        assert held(world) == 2000
+        assert list(used(world).values()) == [2000]
+        assert len(world.hot.accounts["A1"].records) == 1
+
+    run(story())
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_reversal_with_a_full_de90_leaves_the_retry_under_the_same_de37_alone(
+    early: bool,
+) -> None:
+    """A terminal that got no answer takes its first try back and asks once more, same DE 37."""
+
+    async def story() -> None:
+        world = await World().open_with(10_000)
+        link = world.link()
+        first, retry = purchase(1, 6000), purchase(2, 6000, de37=f"{1:012}")
+        if not early:
+            assert code(await link.say("0100", retry)) == "00"
+        assert code(await link.say("0400", reversal(first))) == "00"  # the first try never came
+        if early:
+            assert code(await link.say("0100", retry)) == "00"
+        assert held(world) == 6000
+        assert code(await link.say("0100", first)) == "05"
+
+    run(story())
+
+
+@pytest.mark.parametrize("early", [True, False])
+@pytest.mark.parametrize(("de49", "remains"), [("978", 2716), ("840", 2500), ("392", 5432)])
+def test_a_partial_reversal_is_read_in_its_own_currency(
+    de49: str, remains: int, early: bool
+) -> None:
+    """In the transaction's it is scaled, in the billing currency taken as it is; in a third
+    it says nothing that could be applied, and the whole hold stays."""
+
+    async def story() -> None:
+        world = await World().open_with(10_000)
+        link = world.link()
+        abroad = purchase(1, 5000, de49="978", de6=f"{5432:012}", de51="840")
+        part = reversal(abroad, de49=de49, de95=f"{2500:012}".ljust(42, "0"))
+        for mti, fields in [("0100", abroad), ("0400", part)][:: -1 if early else 1]:
+            assert code(await link.say(mti, fields)) == "00"
+        assert held(world) == remains
+
+    run(story())
+
+
 def test_a_reversal_of_a_card_that_is_not_ours_is_acknowledged() -> None:
     async def story() -> None:
         world = await World().open_with()
@@ -407,6 +479,21 @@ def test_when_nobody_got_the_answer_nothing_stays_held() -> None:
         said = [await world.hot.withdraw(act) for act in world.spool.acts]
         assert said == ["kept", "released"]
         assert held(world) == 0
+
+    run(story())
+
+
+def test_what_is_withdrawn_after_the_answers_life_is_released_all_the_same() -> None:
+    """The store was away for longer than an answer is kept."""
+
+    async def story() -> None:
+        world = await World().open_with(10_000, daily_count=5)
+        world.engine.hot = Slow(world.hot, run_first=True)
+        assert code(await world.link().say("0100", purchase(1, 6000))) == "91"
+        [act] = world.spool.acts
+        world.hot.forget(act.message_id)
+        assert await world.hot.withdraw(act) == "released"
+        assert (held(world), used(world)) == (0, {})
 
     run(story())
 

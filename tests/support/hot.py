@@ -7,6 +7,7 @@ import msgspec
 from authz.hot import admin, keys
 from authz.hot.acts import PutAccount, PutCard
 from authz.hot.memory import ALL, MemoryHotState
+from authz.hot.record import decode_record
 from authz.hot.resp import connect
 from authz.hot.store import RedisHotState
 from ledger.journal import AccountBody, CardBody, encode_body
@@ -48,10 +49,7 @@ async def dump_redis(client: Any, account_id: str) -> dict[str, Any]:
     expiry = await client.zrange(keys.account_keys(account_id)[2], 0, -1, withscores=True)
     records = {}
     for id, packed in auth.items():
-        r = msgspec.msgpack.decode(packed.encode("latin-1"))
-        r[6] = sorted(tuple(act) for act in r[6])
-        r[7] = [tuple(t) for t in r[7]]
-        records[id] = tuple(r)
+        records[id] = decode_record(packed.encode("latin-1"))
     return {
         "balance": {k: int(v) for k, v in balance.items()},
         "records": records,
@@ -74,16 +72,9 @@ def dump_memory(model: MemoryHotState, account_id: str) -> dict[str, Any]:
     a = model.accounts[account_id]
     balance = {f"posted:{c}": v for c, v in a.posted.items()}
     balance |= {f"held:{c}": v for c, v in a.held.items()}
-    records = {
-        id: (
-            r.asked, r.approved, r.currency, r.card, r.expires, r.original,
-            sorted(r.acts), r.touched, r.held,
-        )
-        for id, r in a.records.items()
-    }  # fmt: skip
     return {
         "balance": balance,
-        "records": records,
+        "records": a.records,
         "references": dict(a.references),
         "used": dict(a.used),
         "expiry": dict(a.expiry),

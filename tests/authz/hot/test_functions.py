@@ -11,6 +11,7 @@ from authz.hot import admin, keys
 from authz.hot.acts import Authorize, Note, Reverse, Stale, Withdraw
 from authz.hot.errors import Cold, HotStateError, Refused, TooLate
 from authz.hot.memory import MemoryHotState
+from authz.hot.record import ACTS_MAX, fold
 from rules.facts import Limit
 from tests.support.hot import account_act, card_act, dump_memory, dump_redis, opened
 
@@ -23,6 +24,7 @@ def authorize(n: int = 1, **changes: object) -> Authorize:
         "account_id": ACCOUNT, "card_id": CARD, "account_version": 1, "card_version": 1,
         "lists_version": 0, "message_id": f"m{n}", "fingerprint": "f", "attempt": "t1",
         "deadline_ms": 0, "planned": "approved", "hold_minor": 1000, "asked_minor": 1000,
+        "asked_currency": "840",
         "currency": "840", "credit_line_minor": 0, "limits": (), "references": (f"90:x{n}",),
         "sent_at": 1_790_000_000, "expires_at": 1_790_600_000, "answer_ttl_s": 3600, "body": b"b",
     }  # fmt: skip
@@ -32,7 +34,7 @@ def authorize(n: int = 1, **changes: object) -> Authorize:
 def reverse(n: int = 1, **changes: object) -> Reverse:
     base: dict[str, object] = {
         "account_id": ACCOUNT, "card_id": CARD, "message_id": f"r{n}", "fingerprint": "f",
-        "attempt": "t1", "deadline_ms": 0, "remaining_minor": -1,
+        "attempt": "t1", "deadline_ms": 0, "remaining_minor": -1, "currency": "",
         "references": (("de90", f"90:x{n}"),),
         "sent_at": 1_790_000_100, "answer_ttl_s": 3600, "body": b"b",
     }  # fmt: skip
@@ -42,7 +44,7 @@ def reverse(n: int = 1, **changes: object) -> Reverse:
 def withdraw(n: int = 1, **changes: object) -> Withdraw:
     base: dict[str, object] = {
         "account_id": ACCOUNT, "shard_of": ACCOUNT, "message_id": f"m{n}", "attempt": "t1",
-        "references": (f"90:x{n}",), "answer_ttl_s": 3600,
+        "answer_ttl_s": 3600,
     }  # fmt: skip
     return Withdraw(**(base | changes))
 
@@ -73,6 +75,7 @@ def an_authorize(draw: st.DrawFn) -> Authorize:
         planned=draw(st.sampled_from(["approved", "approved", "approved", "card_frozen"])),
         hold_minor=amount,
         asked_minor=draw(st.sampled_from([amount, amount, amount * 3, amount * 7 // 3])),
+        asked_currency=draw(st.sampled_from(["840", "978"])),
         limits=tuple(rows),
         references=draw(references),
         account_version=draw(st.sampled_from([1, 1, 1, 2])),
@@ -88,13 +91,14 @@ def a_reverse(draw: st.DrawFn) -> Reverse:
         attempt=draw(attempts),
         fingerprint=draw(st.sampled_from(["f", "f", "g"])),
         remaining_minor=draw(st.sampled_from([-1, -1, 1, 333, 500, 1000, 5000])),
+        currency=draw(st.sampled_from(["", "840", "978", "392"])),
         references=tuple((name[:2], name) for name in draw(references)),
     )
 
 
 @st.composite
 def a_withdraw(draw: st.DrawFn) -> Withdraw:
-    return withdraw(draw(st.integers(1, 5)), attempt=draw(attempts), references=draw(references))
+    return withdraw(draw(st.integers(1, 5)), attempt=draw(attempts))
 
 
 @st.composite
@@ -152,8 +156,8 @@ def test_the_functions_mean_what_the_model_says(fresh_redis: str, history: list[
             assert await answer(real, act) == await answer(model, act), act
             assert await dump_redis(client, ACCOUNT) == dump_memory(model, ACCOUNT), act
         account = model.accounts[ACCOUNT]
-        assert account.held["840"] == sum(r.held for r in account.records.values())
-        assert all(r.held == (r.fold() if r.original else 0) for r in account.records.values())
+        assert account.held["840"] == sum(r.holds for r in account.records.values())
+        assert all(r.holds == (fold(r) if r.original else 0) for r in account.records.values())
         shard = keys.shard_of(ACCOUNT)
         told = [kind for kind, *_ in model.journal if kind != "note"]
         entries = await client.xlen(keys.journal(shard))
@@ -260,7 +264,7 @@ async def everything(client: object) -> dict[bytes, bytes]:
 
 @pytest.mark.parametrize(
     ("change", "position"),
-    [(1.5, 10), (2**53, 10), (2**63, 11), (-5, 10), (0, 15), ("x", 13), (None, 14), ([], 7)],
+    [(1.5, 10), (2**53, 10), (2**63, 12), (-5, 10), (0, 14), ("x", 12), (None, 13), ([], 7)],
 )
 def test_a_bad_argument_changes_nothing(fresh_redis: str, change: object, position: int) -> None:
     """The three probes of the style guide, and more: a late command would have failed on these."""
@@ -291,15 +295,95 @@ class Spy:
         raise ZeroDivisionError
 
 
-def test_a_second_run_of_one_message_after_its_answer_is_forgotten_holds_nothing(
-    fresh_redis: str,
-) -> None:
+def test_an_approval_is_remembered_as_long_as_its_record(fresh_redis: str) -> None:
+    """Whatever became of its answer's string: the repeat is answered as the first, or is another
+    request, and an attempt that nobody was answered is still taken back."""
+
     async def scenario(state: object, client: object) -> None:
         await state.authorize(authorize(1), 5)  # type: ignore[attr-defined]
         await client.delete(keys.answer(keys.shard_of(ACCOUNT), "m1"))  # type: ignore[attr-defined]
         again = await state.authorize(authorize(1, attempt="t2"), 5)  # type: ignore[attr-defined]
-        assert again.kind == "mismatch"
+        assert (again.kind, again.replayed) == ("held", True)
+        other = await state.authorize(authorize(1, fingerprint="g"), 5)  # type: ignore[attr-defined]
+        assert other.kind == "mismatch"
         assert (await dump_redis(client, ACCOUNT))["balance"]["held:840"] == 1000
+        assert await state.withdraw(withdraw(1), 5) == "kept"  # type: ignore[attr-defined]
+        await client.delete(keys.answer(keys.shard_of(ACCOUNT), "m1"))  # type: ignore[attr-defined]
+        assert await state.withdraw(withdraw(1, attempt="t2"), 5) == "released"  # type: ignore[attr-defined]
+        assert (await dump_redis(client, ACCOUNT))["balance"]["held:840"] == 0
+
+    run(fresh_redis, scenario)
+
+
+def authorization_between(reversals: list[Reverse], at: int, act: Authorize) -> list[object]:
+    return [*reversals[:at], act, *reversals[at:]]
+
+
+EARLY = [
+    reverse(1, remaining_minor=700, references=(("de90", "90:x1"),)),
+    reverse(2, remaining_minor=600, references=(("de37", "37:r1"),)),
+    reverse(3, remaining_minor=500, currency="840", references=(("de38", "38:a1"),)),
+    reverse(4, remaining_minor=1, currency="392", references=(("de38", "38:a1"),)),
+]
+
+
+@pytest.mark.parametrize("at", range(len(EARLY) + 1))
+@pytest.mark.parametrize("order", [EARLY, EARLY[::-1]])
+def test_reversals_under_references_of_every_kind_are_one_fold_in_any_order(
+    fresh_redis: str, order: list[Reverse], at: int
+) -> None:
+    """Each stands under another rung, so each early one is a tombstone of its own."""
+
+    async def scenario(state: object, client: object) -> None:
+        act = authorize(
+            1, asked_minor=2000, asked_currency="978", references=("90:x1", "37:r1", "38:a1")
+        )
+        for one in authorization_between(list(order), at, act):
+            verb = state.authorize if isinstance(one, Authorize) else state.reverse  # type: ignore[attr-defined]
+            await verb(one, 5)
+        after = await dump_redis(client, ACCOUNT)
+        assert list(after["records"]) == ["m1"]  # nothing is left waiting
+        # 700 and 600 of 2,000 euros are 350 and 300 of 1,000 dollars; 500 dollars are 500;
+        # yen say nothing here.
+        assert after["records"]["m1"].holds == after["balance"]["held:840"] == 300
+        assert set(after["references"].values()) == {"m1"}
+
+    run(fresh_redis, scenario)
+
+
+def test_two_authorizations_under_one_reference_are_told_apart_once_one_is_withdrawn(
+    fresh_redis: str,
+) -> None:
+    async def scenario(state: object, client: object) -> None:
+        shared = (("de37", "37:r1"),)
+        for n in (1, 2):
+            await state.authorize(authorize(n, references=(f"90:x{n}", "37:r1")), 5)  # type: ignore[attr-defined]
+        vague = await state.reverse(reverse(1, references=shared), 5)  # type: ignore[attr-defined]
+        assert vague.kind == "unmatched"
+        assert await state.withdraw(withdraw(1), 5) == "released"  # type: ignore[attr-defined]
+        clear = await state.reverse(reverse(2, references=shared), 5)  # type: ignore[attr-defined]
+        assert (clear.kind, clear.authorization_id, clear.detail) == ("reversed", "m2", "de37")
+        assert (await dump_redis(client, ACCOUNT))["balance"]["held:840"] == 0
+
+    run(fresh_redis, scenario)
+
+
+def test_a_record_keeps_a_bounded_number_of_acts_and_always_the_full_one(fresh_redis: str) -> None:
+    async def scenario(state: object, client: object) -> None:
+        await state.authorize(authorize(1), 5)  # type: ignore[attr-defined]
+        said = [
+            (
+                await state.reverse(
+                    reverse(n, references=(("de90", "90:x1"),), remaining_minor=900), 5
+                )
+            )  # type: ignore[attr-defined]
+            for n in range(1, ACTS_MAX + 3)
+        ]
+        assert [v.kind for v in said] == ["reversed"] * ACTS_MAX + ["unapplied"] * 2
+        last = await state.reverse(reverse(99, references=(("de90", "90:x1"),)), 5)  # type: ignore[attr-defined]
+        assert (last.kind, last.held_minor) == ("reversed", 900)
+        [record] = (await dump_redis(client, ACCOUNT))["records"].values()
+        assert len(record.acts) == ACTS_MAX
 
     run(fresh_redis, scenario)
 

@@ -52,7 +52,8 @@ def store(fresh_redis: str) -> str:
         act = Authorize(
             account_id="A1", card_id=CARD, account_version=1, card_version=1, lists_version=0,
             message_id="m1", fingerprint="f", attempt="t", deadline_ms=0, planned="approved",
-            hold_minor=1000, asked_minor=1000, currency="414", credit_line_minor=2000,
+            hold_minor=1000, asked_minor=1000, asked_currency="414", currency="414",
+            credit_line_minor=2000,
             limits=(limit,), references=("x1",), sent_at=1_790_000_000, expires_at=1_790_600_000,
             answer_ttl_s=3600, body=encode_body(AUTHORIZATION),
         )  # fmt: skip
@@ -61,7 +62,8 @@ def store(fresh_redis: str) -> str:
             body = ReversalBody("generic", "0400", "k", 1000, "414", remaining, "2", "", 0, ())
             reverse = Reverse(
                 account_id="A1", card_id=CARD, message_id=f"r{n}", fingerprint="f", attempt="t",
-                deadline_ms=0, remaining_minor=remaining, references=(("de90", f"x{n}"),),
+                deadline_ms=0, remaining_minor=remaining, currency="414",
+                references=(("de90", f"x{n}"),),
                 sent_at=1_790_000_100, answer_ttl_s=3600, body=encode_body(body),
             )  # fmt: skip
             await state.reverse(reverse, 5)
