@@ -47,13 +47,13 @@ class Dispatcher:
             raise Refusal(Reason.UNSUPPORTED, "unsupported", str(error)) from None
 
     async def _authorization(self, message: Message, network: str, received: float) -> Outcome:
-        now_ms = self._engine.clock.now_ms()
+        now_ms = self._engine.now_ms()
         return await authorize(
             self._engine, to_request(message, network, self._keys, now_ms), received
         )
 
     async def _reversal(self, message: Message, network: str, received: float) -> Outcome:
-        now_ms = self._engine.clock.now_ms()
+        now_ms = self._engine.now_ms()
         return await reverse(
             self._engine, to_reversal(message, network, self._keys, now_ms), received
         )

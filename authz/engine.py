@@ -86,17 +86,21 @@ class Engine:
         """A name for one asking of the hot state: what `withdraw` takes back."""
         return f"{self._name}-{next(self._attempts)}"
 
+    def now_ms(self) -> int:
+        """The date by the store's clock: one for all engines that share it."""
+        return self.clock.now_ms() + self.store_offset_ms
+
     def budget(self, received: float) -> Budget:
         return Budget(self.clock, received, self.settings.hot_deadline_s)
 
     def in_window(self, sent_at: int, window_s: int) -> bool:
         """Whether a repeat of a message of that time could still be told from a new one."""
-        age_s = self.clock.now_ms() // 1000 - sent_at
+        age_s = self.now_ms() // 1000 - sent_at
         return -self.settings.clock_skew_s <= age_s <= window_s
 
     def too_old(self, sent_at: int, window_s: int) -> bool:
         """Whether a message of that time is older than its window, for what may come from ahead."""
-        return self.clock.now_ms() // 1000 - sent_at > window_s
+        return self.now_ms() // 1000 - sent_at > window_s
 
     def answer_ttl_s(self, window_s: int) -> int:
         """How long an answer is kept: past the last moment at which its repeat is let in."""

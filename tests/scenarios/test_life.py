@@ -355,6 +355,20 @@ def test_a_request_older_than_the_answer_window_is_refused_before_anything_is_wr
     run(story())
 
 
+def test_the_date_is_the_stores_and_not_the_engines() -> None:
+    """An engine whose clock is an hour behind reads DE 7, its year too, as its sisters do."""
+
+    async def story() -> None:
+        world = await World().open_with()
+        world.clock.advance(-3600)
+        world.engine.store_offset_ms = 3_600_000
+        link = world.link()
+        assert code(await link.say("0100", purchase(1, 100, at_ms=NOON + 200_000))) == "00"
+        assert code(await link.say("0100", purchase(2, 100, at_ms=NOON - 3_601_000))) == "12"
+
+    run(story())
+
+
 def test_a_reversal_older_than_its_window_is_acknowledged_and_not_applied() -> None:
     async def story() -> None:
         world = await World().open_with()

@@ -1,6 +1,7 @@
 """The Lua functions against their twin of plain dicts, under random histories."""
 
 import asyncio
+from random import Random
 
 import msgspec
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from authz.hot import admin, keys
 from authz.hot.acts import Authorize, Note, Reverse, Stale, Withdraw
 from authz.hot.errors import Cold, HotStateError, Refused, TooLate
-from authz.hot.memory import MemoryHotState
+from authz.hot.memory import NAMED_MAX, MemoryHotState
 from authz.hot.record import ACTS_MAX, fold
 from rules.facts import Limit
 from tests.support.hot import account_act, card_act, dump_memory, dump_redis, opened
@@ -165,6 +166,77 @@ def test_the_functions_mean_what_the_model_says(fresh_redis: str, history: list[
         assert entries == len(told) + control + (
             len(model.journal) - len(told) if keys.shard_of("key") == shard else 0
         )
+        await client.aclose()
+        real._connection.close()  # type: ignore[union-attr]
+        await asyncio.sleep(0)
+
+    asyncio.run(scenario())
+
+
+def a_dense_history(rng: Random, length: int) -> list[object]:
+    """Few messages, references and attempts, so that nearly every act meets another.
+
+    Hypothesis prefers short and plain histories; these are the crowded ones.
+    """
+    acts: list[object] = []
+    for _ in range(length):
+        n = rng.randint(1, 3)
+        named = tuple(rng.sample(REFERENCES, rng.choice([1, 2, 2, 3])))
+        attempt = rng.choice(["t1", "t2"])
+        amount = rng.choice([0, 1, 2, 3, 700, 2400, 2500])
+        kind = rng.choice("aaarrrrwwffg")
+        if kind == "a":
+            rows = (
+                Limit("daily_count_limit", "S/day_count/20261121", 1, 2, 0),
+                Limit("daily_amount_limit", "S/day_amount/20261121", amount, 3100, 1),
+            )
+            act: object = authorize(
+                n, attempt=attempt, hold_minor=amount, references=named,
+                asked_minor=rng.choice([amount, amount * 2, amount * 3]),
+                asked_currency=rng.choice(["840", "978"]), limits=rng.choice([(), rows]),
+                planned=rng.choice(["approved", "approved", "approved", "card_frozen"]),
+                credit_line_minor=rng.choice([0, 0, 600]),
+            )  # fmt: skip
+        elif kind == "r":
+            act = reverse(
+                rng.randint(1, 4), attempt=attempt,
+                remaining_minor=rng.choice([-1, 1, 3, 5, 350, 1400, 4900]),
+                currency=rng.choice(["", "", "840", "978", "392"]),
+                references=tuple((name[:2], name) for name in named),
+            )  # fmt: skip
+        elif kind == "w":
+            act = withdraw(n, attempt=attempt)
+        else:
+            act = ("forget", rng.choice([f"m{n}", f"r{rng.randint(1, 4)}"]))
+        acts.append(act)
+    return acts
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_functions_mean_what_the_model_says_in_a_crowd(fresh_redis: str, seed: int) -> None:
+    async def scenario() -> None:
+        rng = Random(seed)
+        real, client = await opened(fresh_redis), admin.administrator(fresh_redis)
+        model = MemoryHotState(now_ms=1_790_000_000_000)
+        for number in range(100):
+            id, card = f"A{number}", f"C{number}"
+            for state in (real, model):
+                await state.put_account(account_act(id, 5000))
+                await state.put_card(card_act(card, id))
+            for act in a_dense_history(rng, 40):
+                if isinstance(act, tuple):
+                    mine = f"{id}{act[1]}"
+                    model.forget(mine)
+                    await client.delete(keys.answer(keys.shard_of(id), mine))
+                    continue
+                changes = {"account_id": id, "message_id": f"{id}{act.message_id}"}  # type: ignore[attr-defined]
+                if isinstance(act, Withdraw):
+                    changes["shard_of"] = id
+                else:
+                    changes["card_id"] = card
+                act = msgspec.structs.replace(act, **changes)  # type: ignore[type-var]
+                assert await answer(real, act) == await answer(model, act), act
+            assert await dump_redis(client, id) == dump_memory(model, id), number
         await client.aclose()
         real._connection.close()  # type: ignore[union-attr]
         await asyncio.sleep(0)
@@ -383,7 +455,9 @@ def test_a_record_keeps_a_bounded_number_of_acts_and_always_the_full_one(fresh_r
         last = await state.reverse(reverse(99, references=(("de90", "90:x1"),)), 5)  # type: ignore[attr-defined]
         assert (last.kind, last.held_minor) == ("reversed", 900)
         [record] = (await dump_redis(client, ACCOUNT))["records"].values()
-        assert len(record.acts) == ACTS_MAX
+        assert [act.message_id for act in record.acts] == [
+            *(f"r{n}" for n in range(1, ACTS_MAX)), "r99",
+        ]  # fmt: skip
 
     run(fresh_redis, scenario)
 
@@ -411,6 +485,87 @@ def test_a_full_journal_closes_the_door(fresh_redis: str) -> None:
     run(fresh_redis, scenario)
 
 
+@pytest.mark.parametrize(
+    ("hold", "asked", "remaining", "left"),
+    [
+        (2, 4, 1, 0), (2, 4, 3, 2), (6, 4, 1, 2), (5, 10, 3, 2), (5, 10, 1, 0), (1000, 3000, 1, 0),
+        (1000, 3000, 2, 1), (2**52, 2**52 + 1, 2**52, 2**52 - 1), (3 * 2**50, 2**51, 1, 2),
+    ],
+)  # fmt: skip
+def test_a_part_is_scaled_half_to_even_and_exactly(
+    fresh_redis: str, hold: int, asked: int, remaining: int, left: int
+) -> None:
+    async def scenario(state: object, client: object) -> None:
+        await state.authorize(  # type: ignore[attr-defined]
+            authorize(1, hold_minor=hold, asked_minor=asked, credit_line_minor=2**52), 5
+        )
+        await state.reverse(reverse(1, remaining_minor=remaining), 5)  # type: ignore[attr-defined]
+        assert (await dump_redis(client, ACCOUNT))["balance"]["held:840"] == left
+
+    run(fresh_redis, scenario)
+
+
+def test_a_balance_beyond_what_a_double_holds_exactly_is_refused(fresh_redis: str) -> None:
+    async def scenario(state: object, client: object) -> None:
+        line = 2**53 - 1
+        most = authorize(1, hold_minor=line, asked_minor=line, credit_line_minor=line)
+        assert (await state.authorize(most, 5)).kind == "held"  # type: ignore[attr-defined]
+        before = await everything(client)
+        with pytest.raises(Refused, match="exact"):
+            await state.authorize(authorize(2, credit_line_minor=line), 5)  # type: ignore[attr-defined]
+        assert await everything(client) == before
+
+    run(fresh_redis, scenario)
+
+
+def test_an_answer_of_its_own_lives_its_life_whatever_is_asked_meanwhile(fresh_redis: str) -> None:
+    """Neither a repeat nor a withdrawal makes it longer or shorter."""
+
+    async def scenario(state: object, client: object) -> None:
+        act = authorize(1, planned="card_frozen", answer_ttl_s=4000)
+        await state.authorize(act, 5)  # type: ignore[attr-defined]
+        key = keys.answer(keys.shard_of(ACCOUNT), "m1")
+        for more in (
+            state.authorize(authorize(1, attempt="t2", planned="card_frozen"), 5),  # type: ignore[attr-defined]
+            state.withdraw(withdraw(1, attempt="t3"), 5),  # type: ignore[attr-defined]
+        ):
+            await more
+            assert 3990 < await client.ttl(key) <= 4000  # type: ignore[attr-defined]
+
+    run(fresh_redis, scenario)
+
+
+def test_a_reference_of_many_names_none_of_them(fresh_redis: str) -> None:
+    async def scenario(state: object, client: object) -> None:
+        model = MemoryHotState(now_ms=1)
+        await model.put_account(account_act(ACCOUNT, 5000))
+        await model.put_card(card_act(CARD, ACCOUNT))
+        for n in range(1, NAMED_MAX + 3):
+            for hot in (state, model):
+                act = authorize(n, hold_minor=1, asked_minor=1, references=("37:r1",))
+                await hot.authorize(act, 5)  # type: ignore[attr-defined]
+            assert await dump_redis(client, ACCOUNT) == dump_memory(model, ACCOUNT)
+            named = (await dump_redis(client, ACCOUNT))["references"]["37:r1"]
+            assert (named == "*") == (n > NAMED_MAX)
+
+    run(fresh_redis, scenario)
+
+
+def test_a_tombstone_that_may_be_anothers_is_not_taken_in(fresh_redis: str) -> None:
+    """Two share a reference when the reversal comes; one is withdrawn; a third is not meant."""
+
+    async def scenario(state: object, client: object) -> None:
+        for n in (1, 2):
+            await state.authorize(authorize(n, references=("37:r1",)), 5)  # type: ignore[attr-defined]
+        await state.reverse(reverse(1, references=(("de37", "37:r1"),)), 5)  # type: ignore[attr-defined]
+        await state.withdraw(withdraw(1), 5)  # type: ignore[attr-defined]
+        third = await state.authorize(authorize(3, references=("37:r1",)), 5)  # type: ignore[attr-defined]
+        assert third.kind == "held"
+        assert (await dump_redis(client, ACCOUNT))["balance"]["held:840"] == 2000
+
+    run(fresh_redis, scenario)
+
+
 def test_a_missing_account_is_cold_and_not_a_no(fresh_redis: str) -> None:
     async def scenario(state: object, client: object) -> None:
         await client.delete(keys.account(ACCOUNT))  # type: ignore[attr-defined]
@@ -432,8 +587,11 @@ def test_another_run_of_the_store_is_cold_until_it_is_audited(fresh_redis: str) 
 
 def test_what_comes_after_its_deadline_is_refused(fresh_redis: str) -> None:
     async def scenario(state: object, client: object) -> None:
+        seconds, _ = await client.time()  # type: ignore[attr-defined]
+        late, early = (authorize(1, deadline_ms=(seconds + s) * 1000) for s in (-1, 60))
         with pytest.raises(TooLate):
-            await state.authorize(authorize(1, deadline_ms=1), 5)  # type: ignore[attr-defined]
+            await state.authorize(late, 5)  # type: ignore[attr-defined]
+        assert (await state.authorize(early, 5)).kind == "held"  # type: ignore[attr-defined]
 
     run(fresh_redis, scenario)
 
