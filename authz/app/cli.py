@@ -17,10 +17,10 @@ import click
 COMMANDS = {
     "demo": "Everything at once: servers, cards, traffic, an audit.",
     "serve": "Run the engine.",
-    "load": "Read accounts and cards from CSV or JSON lines.",
+    "load": "Read accounts, cards and blocklists from files.",
     "simulate": "Be a card network: send traffic over real links.",
     "reconcile": "Audit the hot state.",
-    "show": "Look at a card, an account or an authorization, masked.",
+    "show": "Look at cards, accounts and what was decided, masked.",
     "decode": "Show an ISO 8583 message, masked.",
     "bench": "Measure the engine (in a checkout).",
     "config": "Check a configuration.",

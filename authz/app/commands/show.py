@@ -63,7 +63,7 @@ how_many = click.option(
 
 @click.group(epilog=EXAMPLES)
 def command() -> None:
-    """Look at a card, an account, an authorization or a message, masked."""
+    """Look at cards, accounts and what was decided, masked."""
 
 
 @command.command(epilog=EXAMPLES)
@@ -73,7 +73,10 @@ def command() -> None:
 @as_json
 @configured
 def card(card_id: str, account_id: str | None, acts: int, plain: bool, config: Config) -> None:
-    """A card by its id; by its number, if that is on standard input. And its latest acts."""
+    """A card, and its latest acts.
+
+    By its id; with - by its number, on standard input.
+    """
     refuse_card_numbers(card_id, account_id)
     pan = pan_from_stdin() if card_id == "-" else None
 
@@ -93,7 +96,10 @@ def card(card_id: str, account_id: str | None, acts: int, plain: bool, config: C
 @as_json
 @configured
 def account(account_id: str, acts: int, plain: bool, config: Config) -> None:
-    """An account: balances, what is available, counters, open authorizations, latest acts."""
+    """An account, and its latest acts.
+
+    Balances, what is available, counters, open authorizations.
+    """
     refuse_card_numbers(account_id)
     show(config, lambda client: look_at_account(client, account_id, acts), plain)
 
@@ -106,7 +112,10 @@ def account(account_id: str, acts: int, plain: bool, config: Config) -> None:
 def authorization(
     authorization_id: str, account_id: str | None, plain: bool, config: Config
 ) -> None:
-    """An authorization: its record, the acts on it, and its journal entries."""
+    """An authorization, and the acts on it.
+
+    Its record, and its journal entries.
+    """
     refuse_card_numbers(authorization_id, account_id)
     show(config, lambda client: look_at_authorization(client, authorization_id, account_id), plain)
 
@@ -130,7 +139,10 @@ def message(
     plain: bool,
     config: Config,
 ) -> None:
-    """Requests by what they carried, the newest first: answer, reason, what was in the way."""
+    """A request, by what it carried.
+
+    All that are found, the newest first: the answer, its reason, what was in the way.
+    """
     if stan is None and rrn is None:
         raise click.UsageError("Name the message by --stan, --rrn or both.")
     if stan is not None and re.fullmatch(r"[0-9]{1,6}", stan) is None:
