@@ -36,7 +36,7 @@ AUTHZ_DEBUG=1 shows tracebacks, which may hold card data."""
 
 # Digits enough for a card number, also in groups, and a track's separators. No point: an
 # address and its port are to stay readable.
-LIKE_CARD_DATA = re.compile(r"\d(?:[ \-=D]{0,3}\d){11,}")
+LIKE_CARD_DATA = re.compile(r"\d(?:[\s\-_=D\u2010-\u2015]{0,3}\d){11,}")
 
 
 class Commands(click.Group):

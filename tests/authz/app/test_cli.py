@@ -89,6 +89,8 @@ IN_THE_WRONG_PLACE = [
     (("decode", "--framing", CANARY), "is not one of", SHOWN),
     (("demo", CANARY), "unexpected extra argument", SHOWN),
     (("reconcile", CANARY), "unexpected extra argument", SHOWN),
+    (("demo", SPACED.replace(" ", "\u2013")), "unexpected extra argument", SHOWN),
+    (("demo", SPACED.replace(" ", "\u00a0")), "unexpected extra argument", SHOWN),
     # What is no card number by its length is hidden whole: it may be more than one, or a track.
     (("demo", CANARY[:12]), "unexpected extra argument", "*" * 12),
     (("demo", CANARY, CANARY), "unexpected extra arguments", "*" * 32),
