@@ -23,7 +23,7 @@ from rules.windows import zone
 ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # Also in the groups that are printed on a card: fours, or 4-6-5.
 LIKE_A_PAN = re.compile(
-    r"[0-9]{12,19}|[0-9]{4}(?:[-._ ][0-9]{4}){2,3}(?:[-._ ][0-9]{1,3})?"
+    r"[0-9]{12,19}|[0-9]{4}(?:[-._ ][0-9]{4}){3}(?:[-._ ][0-9]{1,3})?"
     r"|[0-9]{4}[-._ ][0-9]{6}[-._ ][0-9]{4,5}"
 )
 AMOUNT = re.compile(r"([0-9]{1,15})(?:\.([0-9]+))?")

@@ -110,6 +110,8 @@ BAD_ACCOUNTS = """
 account_id | not an id                  | A 1,840,,,,,
 account_id | not an id                  | A{1},840,,,,,
 account_id | looks like a card number   | 4000000000000001,840,,,,,
+account_id | looks like a card number   | 4000-0000-0000-0001,840,,,,,
+account_id | looks like a card number   | 3400.000000.00009,840,,,,,
 account_id | is missing                 | ,840,,,,,
 currency   | is missing                 | A1,,,,,,
 currency   | not an ISO 4217            | A1,ZZZ,,,,,
@@ -385,6 +387,7 @@ BAD_ENTRIES = """
 kind  | not one of card    | terminal,T1
 value | no such card       | card,4000000000000001
 value | no such card       | card,c0ffee
+value | not a card number  | card,4000-0000-0000-0001
 value | not an id          | card,a:b
 value | not a DE 42        | merchant,A name of over 15
 value | not an ISO 3166    | country,XX
