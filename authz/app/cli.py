@@ -5,7 +5,10 @@ So `authz --help` answers at once, and `authz decode` loads no database driver.
 
 import importlib
 import os
+import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -14,10 +17,10 @@ import click
 COMMANDS = {
     "demo": "Everything at once: servers, cards, traffic, an audit.",
     "serve": "Run the engine.",
-    "load": "Read accounts and cards from CSV or JSON lines.",
+    "load": "Read accounts, cards and blocklists from files.",
     "simulate": "Be a card network: send traffic over real links.",
     "reconcile": "Audit the hot state.",
-    "show": "Look at a card, an account or an authorization, masked.",
+    "show": "Look at cards, accounts and what was decided, masked.",
     "decode": "Show an ISO 8583 message, masked.",
     "bench": "Measure the engine (in a checkout).",
     "config": "Check a configuration.",
@@ -30,6 +33,10 @@ Exit codes:
   3  inconclusive: the machine itself stalled
 
 AUTHZ_DEBUG=1 shows tracebacks, which may hold card data."""
+
+# Digits enough for a card number, also in groups, and a track's separators. No point: an
+# address and its port are to stay readable.
+LIKE_CARD_DATA = re.compile(r"\d(?:[\s\-_=D\u2010-\u2015]{0,3}\d){11,}")
 
 
 class Commands(click.Group):
@@ -46,6 +53,15 @@ class Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        with hiding_card_data():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """The command, and its own reading of its words, which is done in here."""
+        with hiding_card_data():
+            return super().invoke(ctx)
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run, and end in one plain sentence whatever happens.
@@ -82,6 +98,30 @@ def bench() -> click.Command:
         raise click.UsageError(
             "The bench is not installed with authz: run it in a checkout, after make setup."
         ) from None
+
+
+@contextmanager
+def hiding_card_data() -> Iterator[None]:
+    """Errors about the command line quote it, and a card number may stand in the wrong place.
+
+    They end in terminals and in the logs of those who keep them.
+    """
+    try:
+        yield
+    except click.exceptions.NoArgsIsHelpError:
+        raise  # it quotes nothing, and shows the help in place of a message
+    except click.ClickException as error:
+        text = hidden(error.format_message())
+        if isinstance(error, click.UsageError):
+            raise click.UsageError(text, error.ctx) from None
+        raise click.ClickException(text) from None
+
+
+def hidden(text: str) -> str:
+    """Whatever may be a card number as its mask; what is too long or short for one, as stars."""
+    from iso8583.mask import mask_pan  # not before: --help has no use for it
+
+    return LIKE_CARD_DATA.sub(lambda found: mask_pan(re.sub(r"\D", "", found[0])), text)
 
 
 def sentence(error: Exception) -> str:

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from redis.exceptions import RedisError
 
 from authz.app.http import Health, start_http
+from authz.app.output import counted
 from authz.app.store import Store, pan_keys
 from authz.audit import audit_before_opening
 from authz.cards import NearCache
@@ -166,7 +167,7 @@ async def reopen(store: Store, name: str) -> str:
     finally:
         await client.aclose()
     if report is not None and not report.ok:
-        return f"the audit found {len(report.differences)} differences: see authz reconcile"
+        return f"the audit found {counted(report.found, 'difference')}: see authz reconcile"
     return ""
 
 

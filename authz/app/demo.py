@@ -19,6 +19,7 @@ from authz.app.child import EngineProcess
 from authz.app.embedded.process import write_privately
 from authz.app.embedded.valkey import EmbeddedValkey
 from authz.app.heartbeat import Heartbeat, Stall
+from authz.app.output import counted
 from authz.app.people import load_population
 from authz.app.store import Store, as_engine, opened
 from authz.audit import AuditReport, audit_store
@@ -62,7 +63,7 @@ class Result(msgspec.Struct):
         if self.report.conflicts:
             found.append(f"{self.report.conflicts} repeats got another answer than the first")
         if not self.audit.ok:
-            found.append(f"the audit found {len(self.audit.differences)} differences")
+            found.append(f"the audit found {counted(self.audit.found, 'difference')}")
         return found
 
     def exit_code(self) -> int:

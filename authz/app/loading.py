@@ -5,7 +5,7 @@ bad nothing of the files is loaded, unless the caller wants the rest. The acts a
 that a load that was cut short is finished by running it again.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,7 +31,8 @@ from authz.hot.store import RedisHotState
 from authz.privacy import Pan, PanKeys
 from rules.facts import AccountProfile
 
-STEP = 1000  # rows compared with the store in one round trip
+NO_CARD = "no such card, in these files or in the store"
+STEP = 1000  # rows or keys compared with the store in one round trip
 
 Item = TypeVar("Item")
 Place = tuple[str, int]  # file and line
@@ -58,6 +59,7 @@ class Batch:
         self.accounts: dict[str, tuple[Place, NewAccount]] = {}
         self.cards: dict[Pan, tuple[Place, NewCard]] = {}
         self.entries: dict[tuple[str, str], Place] = {}
+        self.listed_ids: set[str] = set()  # of cards that lists name by their id
         self.lists_given = False
         # Accounts that cards may name: their money, or None for one whose row is bad.
         self.money: dict[str, Money | None] = {}
@@ -92,6 +94,7 @@ async def load(
         await read_cards(batch, table, client, pan_keys())
     for table in tables["lists"]:
         await read_lists(batch, table, state, pan_keys)
+    await reject_unknown_ids(batch, client, pan_keys)
 
     report = LoadReport()
     if batch.bad.count == 0 or partial:
@@ -197,6 +200,26 @@ async def read_lists(
             batch.reject(row, bad)
             continue
         batch.entries[found] = row.file, row.line
+        if entry.kind == "card" and isinstance(entry.value, str):
+            batch.listed_ids.add(entry.value)
+
+
+async def reject_unknown_ids(batch: Batch, client: Redis, pan_keys: Callable[[], PanKeys]) -> None:
+    """A card id in a list that no card has, here or in the store, would block nobody.
+
+    The store has no index by card id, so all ids that are in doubt are looked for in one
+    pass over its directory; it ends with the last of them.
+    """
+    doubtful = set(batch.listed_ids)
+    if doubtful and batch.cards:
+        doubtful -= await ids_of(client, pan_keys(), list(batch.cards))
+    if doubtful:
+        async for some in stored_card_ids(client):
+            doubtful -= some
+            if not doubtful:
+                break
+    for id in doubtful:
+        batch.bad.add(*batch.entries.pop(("card", id)), "value", NO_CARD)
 
 
 async def value_of(
@@ -207,7 +230,7 @@ async def value_of(
         return entry.value
     who = await card_id_for(state, pan_keys(), entry.value)
     if who.account_id is None and entry.value not in batch.cards:
-        raise BadCell("value", "no such card, in these files or in the store")
+        raise BadCell("value", NO_CARD)
     return who.card_id
 
 
@@ -295,6 +318,27 @@ async def card_owners(
         pan: None if account is None else account.decode()
         for pan, account in zip(pans, accounts, strict=True)
     }
+
+
+async def ids_of(client: Redis, pan_keys: PanKeys, pans: Sequence[Pan]) -> set[str]:
+    """The ids of these cards: the directory's where it has one, else what they will get."""
+    found: set[str] = set()
+    for start in range(0, len(pans), STEP):
+        some = pans[start : start + STEP]
+        calls = [("HGET", keys.directory(pan_keys.card_key(pan)), "card") for pan in some]
+        for pan, id in zip(some, await ask(client, calls), strict=True):
+            found.add(pan_keys.card_id(pan) if id is None else id.decode())
+    return found
+
+
+async def stored_card_ids(client: Redis) -> AsyncIterator[set[str]]:
+    """The ids of all cards in the directory, some at a time: what is not there is not found."""
+    cursor: bytes | int | None = None
+    while cursor is None or int(cursor) != 0:
+        scan = ("SCAN", str(int(cursor or 0)), "MATCH", keys.directory("*"), "COUNT", str(STEP))
+        [(cursor, page)] = await ask(client, [scan])
+        ids = await ask(client, [("HGET", key.decode(), "card") for key in page])
+        yield {id.decode() for id in ids if id is not None}
 
 
 async def ask(client: Redis, calls: Sequence[tuple[str, ...]]) -> list[Any]:

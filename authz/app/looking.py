@@ -4,38 +4,59 @@ Ids alone do not say which shard a thing is in, so what is not an account is sea
 over at most `SEARCH_MAX` keys; naming the account saves the search.
 """
 
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
-import msgspec
+from msgspec import Struct
 from redis.asyncio import Redis
 
+from authz.app.history import Plain, Reach, newest_first, told
 from authz.app.meaning import is_id
 from authz.clock import utc
 from authz.hot import keys
+from authz.hot.record import Record
 from authz.profiles import read_account, read_card
-from authz.replay import read_body, read_envelope
 from authz.standing import Seen, look_call, read_look
-from ledger.journal import BODY, ENVELOPE, AuthorizationBody, Envelope, ReversalBody
+from ledger.journal import Entry
 from rules.facts import AccountProfile, CardProfile
 
 SEARCH_MAX = 5_000_000  # keys looked through for an id; a million cards with their accounts
-JOURNAL_MAX = 200_000  # newest entries of the shard looked through for an authorization
+JOURNAL_MAX = 200_000  # newest entries of one shard looked through: a second or two
+MESSAGES_MAX = 1_000_000  # newest entries looked through for a message: some 7 s
 STEP = 2000
 
-Plain = dict[str, Any]
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """A message, by what is known of it; "" for what is not."""
+
+    stan: str = ""
+    rrn: str = ""
+    account_id: str = ""
+    card_id: str = ""
+    card_key: str = ""  # finds what was answered for a card that is not ours, too
+    since_ms: int = 0
+
+    def is_met_by(self, entry: Entry) -> bool:
+        e, body = entry.envelope, entry.body
+        if self.stan and self.stan != getattr(body, "stan", ""):
+            return False
+        if self.rrn and self.rrn != getattr(body, "rrn", ""):
+            return False
+        if self.card_id or self.card_key:
+            return is_of_card(entry, self.card_id, self.card_key)
+        return self.account_id in ("", e.account_id)
 
 
 class NotThere(Exception):
     """No such thing, or not within the bound of the search. The text says which."""
 
 
-async def look_at_account(client: Redis, account_id: str) -> Plain:
+async def look_at_account(client: Redis, account_id: str, acts: int = 0) -> Plain:
     """Raises: NotThere."""
     profile, seen = await read_one(client, account_id)
     posted = seen.amounts.get(f"posted:{profile.currency}", 0)
     held = seen.amounts.get(f"held:{profile.currency}", 0)
-    held_now = {id: record for id, record in seen.records.items() if record.holds > 0}
-    return {
+    found = {
         "account_id": account_id,
         "program": profile.program,
         "state": profile.state,
@@ -47,21 +68,17 @@ async def look_at_account(client: Redis, account_id: str) -> Plain:
         "credit_line_minor": profile.credit_line_minor,
         "available_minor": posted - held + profile.credit_line_minor,
         "counters": dict(sorted(seen.used.items())),
-        "authorizations": len(seen.records),
-        "open": [
-            {
-                "authorization_id": id,
-                "card_id": record.card,
-                "held_minor": record.holds,
-                "expires_at": utc(record.expires * 1000).isoformat(),
-            }
-            for id, record in sorted(held_now.items(), key=lambda item: item[1].expires)
-        ],
+        **authorizations(seen.records),
     }
+    return found | await latest(
+        client, account_id, acts, lambda entry: entry.envelope.account_id == account_id
+    )
 
 
-async def look_at_card(client: Redis, card_id: str, account_id: str | None) -> Plain:
-    """Raises: NotThere."""
+async def look_at_card(
+    client: Redis, card_id: str, account_id: str | None, acts: int = 0, card_key: str = ""
+) -> Plain:
+    """`card_key` also finds what was only taken note of. Raises: NotThere."""
     if not is_id(card_id):
         raise NotThere("no such card")  # nor a pattern that finds another
     if account_id is None:
@@ -86,7 +103,79 @@ async def look_at_card(client: Redis, card_id: str, account_id: str | None) -> P
         "daily_count": card.daily_count,
         "blocked_mccs": list(card.blocked_mccs),
         "counters": {k: v for k, v in sorted(seen.used.items()) if k.startswith(mine)},
-        "open": sum(1 for r in seen.records.values() if r.card == card_id and r.holds > 0),
+        **authorizations({id: r for id, r in seen.records.items() if r.card == card_id}),
+    } | await latest(client, account_id, acts, lambda entry: is_of_card(entry, card_id, card_key))
+
+
+def authorizations(records: Mapping[str, Record]) -> Plain:
+    """How many there are, as `authz reconcile` counts them, and those that hold something."""
+    held_now = {id: record for id, record in records.items() if record.holds > 0}
+    return {
+        # Judged and approved. After an early reversal there may be a record of a decline.
+        "approved_authorizations": sum(
+            1 for r in records.values() if r.original and r.given.kind == "held"
+        ),
+        "early_reversals": sum(1 for r in records.values() if not r.original),
+        "open": [
+            {
+                "authorization_id": id,
+                "card_id": record.card,
+                "currency": record.currency,
+                "held_minor": record.holds,
+                "expires_at": utc(record.expires * 1000).isoformat(),
+            }
+            for id, record in sorted(held_now.items(), key=lambda item: item[1].expires)
+        ],
+    }
+
+
+def is_of_card(entry: Entry, card_id: str, card_key: str) -> bool:
+    """What was only taken note of has no card id: it is known by its card key."""
+    if card_id and entry.envelope.card_id == card_id:
+        return True
+    return card_key != "" and getattr(entry.body, "card_key", "") == card_key
+
+
+async def latest(
+    client: Redis, account_id: str, count: int, is_wanted: Callable[[Entry], bool]
+) -> Plain:
+    """The newest acts in the account's shard, of those that are wanted."""
+    if count == 0:
+        return {}
+    shards, reach = (keys.shard_of(account_id),), Reach(JOURNAL_MAX)
+    acts, is_all = await gather(newest_first(client, shards, reach), count, is_wanted)
+    return {"latest_acts": acts, "older_left_out": not (is_all and reach.whole)}
+
+
+async def gather(
+    entries: AsyncIterator[Entry], count: int, is_wanted: Callable[[Entry], bool]
+) -> tuple[list[Plain], bool]:
+    """The first so many that are wanted, and whether there were no more."""
+    found = list[Plain]()
+    async for entry in entries:
+        if is_wanted(entry):
+            if len(found) == count:
+                return found, False
+            found.append(told(entry))
+    return found, True
+
+
+async def look_for_message(client: Redis, wanted: Wanted, count: int) -> Plain:
+    """Acts by what their message carried, over all shards or the account's. Raises: NotThere."""
+    shards = keys.ALL_SHARDS
+    if wanted.account_id:
+        shards = (keys.shard_of(wanted.account_id),)
+    reach = Reach(MESSAGES_MAX)
+    entries = newest_first(client, shards, reach, wanted.since_ms)
+    messages, is_all = await gather(entries, count, wanted.is_met_by)
+    if not messages:
+        where = "" if reach.whole else f" among the {MESSAGES_MAX:,} newest entries"
+        raise NotThere(f"no such message{where}")
+    return {
+        "messages": messages,
+        "older_left_out": not (is_all and reach.whole),
+        "entries_looked_at": reach.looked_at,
+        "entries_unreadable": reach.unreadable,
     }
 
 
@@ -118,7 +207,7 @@ async def look_at_authorization(client: Redis, id: str, account_id: str | None) 
                 "sent_at": utc(act.sent_at * 1000).isoformat(),
                 # As the network told it: in the transaction's currency unless it says another.
                 "remaining_minor": act.remaining,
-                "currency": act.currency or record.asked_in,
+                "remaining_currency": act.currency or record.asked_in,
             }
             for act in record.acts
         ],
@@ -162,44 +251,9 @@ async def search(client: Redis, field: str) -> str:
 
 async def entries_of(client: Redis, account_id: str, id: str) -> tuple[list[Plain], bool]:
     """The authorization's journal entries, oldest first, and whether all the journal was read."""
-    key, found = keys.account_keys(account_id)[3], list[Plain]()
-    end, looked_at = "+", 0
-    while looked_at < JOURNAL_MAX:
-        page = await reply(client, "XREVRANGE", key, end, "-", "COUNT", STEP)
-        for stream_id, fields in page:
-            e = read_envelope(fields[ENVELOPE])
-            if e.account_id == account_id and id in (e.authorization_id, e.message_id):
-                found.insert(0, entry(stream_id.decode(), e, fields[BODY]))
-        looked_at += len(page)
-        if len(page) < STEP:
-            return found, True
-        end = f"({page[-1][0].decode()}"
-    return found, False
-
-
-def entry(stream_id: str, e: Envelope, packed: bytes) -> Plain:
-    """One entry without what the body keeps to find the card again."""
-    try:
-        body = read_body(packed)
-    except msgspec.MsgspecError:
-        body = None
-    told: Plain = {}
-    if isinstance(body, AuthorizationBody):
-        told = {
-            "amount_minor": body.amount_minor, "planned": body.planned, "mcc": body.mcc,
-            "merchant_id": body.merchant_id, "terminal_id": body.terminal_id,
-            "stan": body.stan, "rrn": body.rrn,
-        }  # fmt: skip
-    elif isinstance(body, ReversalBody):
-        told = {"remaining_minor": body.remaining_minor, "stan": body.stan, "rrn": body.rrn}
-    return {
-        "stream_id": stream_id,
-        "at": utc(e.at_ms).isoformat(),
-        "kind": e.kind,
-        "verdict": e.verdict,
-        "detail": e.detail,
-        "message_id": e.message_id,
-        "held_delta_minor": e.held_delta,
-        "held_after_minor": e.held_after,
-        **told,
-    }
+    found, reach = list[Plain](), Reach(JOURNAL_MAX)
+    async for entry in newest_first(client, (keys.shard_of(account_id),), reach):
+        e = entry.envelope
+        if e.account_id == account_id and id in (e.authorization_id, e.message_id):
+            found.append(told(entry))
+    return found[::-1], reach.whole

@@ -21,7 +21,11 @@ from rules.windows import zone
 
 # Ids end up in keys, separated by colons and blanks.
 ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-LIKE_A_PAN = re.compile(r"[0-9]{12,19}")
+# Also in the groups that are printed on a card: fours, or 4-6-5.
+LIKE_A_PAN = re.compile(
+    r"[0-9]{12,19}|[0-9]{4}(?:[-._ ][0-9]{4}){3}(?:[-._ ][0-9]{1,3})?"
+    r"|[0-9]{4}[-._ ][0-9]{6}[-._ ][0-9]{4,5}"
+)
 AMOUNT = re.compile(r"([0-9]{1,15})(?:\.([0-9]+))?")
 # Opening funds and credit line together stay below 2^53, which the hot state counts to.
 AMOUNT_MAX = 10**15
@@ -175,7 +179,11 @@ def read_id(cells: Mapping[str, str], column: str) -> str:
 
 
 def is_id(cell: str) -> bool:
-    return ID.fullmatch(cell) is not None and LIKE_A_PAN.fullmatch(cell) is None
+    return ID.fullmatch(cell) is not None and not is_like_a_pan(cell)
+
+
+def is_like_a_pan(cell: str) -> bool:
+    return LIKE_A_PAN.fullmatch(cell) is not None
 
 
 def read_country(cell: str) -> str:

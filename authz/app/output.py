@@ -1,10 +1,12 @@
-"""How commands answer programs: JSON, to a file or to standard output."""
+"""How commands answer: programs, with JSON to a file or to standard output; people, in words."""
 
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
+
+from authz.audit import AuditReport
 
 
 def write_json(target: str, answer: Any) -> None:
@@ -14,3 +16,21 @@ def write_json(target: str, answer: Any) -> None:
         click.echo(text.decode())
     else:
         Path(target).write_bytes(text + b"\n")
+
+
+def counted(count: int, what: str) -> str:
+    """ "1 account", "8,214 accounts", "0 journal entries"."""
+    if count != 1:
+        what = what[:-1] + "ies" if what.endswith("y") else what + "s"
+    return f"{count:,} {what}"
+
+
+def extent(report: AuditReport) -> str:
+    """What was compared. Authorizations as `authz show` counts them: no early reversals."""
+    return ", ".join(
+        (
+            counted(report.accounts, "account"),
+            counted(report.authorizations, "approved authorization"),
+            counted(report.entries, "journal entry"),
+        )
+    )

@@ -7,6 +7,7 @@ number, also one under the wrong header.
 import csv
 import json
 import re
+from bisect import insort
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -48,15 +49,22 @@ class BadRow(Struct, frozen=True):
 
 
 class BadRows(Struct):
-    """All that is wrong with a set of files. The first are listed, all are counted."""
+    """All that is wrong with a set of files. The first are listed, all are counted.
+
+    The first by file and line, as a person reads them: accounts are read before cards.
+    """
 
     listed: list[BadRow] = msgspec.field(default_factory=list)
     count: int = 0
 
     def add(self, file: str, line: int, column: str, reason: str) -> None:
         self.count += 1
-        if len(self.listed) < BAD_MAX:
-            self.listed.append(BadRow(file, line, column, reason))
+        insort(self.listed, BadRow(file, line, column, reason), key=place_of)
+        del self.listed[BAD_MAX:]
+
+
+def place_of(bad: BadRow) -> tuple[str, int]:
+    return bad.file, bad.line
 
 
 class BadCell(Exception):

@@ -10,7 +10,7 @@ from pathlib import Path
 import structlog
 
 from authz.app.store import Store
-from authz.app.worker import UP, Orders, write_orders
+from authz.app.worker import ANSWER, ASK, UP, Orders, write_orders
 from authz.clock import SystemClock
 from authz.config import Config
 
@@ -19,6 +19,8 @@ clock = SystemClock()
 
 RESTART_MIN_S, RESTART_MAX_S = 0.1, 2.0  # bounds what a worker that cannot live costs, and its log
 STEADY_S = 10.0  # who lived so long died of something new
+# A loop that does not turn for so long keeps no promise of 200 ms to a link that it is given.
+ANSWER_S = 0.5
 STOP_S = 5.0  # the server's two seconds for what is in flight, and an orderly end
 
 
@@ -34,6 +36,8 @@ class Worker:
         self._process: asyncio.subprocess.Process | None = None
         self._channel: socket.socket | None = None  # while the worker takes links
         self._staying: asyncio.Task[None] | None = None
+        self._asked: asyncio.Future[bool] | None = None  # a question without an answer yet
+        self._silent = False  # it was not answered in time
         self._stopping = False
 
     @property
@@ -43,6 +47,49 @@ class Worker:
 
     def start(self) -> None:
         self._staying = asyncio.ensure_future(self._stay())
+
+    async def answers(self) -> bool:
+        """Whether it turns its loop at this moment.
+
+        A link in the hands of a process that is stopped or stuck is served by nobody, and
+        cannot be taken back. So it is asked before each; there are few, and they live long.
+        One that was silent is not waited for again until its answer has come.
+        """
+        if self._channel is None or self._silent:
+            return False
+        if self._asked is None:
+            try:
+                self._channel.send(ASK)
+            except OSError:
+                return False
+            self._asked = asyncio.get_running_loop().create_future()
+        asked = self._asked
+        done, _ = await asyncio.wait((asked,), timeout=ANSWER_S)
+        if not done and not self._silent:
+            self._silent = True
+            log.error("worker_silent", worker=self.number, after_s=ANSWER_S)
+        return bool(done) and asked.result()
+
+    def _hear(self, channel: socket.socket) -> None:
+        """An answer to a question; or the end, which the process tells better."""
+        try:
+            said = channel.recv(len(ANSWER))
+        except BlockingIOError:
+            return
+        except OSError:
+            said = b""
+        if not said:
+            asyncio.get_running_loop().remove_reader(channel)
+        self._conclude(said == ANSWER)
+
+    def _conclude(self, answered: bool) -> None:
+        """The question that is open is answered, or never will be."""
+        if self._silent and answered:
+            log.info("worker_answers_again", worker=self.number)
+        self._silent = self._silent and not answered
+        if self._asked is not None and not self._asked.done():
+            self._asked.set_result(answered)
+        self._asked = None
 
     def take(self, place: int, link: socket.socket) -> bool:
         """Hand a link on. False: it is not up, or the kernel holds no more that wait for it."""
@@ -110,11 +157,14 @@ class Worker:
             try:
                 await loop.sock_sendall(ours, write_orders(self._orders))
                 if await loop.sock_recv(ours, len(UP)) == UP:
-                    self._channel = ours
+                    loop.add_reader(ours, self._hear, ours)
+                    self._channel, self._silent = ours, False
                     self.came_up.set()
             except ConnectionError:
                 pass  # it has ended already
             try:
                 return await self._process.wait()
             finally:
+                loop.remove_reader(ours)
                 self._channel = None
+                self._conclude(False)

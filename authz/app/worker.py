@@ -2,13 +2,15 @@
 
 Run by authz/app/workers.py as `python -m authz.app.worker`. Standard input is a Unix socket
 to the parent. On it come the orders, once; then for each link one byte, the link's place in
-the configuration, and with it the socket that the parent accepted. When it ends the parent
-is gone, however it went, and the worker goes too.
+the configuration, and with it the socket that the parent accepted. Before it hands a link on
+the parent asks whether we still turn our loop, by a byte with no socket; we answer by another.
+When the channel ends the parent is gone, however it went, and the worker goes too.
 
 Its numbers are served on a Unix socket, for the parent to gather.
 """
 
 import asyncio
+import contextlib
 import shutil
 import signal
 import socket
@@ -32,6 +34,8 @@ log = structlog.get_logger()
 
 LENGTH_BYTES = 4  # before the orders
 UP = b"u"  # what a worker says once, when it takes links
+ASK = b"\xff"  # what the parent asks before each of them; no link has that place
+ANSWER = b"a"  # what a worker says to it
 
 
 class Orders(Struct, frozen=True):
@@ -116,6 +120,9 @@ class Door:
             self.parent_is_gone = True
             asyncio.get_running_loop().remove_reader(self._channel)
             self._stop.set()
+        elif place == ASK:
+            with contextlib.suppress(OSError):  # gone, which the next read tells
+                self._channel.send(ANSWER)
         elif not files:
             log.error("link_lost", why="too many open files")  # the kernel has closed it
         else:

@@ -2,7 +2,8 @@
 
 Card networks hold few, long links. SO_REUSEPORT spreads connections by a hash of their
 addresses, which leaves a worker idle when there is only a handful; so the parent accepts
-and hands each socket on to the next worker in turn. No byte of a link passes through it.
+and hands each socket on to the next worker in turn, of those that answer when they are asked.
+No byte of a link passes through it.
 
 The parent also starts the store, where it is our own, starts a worker that died again, and
 speaks for all of them on /metrics, /health and /latency. A dead worker's links are lost and
@@ -32,11 +33,14 @@ from authz.hot.admin import NotFit
 log = structlog.get_logger()
 clock = SystemClock()
 
-LINK_KINDS_MAX = 256  # a link's place in the configuration travels as one byte
+LINK_KINDS_MAX = 255  # a link's place travels as one byte, of which one value is a question
 BACKLOG = 128  # connections that the kernel keeps for us; all networks at once are fewer
 START_S = 5.0  # after it links are served by the workers that did come up
 PAUSE_S = 0.1  # before accepting again, when the system would not
-HAND_ON_S = 2.0  # a link waits so long for a worker, when all are busy or dead
+# A link waits so long for a worker, when all are silent or dead: as long as one takes to start
+# again. Then it is closed, so that the network does not take it for a link.
+HAND_ON_S = 2.0
+HANDING_MAX = 128  # links of one listener that wait so; the kernel keeps the others
 
 
 async def serve_with_workers(config: Config, announce: Path | None) -> int:
@@ -128,25 +132,36 @@ class Crew:
             async with asyncio.timeout(START_S):
                 for worker in self.workers:  # the first would get all who are waiting already
                     await worker.came_up.wait()
-        while True:
-            try:
-                link, _ = await loop.sock_accept(listener)
-            except OSError as error:  # out of files, most likely; the kernel keeps them waiting
-                log.warning("cannot_accept", error=type(error).__name__)
-                await asyncio.sleep(PAUSE_S)
-                continue
-            with link:  # the worker has its own hold on it
-                until = clock.monotonic() + HAND_ON_S
-                while not self._hand_on(place, link):
-                    if clock.monotonic() > until:
-                        log.warning("link_refused", why="no worker takes it")
-                        break
-                    await asyncio.sleep(0.02)
+        room = asyncio.Semaphore(HANDING_MAX)
+        async with asyncio.TaskGroup() as handing:
+            while True:
+                await room.acquire()
+                try:
+                    link, _ = await loop.sock_accept(listener)
+                except OSError as error:  # out of files, most likely; the kernel keeps them
+                    room.release()
+                    log.warning("cannot_accept", error=type(error).__name__)
+                    await asyncio.sleep(PAUSE_S)
+                    continue
+                # Each by itself: one that finds no worker must not hold up those behind it.
+                task = handing.create_task(self._place(place, link))
+                task.add_done_callback(lambda _: room.release())
 
-    def _hand_on(self, place: int, link: socket.socket) -> bool:
+    async def _place(self, place: int, link: socket.socket) -> None:
+        """Find a worker for a link, or close it."""
+        with link:  # the worker has its own hold on it
+            until = clock.monotonic() + HAND_ON_S
+            while not await self._hand_on(place, link):
+                if clock.monotonic() > until:
+                    log.warning("link_refused", why="no worker takes it")
+                    return
+                await asyncio.sleep(0.02)
+
+    async def _hand_on(self, place: int, link: socket.socket) -> bool:
         """To the next in turn, or whoever after it can take it."""
         for _ in self.workers:
             self._turn = (self._turn + 1) % len(self.workers)
-            if self.workers[self._turn].take(place, link):
+            worker = self.workers[self._turn]
+            if await worker.answers() and worker.take(place, link):
                 return True
         return False

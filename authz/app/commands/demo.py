@@ -12,7 +12,7 @@ from rich.table import Table
 
 from authz.app.demo import Result, Settings, run_demo
 from authz.app.embedded.process import EmbeddedError
-from authz.app.output import write_json
+from authz.app.output import extent, write_json
 from authz.simulator.report import Report
 from iso8583.codec import decode
 from iso8583.describe import name_of
@@ -93,10 +93,7 @@ def print_result(console: Console, result: Result) -> None:
         f"\n{seen['sent']:,} sent, {seen['answered']:,} answered; the first "
         f"{result.first_answer_s:.1f} s after the start, with nothing set up before"
     )
-    console.out(
-        f"audit: {audit.accounts:,} accounts, {audit.authorizations:,} authorizations, "
-        f"{audit.entries:,} journal entries: {'all agree' if audit.ok else 'they differ'}"
-    )
+    console.out(f"audit: {extent(audit)}: {'all agree' if audit.ok else 'they differ'}")
     if result.stalls:
         longest = max(stall.seconds for stall in result.stalls)
         console.out(

@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 from authz.app.embedded.process import EmbeddedError
 from authz.app.loading import LoadReport, load
 from authz.app.options import configured
+from authz.app.output import counted
 from authz.app.store import Store, find_store, opened, pan_keys, prepare
 from authz.audit import audit_before_opening
 from authz.config import Config, ConfigError
@@ -110,7 +111,8 @@ async def let_in(store: Store, client: Redis, new_store: bool, source: str) -> N
         report = await audit_before_opening(client, store.url, source)
         if report is not None and not report.ok:
             raise admin.NotFit(
-                f"the store was restarted and its audit found {report.found} differences; "
+                f"the store was restarted and its audit found "
+                f"{counted(report.found, 'difference')}; "
                 "authz reconcile shows them"
             )
 
@@ -120,22 +122,23 @@ def tell(report: LoadReport, to_stderr: bool) -> None:
         click.echo(str(bad), err=True)
     more = report.bad_rows - len(report.bad)
     if more > 0:
-        click.echo(f"and {more} more", err=True)
+        click.echo(f"and {more:,} more", err=True)
     if not report.loaded:
         click.echo(
-            f"Nothing was loaded: {report.bad_rows} bad. --partial loads the rest.", err=True
+            f"Nothing was loaded: {counted(report.bad_rows, 'bad row')}. --partial loads the rest.",
+            err=True,
         )
         return
     for name, done in (("accounts", report.accounts), ("cards", report.cards)):
         click.echo(
-            f"{name:<9} {done.created} new, {done.moved} changed, {done.same} as they were",
+            f"{name:<9} {done.created:,} new, {done.moved:,} changed, {done.same:,} as they were",
             err=to_stderr,
         )
     if report.lists_version is not None:
-        said = f"lists     {report.lists_entries} entries, version {report.lists_version}"
+        said = f"lists     {counted(report.lists_entries, 'entry')}, version {report.lists_version}"
         click.echo(said, err=to_stderr)
     if report.bad_rows:
-        click.echo(f"bad       {report.bad_rows}, not loaded", err=True)
+        click.echo(f"bad       {counted(report.bad_rows, 'row')}, not loaded", err=True)
 
 
 def as_json(report: LoadReport) -> dict[str, Any]:

@@ -1,10 +1,10 @@
-"""authz show: look at a card, an account or an authorization."""
+"""authz show: look at a card, an account, an authorization or a message."""
 
 import asyncio
+import re
 import sys
 from collections.abc import Awaitable, Callable
-from decimal import Decimal
-from typing import Any
+from datetime import UTC, datetime, timedelta
 
 import click
 import msgspec
@@ -12,18 +12,24 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from authz.app.embedded.process import EmbeddedError
+from authz.app.history import Plain
 from authz.app.looking import (
     JOURNAL_MAX,
+    MESSAGES_MAX,
     SEARCH_MAX,
     NotThere,
-    Plain,
+    Wanted,
     look_at_account,
     look_at_authorization,
     look_at_card,
+    look_for_message,
+    search,
 )
-from authz.app.meaning import BY_NUMBER
+from authz.app.meaning import is_like_a_pan
 from authz.app.options import configured
+from authz.app.plain_text import lines
 from authz.app.store import find_store, pan_keys
+from authz.clock import SystemClock, utc
 from authz.config import Config, ConfigError
 from authz.hot import admin, keys
 from authz.privacy import Pan
@@ -32,56 +38,70 @@ EXAMPLES = f"""
 \b
 Examples:
   authz show account A1
-  authz show card c4k2v7q3m5p6x7ya --account A1
+  authz show card c4k2v7q3m5p6x7ya --account A1 --acts 50
   authz show card - < pan.txt
   authz show authorization ID --json
+  authz show message --stan 000123 --since 14:30
+  authz show message --rrn 632500000001 --account A1
 
 A card number is read from standard input and never from the command line, where the
 shell's history and everybody who may list processes would see it.
 
 Without --account a card or an authorization is searched for, over at most
-{SEARCH_MAX:,} keys; entries are looked for among the {JOURNAL_MAX:,} newest of its shard."""
+{SEARCH_MAX:,} keys; its acts are looked for among the {JOURNAL_MAX:,} newest entries of its
+shard, and a message among the {MESSAGES_MAX:,} newest of all shards."""
 
-MINOR = "_minor"
+ACTS_MAX = 1000  # listed at once; who wants more reads the journal
 
 as_json = click.option("--json", "plain", is_flag=True, help="As JSON.")
 on_account = click.option("--account", "account_id", help="Its account, which saves the search.")
+how_many = click.option(
+    "--acts", default=20, show_default=True, type=click.IntRange(0, ACTS_MAX),
+    help="So many of the latest acts, the newest first.",
+)  # fmt: skip
 
 
 @click.group(epilog=EXAMPLES)
 def command() -> None:
-    """Look at a card, an account or an authorization, masked."""
+    """Look at cards, accounts and what was decided, masked."""
 
 
 @command.command(epilog=EXAMPLES)
 @click.argument("card_id", metavar="ID|-")
 @on_account
+@how_many
 @as_json
 @configured
-def card(card_id: str, account_id: str | None, plain: bool, config: Config) -> None:
-    """A card by its id; by its number, if that is on standard input."""
-    pan = None
-    if card_id == "-":
-        pan = pan_from_stdin()
-    elif card_id.isdigit() and len(card_id) >= 12:
-        raise click.UsageError("A card number is read from standard input: authz show card -")
+def card(card_id: str, account_id: str | None, acts: int, plain: bool, config: Config) -> None:
+    """A card, and its latest acts.
+
+    By its id; with - by its number, on standard input.
+    """
+    refuse_card_numbers(card_id, account_id)
+    pan = pan_from_stdin() if card_id == "-" else None
 
     async def look(client: Redis) -> Plain:
         if pan is None:
-            return await look_at_card(client, card_id, account_id)
+            return await look_at_card(client, card_id, account_id, acts)
         key = pan_keys(config).card_key(pan)
-        return {"pan": pan.masked, **await look_at_card(client, *await card_owner(client, key))}
+        owner = await card_owner(client, key)
+        return {"pan": pan.masked, **await look_at_card(client, *owner, acts, key)}
 
     show(config, look, plain)
 
 
 @command.command(epilog=EXAMPLES)
 @click.argument("account_id", metavar="ID")
+@how_many
 @as_json
 @configured
-def account(account_id: str, plain: bool, config: Config) -> None:
-    """An account: its balances, what is available, its counters and open authorizations."""
-    show(config, lambda client: look_at_account(client, account_id), plain)
+def account(account_id: str, acts: int, plain: bool, config: Config) -> None:
+    """An account, and its latest acts.
+
+    Balances, what is available, counters, open authorizations.
+    """
+    refuse_card_numbers(account_id)
+    show(config, lambda client: look_at_account(client, account_id, acts), plain)
 
 
 @command.command(epilog=EXAMPLES)
@@ -92,8 +112,95 @@ def account(account_id: str, plain: bool, config: Config) -> None:
 def authorization(
     authorization_id: str, account_id: str | None, plain: bool, config: Config
 ) -> None:
-    """An authorization: its record, the acts on it, and its journal entries."""
+    """An authorization, and the acts on it.
+
+    Its record, and its journal entries.
+    """
+    refuse_card_numbers(authorization_id, account_id)
     show(config, lambda client: look_at_authorization(client, authorization_id, account_id), plain)
+
+
+@command.command(epilog=EXAMPLES)
+@click.option("--stan", help="Its DE 11.")
+@click.option("--rrn", help="Its DE 37.")
+@click.option("--account", "account_id", help="On this account: its shard alone is read.")
+@click.option("--card", "card_id", metavar="ID|-", help="On this card; - for its number on stdin.")
+@click.option("--since", help="Not before: HH:MM, the last time that it was, or ISO 8601; UTC.")
+@how_many
+@as_json
+@configured
+def message(
+    stan: str | None,
+    rrn: str | None,
+    account_id: str | None,
+    card_id: str | None,
+    since: str | None,
+    acts: int,
+    plain: bool,
+    config: Config,
+) -> None:
+    """A request, by what it carried.
+
+    All that are found, the newest first: the answer, its reason, what was in the way.
+    """
+    if stan is None and rrn is None:
+        raise click.UsageError("Name the message by --stan, --rrn or both.")
+    if stan is not None and re.fullmatch(r"[0-9]{1,6}", stan) is None:
+        raise click.UsageError("--stan: not one to six digits.")
+    if rrn is not None and re.fullmatch(r"[ -~]{1,12}", rrn) is None:
+        raise click.UsageError("--rrn: not one to twelve characters.")
+    refuse_card_numbers(account_id, card_id)
+    wanted = Wanted(
+        stan=(stan or "").zfill(6) if stan is not None else "",
+        rrn=rrn or "",
+        account_id=account_id or "",
+        card_id=card_id if card_id not in (None, "-") else "",
+        since_ms=0 if since is None else read_since(since, utc(SystemClock().now_ms())),
+    )
+    pan = pan_from_stdin() if card_id == "-" else None
+
+    async def look(client: Redis) -> Plain:
+        if pan is not None:
+            key = pan_keys(config).card_key(pan)
+            return await look_for_message(client, await of_number(client, key, wanted), acts)
+        on = wanted
+        if on.card_id and not on.account_id:
+            found = await search(client, keys.card_field(on.card_id))
+            on = msgspec.structs.replace(on, account_id=found)
+        return await look_for_message(client, on, acts)
+
+    show(config, look, plain)
+
+
+def read_since(text: str, now: datetime) -> int:
+    """An instant in milliseconds. A time of day is the last one: today's, or yesterday's."""
+    try:
+        if re.fullmatch(r"[0-9]{2}:[0-9]{2}", text):
+            at = now.replace(hour=int(text[:2]), minute=int(text[3:]), second=0, microsecond=0)
+            at = at if at <= now else at - timedelta(days=1)
+        else:
+            at = datetime.fromisoformat(text)
+            at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    except ValueError:
+        raise click.UsageError("--since: neither HH:MM nor a time of ISO 8601.") from None
+    return max(int(at.timestamp() * 1000), 0)
+
+
+def refuse_card_numbers(*words: str | None) -> None:
+    """Also those that stand where an id should: what is asked of a store may be logged there."""
+    if any(word is not None and is_like_a_pan(word) for word in words):
+        raise click.UsageError("A card number is read from standard input: authz show card -")
+
+
+async def of_number(client: Redis, card_key: str, wanted: Wanted) -> Wanted:
+    """The same, on the card of this number. One that is not ours was answered, too."""
+    try:
+        card_id, account_id = await card_owner(client, card_key)
+    except NotThere:
+        card_id, account_id = "", ""
+    return msgspec.structs.replace(
+        wanted, card_id=card_id, account_id=wanted.account_id or account_id, card_key=card_key
+    )
 
 
 async def card_owner(client: Redis, card_key: str) -> tuple[str, str]:
@@ -116,7 +223,7 @@ def show(config: Config, look: Callable[[Redis], Awaitable[Plain]], plain: bool)
     if plain:
         click.echo(msgspec.json.format(msgspec.json.encode(found)))
     else:
-        click.echo("\n".join(lines(found, found["currency"])))
+        click.echo("\n".join(lines(found)))
 
 
 async def run(config: Config, look: Callable[[Redis], Awaitable[Plain]]) -> Plain:
@@ -138,32 +245,3 @@ async def run(config: Config, look: Callable[[Redis], Awaitable[Plain]]) -> Plai
     finally:
         await client.aclose()
         store.stop()
-
-
-def lines(found: Plain, currency: str, indent: str = "") -> list[str]:
-    """Name and value, one a line; lists and tables below their name."""
-    out = []
-    width = max((len(name) for name in found), default=0)
-    for name, value in found.items():
-        # A counter's own name is left as it is.
-        label = name if "/" in name else name.removesuffix(MINOR).replace("_", " ")
-        if isinstance(value, dict) and value:
-            out += [f"{indent}{label}", *lines(value, currency, indent + "  ")]
-        elif isinstance(value, list) and value and isinstance(value[0], dict):
-            out.append(f"{indent}{label}")
-            for item in value:
-                out += [f"{indent}  -", *lines(item, currency, indent + "    ")]
-        else:
-            out.append(f"{indent}{label:<{width}}  {text(name, value, currency)}")
-    return out
-
-
-def text(name: str, value: Any, currency: str) -> str:
-    if value is None or value in ("", [], {}):
-        return "-"
-    if isinstance(value, list):
-        return " ".join(map(str, value))
-    known = BY_NUMBER.get(currency)
-    if name.endswith(MINOR) and known is not None and known.exponent is not None:
-        return f"{Decimal(value).scaleb(-known.exponent)} {known.code}"
-    return str(value)

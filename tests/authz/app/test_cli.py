@@ -67,6 +67,63 @@ def test_both_modules_are_the_command() -> None:
     assert python("-m", "authz.app", "--version").stdout == f"authz {version('authz')}\n"
 
 
+SPACED, DASHED = "4539 5787 6362 1486", "4539-5787-6362-1486"
+SHOWN = "453957******1486"
+
+# The words, what the error says, and what it shows in place of the number.
+IN_THE_WRONG_PLACE = [
+    ((CANARY,), "No such command", SHOWN),
+    ((SPACED,), "No such command", SHOWN),
+    ((f"--{CANARY}",), "No such option", SHOWN),
+    (("show", CANARY), "No such command", SHOWN),
+    (("show", "account", "A1", CANARY), "unexpected extra argument", SHOWN),
+    (("show", "account", "A1", *SPACED.split()), "unexpected extra arguments", SHOWN),
+    (("show", "card", "C1", DASHED), "unexpected extra argument", SHOWN),
+    (("simulate", "--rate", CANARY + "x"), "not a valid float", SHOWN),
+    (("simulate", "--dialect", CANARY), "is not one of", SHOWN),
+    (("simulate", "--framing", f"pan {DASHED}!"), "is not one of", SHOWN),
+    (("serve", "--port", SPACED), "not a valid integer", SHOWN),
+    (("load", f"{CANARY}.csv"), "does not exist", SHOWN),
+    (("load", f"--partial={CANARY}", "x"), "does not take a value", None),
+    (("config", "check", "a", CANARY), "unexpected extra argument", SHOWN),
+    (("decode", "--framing", CANARY), "is not one of", SHOWN),
+    (("demo", CANARY), "unexpected extra argument", SHOWN),
+    (("reconcile", CANARY), "unexpected extra argument", SHOWN),
+    (("demo", SPACED.replace(" ", "\u2013")), "unexpected extra argument", SHOWN),
+    (("demo", SPACED.replace(" ", "\u00a0")), "unexpected extra argument", SHOWN),
+    # What is no card number by its length is hidden whole: it may be more than one, or a track.
+    (("demo", CANARY[:12]), "unexpected extra argument", "*" * 12),
+    (("demo", CANARY, CANARY), "unexpected extra arguments", "*" * 32),
+    (("demo", f"{CANARY}=28122011234567890"), "unexpected extra argument", "*" * 33),
+]
+
+
+@pytest.mark.parametrize(("words", "said", "shown"), IN_THE_WRONG_PLACE)
+def test_a_card_number_in_the_wrong_place_is_not_repeated(
+    words: tuple[str, ...], said: str, shown: str | None
+) -> None:
+    result = CliRunner().invoke(cli.main, words)
+
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert shown is None or shown in result.stderr
+    digits = "".join(filter(str.isdigit, result.output))
+    assert CANARY not in digits
+    assert CANARY[6:12] not in digits
+
+
+def test_numbers_that_are_no_card_number_stay_readable() -> None:
+    result = CliRunner().invoke(cli.main, ["serve", "--port", "127.0.0.1:858312345"])
+
+    assert "127.0.0.1:858312345" in result.stderr
+    assert "Usage: main serve [OPTIONS]" in result.stderr
+
+
+@pytest.mark.parametrize("words", [[], ["show"]])
+def test_without_a_command_the_help_is_shown(words: list[str]) -> None:
+    assert "Commands:" in CliRunner().invoke(cli.main, words).output
+
+
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> list[Exception]:
     """`authz show` that fails with the exception put in here."""
@@ -88,6 +145,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> list[Exception]:
         (PermissionError(13, "Permission denied", CANARY), "The system refused: Permission"),
         (ConfigError("engine.workers: no"), "Configuration: engine.workers: no."),
         (ExceptionGroup("two", [ValueError(CANARY)]), "An unexpected ExceptionGroup ended"),
+        (click.ClickException(f"Not {CANARY}."), f"Error: Not {SHOWN}."),
     ],
     ids=lambda value: type(value).__name__,
 )

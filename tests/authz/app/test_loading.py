@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from authz.app import rows
+from authz.app import loading, rows
 from authz.app.loading import LoadReport, load
 from authz.hot import admin, keys
 from authz.privacy import Pan, PanKeys
@@ -110,6 +110,8 @@ BAD_ACCOUNTS = """
 account_id | not an id                  | A 1,840,,,,,
 account_id | not an id                  | A{1},840,,,,,
 account_id | looks like a card number   | 4000000000000001,840,,,,,
+account_id | looks like a card number   | 4000-0000-0000-0001,840,,,,,
+account_id | looks like a card number   | 3400.000000.00009,840,,,,,
 account_id | is missing                 | ,840,,,,,
 currency   | is missing                 | A1,,,,,,
 currency   | not an ISO 4217            | A1,ZZZ,,,,,
@@ -265,6 +267,20 @@ def test_bad_rows_are_listed_up_to_a_bound_and_counted_beyond(
     assert (len(report.bad), report.bad_rows) == (rows.BAD_MAX, 70)
 
 
+def test_bad_rows_are_listed_by_file_and_line(fresh_redis: str, tmp_path: Path) -> None:
+    """Accounts are read before cards, and a line's shape before what it says."""
+    cards = f"pan,account_id,expiry\n{PAN},A1,9999\n{OTHER},A1\n{PAN},A1,9999\n"
+    files: dict[str, str | bytes] = {
+        "b.csv": "account_id,currency\n" + "".join(f"A{n},ZZZ\n" for n in range(2, 70)),
+        "a.csv": cards,
+    }
+    report = loaded(fresh_redis, tmp_path, files)
+    places = [(bad.file, bad.line) for bad in report.bad]
+    assert places[:4] == [("a.csv", 2), ("a.csv", 3), ("a.csv", 4), ("b.csv", 2)]
+    assert places == sorted(places)
+    assert (len(places), report.bad_rows) == (rows.BAD_MAX, 71)
+
+
 def test_the_same_account_in_two_files(fresh_redis: str, tmp_path: Path) -> None:
     report = loaded(fresh_redis, tmp_path, {"a.csv": ACCOUNTS, "b.csv": ACCOUNTS})
     assert said(report) == ["b.csv, line 2, account_id: is also in a.csv, line 2"]
@@ -305,13 +321,15 @@ def test_a_chain_of_replaced_cards_in_one_file(fresh_redis: str, tmp_path: Path)
 def test_lists_take_cards_by_number_and_countries_by_any_code(
     fresh_redis: str, tmp_path: Path
 ) -> None:
-    lists = f"kind,value\ncard,{PAN}\nCard,c0ffee\nmerchant, M 1 \n"
+    by_id = KEYS.card_id(Pan(OTHER))
+    lists = f"kind,value\ncard,{PAN}\nCard,{by_id}\nmerchant, M 1 \n"
     lists += "country,USA\ncountry,36\ncountry,kp\n"
-    files: dict[str, str | bytes] = {"l.csv": lists, "c.csv": CARDS, "a.csv": ACCOUNTS}
+    cards = f"{CARDS}{OTHER},A1,2812\n"
+    files: dict[str, str | bytes] = {"l.csv": lists, "c.csv": cards, "a.csv": ACCOUNTS}
     report = loaded(fresh_redis, tmp_path, files)
     assert (report.ok, report.lists_version, report.lists_entries) == (True, 1, 6)
     assert set(asked(fresh_redis, "SMEMBERS", keys.LISTS)) == {
-        b"version:1", b"card:" + KEYS.card_id(Pan(PAN)).encode(), b"card:c0ffee",
+        b"version:1", b"card:" + KEYS.card_id(Pan(PAN)).encode(), b"card:" + by_id.encode(),
         b"merchant:M 1", b"country:US", b"country:AU", b"country:KP",
     }  # fmt: skip
     # A header alone says that nobody is blocked any more.
@@ -319,9 +337,57 @@ def test_lists_take_cards_by_number_and_countries_by_any_code(
     assert set(asked(fresh_redis, "SMEMBERS", keys.LISTS)) == {b"version:2"}
 
 
+NO_CARD = "no such card, in these files or in the store"
+
+
+def test_a_list_names_cards_that_there_are(
+    fresh_redis: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A card that is blocked under an id that no card has would not be blocked."""
+    monkeypatch.setattr(loading, "STEP", 1)
+    both: dict[str, str | bytes] = {"a.csv": ACCOUNTS, "c.csv": CARDS}
+    assert loaded(fresh_redis, tmp_path, both).ok
+    there, new = KEYS.card_id(Pan(PAN)), KEYS.card_id(Pan(OTHER))
+    lists = f"kind,value\ncard,{there}\ncard,{new}\ncard,c0ffee\ncard,A1\n"
+    alone = loaded(fresh_redis, tmp_path, {"l.csv": lists})
+    assert said(alone) == [f"l.csv, line {n}, value: {NO_CARD}" for n in (3, 4, 5)]
+    assert asked(fresh_redis, "EXISTS", keys.LISTS) == 0
+
+    cards = f"pan,account_id,expiry\n{OTHER},A1,2812\n"
+    files: dict[str, str | bytes] = {"l.csv": lists, "c.csv": cards}
+    report = loaded(fresh_redis, tmp_path, files, partial=True)
+    assert said(report) == [f"l.csv, line {n}, value: {NO_CARD}" for n in (4, 5)]
+    assert set(asked(fresh_redis, "SMEMBERS", keys.LISTS)) == {
+        b"version:1", f"card:{there}".encode(), f"card:{new}".encode(),
+    }  # fmt: skip
+
+
+def test_a_list_does_not_name_a_card_whose_row_is_bad(fresh_redis: str, tmp_path: Path) -> None:
+    new = KEYS.card_id(Pan(OTHER))
+    cards = f"pan,account_id,expiry\n{OTHER},A1,9999\n"
+    lists = f"kind,value\ncard,{new}\ncard,{OTHER}\n"
+    files: dict[str, str | bytes] = {"l.csv": lists, "c.csv": cards, "a.csv": ACCOUNTS}
+    report = loaded(fresh_redis, tmp_path, files)
+    assert said(report)[1:] == [f"l.csv, line {n}, value: {NO_CARD}" for n in (2, 3)]
+
+
+def test_a_list_knows_a_card_by_the_id_that_the_store_gave_it(
+    fresh_redis: str, tmp_path: Path
+) -> None:
+    """After the key was changed, the id that a number would get is not the one that it has."""
+    files: dict[str, str | bytes] = {"a.csv": ACCOUNTS, "c.csv": CARDS}
+    assert loaded(fresh_redis, tmp_path, files).ok
+    asked(fresh_redis, "HSET", keys.directory(KEYS.card_key(Pan(PAN))), "card", "c0ffee")
+    lists = f"kind,value\ncard,c0ffee\ncard,{KEYS.card_id(Pan(PAN))}\n"
+    report = loaded(fresh_redis, tmp_path, {"l.csv": lists} | files)
+    assert said(report) == [f"l.csv, line 3, value: {NO_CARD}"]
+
+
 BAD_ENTRIES = """
 kind  | not one of card    | terminal,T1
 value | no such card       | card,4000000000000001
+value | no such card       | card,c0ffee
+value | not a card number  | card,4000-0000-0000-0001
 value | not an id          | card,a:b
 value | not a DE 42        | merchant,A name of over 15
 value | not an ISO 3166    | country,XX

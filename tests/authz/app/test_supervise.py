@@ -36,8 +36,17 @@ def test_a_worker_that_hangs_is_ended_by_force(
             said = await Front([worker], 0.2).health()
             assert "hot state" in said.reason
             assert worker.process is not None
+            assert await worker.answers()
+            os.kill(worker.process, signal.SIGSTOP)
+            monkeypatch.setattr(supervise, "ANSWER_S", 0.1)
+            assert await asyncio.gather(worker.answers(), worker.answers()) == [False, False]
+            os.kill(worker.process, signal.SIGCONT)
+            async with asyncio.timeout(10):
+                while not await worker.answers():
+                    await asyncio.sleep(0.02)
             os.kill(worker.process, signal.SIGSTOP)
             await worker.stop()
+            assert not await worker.answers()
             with pytest.raises(ProcessLookupError):
                 os.kill(worker.process, 0)
             assert not worker.take(0, theirs)

@@ -20,7 +20,9 @@ import pytest
 import redis
 from prometheus_client.parser import text_string_to_metric_families
 
+from authz.app.front import ASK_S
 from authz.app.store import ADDRESS, Store, opened, pan_keys
+from authz.app.workers import HAND_ON_S
 from authz.clock import SystemClock
 from authz.config import Config, EmbeddedConfig
 from authz.control import NewAccount, NewCard, put_accounts, put_cards
@@ -287,6 +289,60 @@ def test_a_killed_worker_takes_only_its_own_links_with_it(engine: Engine) -> Non
             until(lambda: engine.by_worker("authz_links") == {"0": 1, "1": 3}, 2)
             for stan, link in enumerate((*two, *left), 10):
                 assert link.say("0100", buy(7, stan))[39] == "00"
+
+
+@contextmanager
+def stopped(*processes: int) -> Iterator[None]:
+    """As under a debugger, or on a machine that swaps: alive, and not answering."""
+    for process in processes:
+        os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in processes:
+            os.kill(process, signal.SIGCONT)
+
+
+def test_a_stopped_worker_gets_no_links_until_it_answers_again(engine: Engine) -> None:
+    until(engine.ready, 10)
+    with stopped(engine.workers()[0]):
+        with links(engine, 4) as four:  # each is signed on, so each was adopted
+            assert all(link.alive() for link in four)
+            began = time.monotonic()
+            assert engine.by_worker("authz_worker_up") == {"0": 0, "1": 1}
+            assert engine.get("/health")[1].count("worker 0: gives no answer") == 1
+            assert engine.get("/latency")[0] == 200
+            # Each waits a second for the stopped one.
+            assert time.monotonic() - began < 3 * ASK_S + 3
+            until(lambda: engine.by_worker("authz_links") == {"1": 4}, 5)
+
+    def is_spread() -> bool:
+        with links(engine, 2):
+            return engine.by_worker("authz_links") == {"0": 1, "1": 1}
+
+    until(is_spread, 10)
+    assert engine.by_worker("authz_worker_restarts_total")["1"] == 0
+
+
+def test_where_no_worker_answers_a_link_is_closed(engine: Engine) -> None:
+    until(engine.ready, 10)
+    with stopped(*engine.workers().values()):
+        began = time.monotonic()
+        knocking = [
+            socket.create_connection(("127.0.0.1", engine.ports["strict"]), 5) for _ in range(4)
+        ]
+        for link in knocking:
+            link.settimeout(10)
+            with link:
+                assert link.recv(1) == b""
+        # All of them together, not one after the other.
+        assert time.monotonic() - began < 2 * HAND_ON_S + 2
+        status, text = engine.get("/metrics")
+        assert (status, text.count("authz_worker_up{")) == (200, 2)
+    until(engine.ready, 10)
+    assert engine.by_worker("authz_links") == {"0": 0, "1": 0}
+    with links(engine, 2) as two:
+        assert all(link.alive() for link in two)
 
 
 def test_sigterm_ends_everything() -> None:

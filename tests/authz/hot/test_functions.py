@@ -637,3 +637,14 @@ def test_newer_blocklists_make_a_plan_stale_and_older_gates_do_not(fresh_redis: 
         assert (await state.authorize(authorize(2, lists_version=4), 5)).kind == "held"
 
     run(fresh_redis, scenario)
+
+
+def test_a_version_of_the_lists_comes_once(fresh_redis: str) -> None:
+    async def scenario(state: object, client: object) -> None:
+        shard = keys.shard_of(ACCOUNT)
+        gate = (keys.control(shard), keys.journal(shard))
+        for version, said in ((2, b"moved"), (2, b"older"), (1, b"older"), (3, b"moved")):
+            reply = await client.fcall("authz_put_lists", 2, *gate, state.run_id, version, b"b")  # type: ignore[attr-defined]
+            assert reply[1] == said
+
+    run(fresh_redis, scenario)

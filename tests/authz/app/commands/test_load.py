@@ -74,7 +74,7 @@ def test_a_restarted_store_is_audited_first(fresh_redis: str, files: list[str]) 
     assert run(fresh_redis, *files).exit_code == 0
     asked(fresh_redis, *shut, ("HINCRBY", keys.account("A1"), "posted:840", 1))
     result = run(fresh_redis, *files)
-    assert (result.exit_code, "1 differences" in result.output) == (1, True)
+    assert (result.exit_code, "found 1 difference;" in result.output) == (1, True)
 
 
 def test_bad_rows_are_told_one_by_one(fresh_redis: str, files: list[str], tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_bad_rows_are_told_one_by_one(fresh_redis: str, files: list[str], tmp_pa
     assert result.stderr.split("\n")[:3] == [
         "bad.csv, line 2, account_id: no such account, in these files or in the store",
         "bad.csv, line 3, pan: not a card number: 12 to 19 digits",
-        "Nothing was loaded: 2 bad. --partial loads the rest.",
+        "Nothing was loaded: 2 bad rows. --partial loads the rest.",
     ]
     partly = run(fresh_redis, "--new-store", "--partial", str(bad), files[1])
     assert (partly.exit_code, "accounts  1 new" in partly.stdout) == (1, True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from authz.app.commands.reconcile import command
+from authz.app.commands.reconcile import as_text, command
 from authz.control import NewAccount, put_accounts
 from authz.hot import admin, keys
 from rules.facts import AccountProfile, AccountState
@@ -45,7 +45,7 @@ def test_agreement_is_exit_0(store: str) -> None:
     result = run(store)
     assert result.exit_code == 0
     assert result.stdout == (
-        "Everything agrees: 1 accounts, 0 authorizations, 65 journal entries.\n"
+        "Everything agrees: 1 account, 0 approved authorizations, 65 journal entries.\n"
     )
 
 
@@ -53,12 +53,45 @@ def test_a_difference_is_exit_1_and_named(store: str, tmp_path: Path) -> None:
     damage(store)
     result = run(store, "--json", str(tmp_path / "report.json"))
     assert result.exit_code == 1
-    assert "A1: posted 840: 501, should be 500\n" in result.stdout
+    assert "A1: posted 840: 5.01 USD, should be 5.00 USD\n" in result.stdout
+    assert "1 difference: 1 account, 0 approved authorizations, 65 " in result.stdout
     report = json.loads((tmp_path / "report.json").read_text())
     assert (report["ok"], report["accounts"]) == (False, 1)
     assert report["differences"] == [
         {"account": "A1", "field": "posted 840", "hot": 501, "ledger": 500}
     ]
+
+
+VALUES = [
+    ("posted 840", 501, "414", "5.01 USD"), ("held 414 before m1", 5, "840", "0.005 KWD"),
+    ("available after m1", -1, "392", "-1 JPY"), ("available", "not below 0", "840", "not below 0"),
+    ("counter c1/day_amount/20261121", 150, "840", "1.50 USD"),
+    ("counter c1/day_count/20261121", 3, "840", "3"),
+    ("counter c1/day_amount/20261121", 5, "", "5 minor units"),
+    ("record m1", "holds 400", "414", "holds 0.400 KWD"),
+    ("record m1", "its acts hold 0", "840", "its acts hold 0.00 USD"),
+    ("record m1", None, "840", "nothing"), ("gates", 0, "", "0"),
+    ("expiry of m1", 1790600000, "840", "1790600000"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("field", "value", "currency", "shown"), VALUES)
+def test_amounts_are_told_with_their_currency(
+    field: str, value: int | str | None, currency: str, shown: str
+) -> None:
+    assert as_text(field, value, currency) == shown
+
+
+def test_an_account_that_cannot_be_read_has_no_currency(store: str) -> None:
+    async def spoil() -> None:
+        client = admin.administrator(store)
+        await client.hset(keys.account("A1"), "profile", "?")
+        await client.aclose()
+
+    asyncio.run(spoil())
+    damage(store)
+    result = run(store)
+    assert (result.exit_code, "A1: posted 840: 5.01 USD, should" in result.stdout) == (1, True)
 
 
 def test_json_has_standard_output_to_itself(store: str) -> None:

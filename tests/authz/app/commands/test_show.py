@@ -2,14 +2,17 @@
 
 import asyncio
 import json
+import re
+from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
-from authz.app.commands.show import command
+from authz.app.commands.show import command, read_since
 from authz.control import NewAccount, NewCard, put_accounts, put_cards
-from authz.hot.acts import Authorize, Reverse
+from authz.hot.acts import Authorize, Note, Reverse
 from authz.privacy import Pan, PanKeys
 from ledger.journal import AuthorizationBody, ReversalBody, encode_body
 from rules.facts import AccountProfile, AccountState, Limit
@@ -86,12 +89,13 @@ def test_an_account(store: str) -> None:
         {
             "authorization_id": "m1",
             "card_id": CARD,
+            "currency": "414",
             "held_minor": 400,
             "expires_at": "2026-09-28T12:53:20+00:00",
         }
     ]
     text = run(store, "account", "A1").stdout
-    assert "available          6.600 KWD\n" in text
+    assert re.search(r"^available +6\.600 KWD$", text, re.M)
     assert f"{CARD}/day_count/20261121" in text
 
 
@@ -99,7 +103,8 @@ def test_an_account(store: str) -> None:
 def test_a_card_by_its_id(store: str, where: tuple[str, ...]) -> None:
     found = shown(store, "card", CARD, *where)
     assert (found["account_id"], found["state"], found["daily_count"]) == ("A1", "active", 3)
-    assert (found["open"], list(found["counters"].values())) == (1, [1])
+    assert [each["authorization_id"] for each in found["open"]] == ["m1"]
+    assert list(found["counters"].values()) == [1]
     assert "pan" not in found
 
 
@@ -112,8 +117,21 @@ def test_a_card_by_its_number_from_standard_input(store: str) -> None:
     assert run(store, "card", "-", given=f"{PAN}\n", key="").exit_code == 2
 
 
-def test_a_card_number_as_an_argument_is_refused_unshown(store: str) -> None:
-    result = run(store, "card", PAN)
+GROUPED = "4000-0000-0000-0001"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("card", PAN), ("card", GROUPED), ("card", GROUPED.replace("-", " ")), ("account", PAN),
+        ("authorization", PAN), ("card", "c0", "--account", GROUPED),
+    ],
+)  # fmt: skip
+def test_a_card_number_as_an_argument_is_refused_unshown(
+    store: str, words: tuple[str, ...]
+) -> None:
+    result = run(store, *words)
+    assert GROUPED not in result.output
     assert (result.exit_code, "standard input" in result.stderr) == (2, True)
 
 
@@ -127,11 +145,125 @@ def test_an_authorization_with_its_acts_and_entries(store: str, where: tuple[str
     assert found["entries"][0]["merchant_id"] == "M1"
     assert found["journal_read_whole"]
     text = run(store, "authorization", "m1").stdout
-    assert "held after        1.000 KWD\n" in text
+    assert re.search(r"^ +held after +1\.000 KWD$", text, re.M)
 
 
 def test_a_tombstone_says_what_it_is(store: str) -> None:
     assert shown(store, "authorization", "r2")["state"] == "reversed before it came"
+
+
+@pytest.mark.parametrize("what", [("account", "A1"), ("card", CARD), ("card", "-")])
+def test_the_latest_acts(store: str, what: tuple[str, str]) -> None:
+    found = shown(store, *what, given=f"{PAN}\n")
+    acts = [(act["mti"], act["stan"], act["verdict"]) for act in found["latest_acts"]]
+    lives = [("", "", "created")] * (2 if what[0] == "account" else 1)
+    assert acts == [("0400", "2", "unmatched"), ("0400", "2", "reversed"),
+                    ("0100", "000001", "held"), *lives]  # fmt: skip
+    assert not found["older_left_out"]
+    text = run(store, *what, given=f"{PAN}\n").stdout
+    assert re.search(r"^ +\S+ +authorization +0100 +000001 +R1 +1\.000 KWD +held +approved", text,
+                     re.M)  # fmt: skip
+
+
+def test_so_many_acts_as_wanted(store: str) -> None:
+    found = shown(store, "account", "A1", "--acts", "2")
+    assert ([act["verdict"] for act in found["latest_acts"]], found["older_left_out"]) == (
+        ["unmatched", "reversed"],
+        True,
+    )
+    assert "latest_acts" not in shown(store, "account", "A1", "--acts", "0")
+    assert run(store, "account", "A1", "--acts", "1001").exit_code == 2
+
+
+def test_what_was_approved_is_counted_apart_from_early_reversals(store: str) -> None:
+    for found in (shown(store, "account", "A1"), shown(store, "card", CARD)):
+        assert (found["approved_authorizations"], found["early_reversals"]) == (1, 1)
+
+
+NAMED = [
+    ("--stan", "000001"), ("--stan", "1"), ("--rrn", "R1"), ("--stan", "1", "--rrn", "R1"),
+    ("--stan", "1", "--account", "A1"), ("--stan", "1", "--card", CARD),
+    ("--stan", "1", "--card", "-"), ("--stan", "1", "--since", "2026-01-01T00:00"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("named", NAMED, ids=" ".join)
+def test_a_message_by_what_it_carried(store: str, named: tuple[str, ...]) -> None:
+    found = shown(store, "message", *named, given=f"{PAN}\n")
+    (act,) = found["messages"]
+    assert (act["message_id"], act["reason"], act["account_id"]) == ("m1", "approved", "A1")
+    assert not found["older_left_out"]
+    text = run(store, "message", *named, given=f"{PAN}\n").stdout
+    assert re.search(r" R1 +1\.000 KWD +held +approved .* 1\.000 KWD +m1 +A1 +c", text)
+
+
+NOT_NAMED = [
+    ("--stan", "000009"), ("--rrn", "R9"), ("--stan", "1", "--rrn", "R9"),
+    ("--stan", "1", "--account", "A9"), ("--stan", "1", "--card", "-"),
+    ("--stan", "1", "--since", "9999-01-01"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("named", NOT_NAMED, ids=" ".join)
+def test_a_message_that_is_not_there(store: str, named: tuple[str, ...]) -> None:
+    result = run(store, "message", *named, given="4000000000000002\n")
+    assert (result.exit_code, result.stderr) == (1, "Error: No such message.\n")
+
+
+def test_what_a_card_that_is_not_ours_was_told(store: str) -> None:
+    stranger = Pan("4000000000000002")
+    body = msgspec.structs.replace(AUTHORIZATION, card_key=KEYS.card_key(stranger), stan="000077")
+
+    async def decline() -> None:
+        state = await opened(store)
+        note = Note(
+            shard_of=body.card_key, message_id="m7", fingerprint="f", attempt="t", deadline_ms=0,
+            verdict="declined", planned="card_unknown", answer_ttl_s=60,
+            body=encode_body(msgspec.structs.replace(body, planned="card_unknown")),
+        )  # fmt: skip
+        await state.note(note, 5)
+        state._connection.close()  # type: ignore[union-attr]
+        await asyncio.sleep(0)
+
+    asyncio.run(decline())
+    found = shown(store, "message", "--stan", "77", "--card", "-", given="4000000000000002\n")
+    (act,) = found["messages"]
+    assert (act["kind"], act["reason"], act["account_id"]) == ("note", "card_unknown", "")
+    assert body.card_key not in repr(found)
+
+
+def test_a_search_for_a_message_has_an_end(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("authz.app.looking.MESSAGES_MAX", 1)
+    result = run(store, "message", "--stan", "1", "--account", "A1")
+    assert (result.exit_code, "among the 1 newest entries" in result.stderr) == (1, True)
+
+
+WRONG = [
+    (), ("--stan", "1234567"), ("--stan", "12a"), ("--rrn", "1234567890123"), ("--rrn", ""),
+    ("--stan", "1", "--since", "25:00"), ("--stan", "1", "--since", "yesterday"),
+    ("--stan", "1", "--card", PAN), ("--stan", "1", "--account", PAN),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", WRONG, ids=len)
+def test_a_message_wrongly_named(store: str, words: tuple[str, ...]) -> None:
+    assert run(store, "message", *words).exit_code == 2
+
+
+NOW = datetime(2026, 11, 21, 10, 5, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("10:05", "2026-11-21T10:05:00+00:00"),
+        ("10:06", "2026-11-20T10:06:00+00:00"),
+        ("2026-11-01", "2026-11-01T00:00:00+00:00"),
+        ("2026-11-01T08:00:00+02:00", "2026-11-01T06:00:00+00:00"),
+    ],
+)
+def test_a_time_of_day_is_the_last_one(text: str, expected: str) -> None:
+    assert read_since(text, NOW) == datetime.fromisoformat(expected).timestamp() * 1000
 
 
 MISSING = [

@@ -1,0 +1,152 @@
+"""The journal for people: acts from the newest backwards, and why each was answered as it was.
+
+The one place where commands read it. The audit tells it forwards, in authz/replay.py, since
+it adds up; whoever asks "why was this declined?" begins at the end.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from heapq import heappop, heappush
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from redis.asyncio import Redis
+
+from authz.clock import utc
+from authz.hot import keys
+from ledger.journal import AccountBody, AuthorizationBody, Entry, ReversalBody, read_entry
+from rules.decide import conclude
+
+PAGE = 2000  # entries in one reply for one shard
+PAGE_MIN = 200  # of each, where all shards are read: some 10 MB at the start
+
+Plain = dict[str, Any]
+Row = tuple[bytes, dict[bytes, bytes]]
+
+
+class Reach(Struct):
+    """How far back a reading may go, and how far it went."""
+
+    entries_max: int
+    looked_at: int = 0
+    unreadable: int = 0
+    whole: bool = False  # back to the beginning, of the journal or of the time asked for
+
+
+class Shelf:
+    """One shard's stream from its end, a page at a time."""
+
+    def __init__(self, client: Redis, shard: str, since_ms: int, count: int) -> None:
+        self._client = client
+        self._key = keys.journal(shard)
+        self._since, self._end, self._count = str(since_ms), "+", count
+        self._page: list[Row] = []  # the newest last
+        self._more = True
+
+    async def next(self) -> Row | None:
+        if not self._page and self._more:
+            page = await self._client.execute_command(  # type: ignore[no-untyped-call]
+                "XREVRANGE", self._key, self._end, self._since, "COUNT", self._count
+            )
+            self._more = len(page) == self._count
+            if page:
+                self._end = f"({page[-1][0].decode()}"
+            self._page = page[::-1]
+        return self._page.pop() if self._page else None
+
+
+async def newest_first(
+    client: Redis, shards: Sequence[str], reach: Reach, since_ms: int = 0
+) -> AsyncIterator[Entry]:
+    """Entries of these shards by the store's clock, from now back to `since_ms`.
+
+    `reach` bounds the reading and is told of it; an entry that cannot be read is counted
+    there and left out, as the audit tells of it.
+    """
+    count = max(PAGE // len(shards), PAGE_MIN)
+    shelves = [Shelf(client, shard, since_ms, count) for shard in shards]
+    heads: list[tuple[int, int, int, Row]] = []  # the newest is the least
+
+    async def put_forward(number: int) -> None:
+        row = await shelves[number].next()
+        if row is not None:
+            ms, _, sequence = row[0].partition(b"-")
+            heappush(heads, (-int(ms), -int(sequence), number, row))
+
+    for number in range(len(shelves)):
+        await put_forward(number)
+    while heads:
+        if reach.looked_at >= reach.entries_max:
+            return
+        _, _, number, row = heappop(heads)
+        await put_forward(number)
+        reach.looked_at += 1
+        try:
+            entry = read_entry(*row)
+        except (msgspec.MsgspecError, KeyError):
+            reach.unreadable += 1
+        else:
+            yield entry
+    reach.whole = True
+
+
+def reason_of(entry: Entry) -> str:
+    """Our own name for the answer, "" for what is no authorization."""
+    e, body = entry.envelope, entry.body
+    if not isinstance(body, AuthorizationBody):
+        return ""
+    try:
+        return conclude(body.planned, e.verdict, e.detail)
+    except (AssertionError, ValueError):
+        return e.verdict  # of another version of ours
+
+
+def told(entry: Entry) -> Plain:
+    """One act, without what its body keeps to find the card again.
+
+    `x_minor` is in `x_currency`, or where there is none in `currency`, the account's.
+    """
+    e, body = entry.envelope, entry.body
+    act: Plain = {
+        "at": utc(e.at_ms).isoformat(timespec="milliseconds"),
+        "kind": e.kind, "mti": "", "stan": "", "rrn": "",
+        "amount_minor": None, "amount_currency": "", "verdict": e.verdict,
+        "reason": reason_of(entry), "detail": e.detail,
+        "currency": e.currency, "held_delta_minor": e.held_delta if e.currency else None,
+        "held_after_minor": e.held_after if e.currency else None,
+        "authorization_id": e.authorization_id, "message_id": e.message_id,
+        "account_id": e.account_id, "card_id": e.card_id,
+    }  # fmt: skip
+    if isinstance(body, AuthorizationBody):
+        act |= {
+            "mti": "0100", "stan": body.stan, "rrn": body.rrn,
+            "amount_minor": body.amount_minor, "amount_currency": body.currency,
+            "transaction_minor": body.transaction_minor,
+            "transaction_currency": body.transaction_currency,
+            "planned": body.planned, "mcc": body.mcc, "merchant_id": body.merchant_id,
+            "terminal_id": body.terminal_id, **refusal(entry, body),
+        }  # fmt: skip
+    elif isinstance(body, ReversalBody):
+        act |= {
+            "mti": body.mti, "stan": body.stan, "rrn": body.rrn,
+            "amount_minor": body.transaction_minor, "amount_currency": body.transaction_currency,
+            # -1 stands for all of it: nothing remains.
+            "remaining_minor": max(body.remaining_minor, 0),
+            "remaining_currency": body.transaction_currency,
+        }  # fmt: skip
+    elif isinstance(body, AccountBody):
+        act |= {"amount_minor": e.posted_delta, "amount_currency": e.currency}
+    return {"stream_id": entry.stream_id} | act
+
+
+def refusal(entry: Entry, body: AuthorizationBody) -> Plain:
+    """What stood in the way: the ceiling that was met, or the funds that there were."""
+    e = entry.envelope
+    if e.verdict == "no_funds":
+        return {"available_minor": e.posted_after - e.held_after + body.credit_line_minor}
+    for reason, counter, _, ceiling, scale in body.limits:
+        if e.verdict == "over_limit" and reason == e.detail:
+            # A counter of scale 1 counts money, the others count authorizations.
+            unit = "ceiling_minor" if scale == 1 else "ceiling_count"
+            return {"counter": counter, unit: ceiling}
+    return {}

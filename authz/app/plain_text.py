@@ -1,0 +1,94 @@
+"""Plain data as text for people: names and values, tables of acts, amounts with currency."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from authz.app.meaning import BY_NUMBER
+
+MINOR = "_minor"
+TABLES = ("latest_acts", "messages")
+COLUMNS = (
+    "at", "kind", "mti", "stan", "rrn", "amount_minor", "verdict", "reason", "detail",
+    "held_delta_minor", "authorization_id",
+)  # fmt: skip
+OF_MESSAGES = (*COLUMNS, "account_id", "card_id")
+
+
+def lines(found: dict[str, Any], currency: str = "", indent: str = "") -> list[str]:
+    """Name and value, one a line; lists and tables below their name.
+
+    `x_minor` is in the currency `x_currency`, else in `currency`, else in that of what
+    stands around it.
+    """
+    out = []
+    currency = found.get("currency") or currency
+    shown = [name for name in found if not name.endswith("_currency")]  # with its amount
+    width = max((len(label_of(name)) for name in shown), default=0)
+    for name in shown:
+        value, label = found[name], label_of(name)
+        if name in TABLES and value:
+            out.append(f"{indent}{label}, the newest first")
+            out += table(value, OF_MESSAGES if name == "messages" else COLUMNS, currency, indent)
+        elif isinstance(value, dict) and value:
+            out += [f"{indent}{label}", *lines(value, currency, indent + "  ")]
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            out.append(f"{indent}{label}")
+            for item in value:
+                out += [f"{indent}  -", *lines(item, currency, indent + "    ")]
+        else:
+            said = text(name, value, currency_of(found, name, currency))
+            out.append(f"{indent}{label:<{width}}  {said}")
+    return out
+
+
+def table(
+    rows: list[dict[str, Any]], columns: Sequence[str], currency: str, indent: str
+) -> list[str]:
+    cells = [[label_of(name) for name in columns]]
+    cells += [[cell(row, name, currency) for name in columns] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return [f"{indent}  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
+
+
+def cell(row: dict[str, Any], name: str, currency: str) -> str:
+    if name == "detail":
+        # What refused, by its number where there is one.
+        for of in ("ceiling_minor", "ceiling_count", "available_minor"):
+            if of in row:
+                return f"{label_of(of)} {text(of, row[of], row['currency'] or currency)}"
+    return text(name, row[name], currency_of(row, name, row["currency"] or currency))
+
+
+def label_of(name: str) -> str:
+    # A counter's own name is left as it is.
+    return name if "/" in name else name.removesuffix(MINOR).replace("_", " ")
+
+
+def currency_of(found: dict[str, Any], name: str, currency: str) -> str:
+    return found.get(name.removesuffix(MINOR) + "_currency", currency) or ""
+
+
+def text(name: str, value: Any, currency: str) -> str:
+    if value is None or value in ("", [], {}):
+        return "-"
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if name == "currency":
+        return BY_NUMBER[value].code if value in BY_NUMBER else str(value)
+    return money(value, currency) if is_amount(name) else str(value)
+
+
+def is_amount(name: str) -> bool:
+    """Counters of money among them: "<limit subject>/day_amount/<day>"."""
+    return name.endswith(MINOR) or "/day_amount/" in name
+
+
+def money(minor: int, currency: str) -> str:
+    """Major units with the currency's own decimals; what it cannot place, as it is counted."""
+    known = BY_NUMBER.get(currency)
+    if known is None or known.exponent is None:
+        return f"{minor} minor units"
+    return f"{Decimal(minor).scaleb(-known.exponent)} {known.code}"

@@ -1,0 +1,65 @@
+"""Amounts in their own currency and decimals, and acts as a table."""
+
+import pytest
+
+from authz.app.plain_text import lines, money
+
+AMOUNTS = [
+    (1250, "840", "12.50 USD"), (0, "840", "0.00 USD"), (-1250, "978", "-12.50 EUR"),
+    (1250, "392", "1250 JPY"), (1250, "414", "1.250 KWD"), (5, "414", "0.005 KWD"),
+    (10**15, "840", "10000000000000.00 USD"), (7, "", "7 minor units"), (7, "959", "7 minor units"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("minor", "currency", "shown"), AMOUNTS)
+def test_money(minor: int, currency: str, shown: str) -> None:
+    assert money(minor, currency) == shown
+
+
+def test_each_amount_is_in_its_own_currency() -> None:
+    found = {
+        "currency": "840",
+        "held_minor": 5,
+        "asked_minor": 5,
+        "asked_currency": "392",
+        "counters": {"c1/day_amount/20261121": 150, "c1/day_count/20261121": 3},
+        "open": [{"held_minor": 1, "currency": "414"}, {"held_minor": 1}],
+        "whole": True,
+        "none": [],
+    }
+    assert lines(found) == [
+        "currency  USD",
+        "held      0.05 USD",
+        "asked     5 JPY",
+        "counters",
+        "  c1/day_amount/20261121  1.50 USD",
+        "  c1/day_count/20261121   3",
+        "open",
+        "  -",
+        "    held      0.001 KWD",
+        "    currency  KWD",
+        "  -",
+        "    held  0.01 USD",
+        "whole     yes",
+        "none      -",
+    ]
+
+
+def test_acts_are_a_table() -> None:
+    act = {
+        "at": "2026-11-21T10:00:00.123+00:00", "kind": "authorization", "mti": "0100",
+        "stan": "000001", "rrn": "000000000001", "amount_minor": 250, "amount_currency": "392",
+        "verdict": "over_limit", "reason": "daily_amount_limit", "detail": "daily_amount_limit",
+        "currency": "840", "held_delta_minor": 0, "ceiling_minor": 10_000, "authorization_id": "",
+    }  # fmt: skip
+    plain = act | {"detail": "", "verdict": "held", "currency": "", "held_delta_minor": None}
+    del plain["ceiling_minor"]
+    title, head, first, second = lines({"currency": "840", "latest_acts": [act, plain]})[1:]
+    assert title == "latest acts, the newest first"
+    assert head.split() == [
+        "at", "kind", "mti", "stan", "rrn", "amount", "verdict", "reason", "detail", "held",
+        "delta", "authorization", "id",
+    ]  # fmt: skip
+    assert first.endswith("  daily_amount_limit  ceiling 100.00 USD  0.00 USD    -")
+    assert second.endswith("  held        daily_amount_limit  -                   -           -")
+    assert "  250 JPY  " in first
