@@ -103,6 +103,7 @@ async def running(
     server = Server(
         Dispatcher(engine, pan_keys(config)), clock, watch,
         in_flight_max=config.engine.in_flight_max,
+        hot_deadline_s=config.engine.hot_deadline_ms / 1000,
     )  # fmt: skip
 
     async def on_ready(offset_ms: int) -> None:
@@ -112,7 +113,9 @@ async def running(
 
     keeper = Keeper(store.engine_url, hot, clock, lambda run_id: reopen(store, name), on_ready)
     run = Running(engine, server, keeper, spool, metrics, latency)
-    metrics.watch("in_flight", lambda: server.in_flight)
+    metrics.watch("in_flight", lambda: server.admission.in_flight)
+    metrics.watch("in_flight_limit", lambda: int(server.admission.limit))
+    metrics.watch("held_back", lambda: server.admission.waiting)
     metrics.watch("links", lambda: server.link_count)
     metrics.watch("near_cache_cards", lambda: len(cards))
     metrics.watch("near_cache_hits", lambda: cards.hits)
