@@ -52,6 +52,7 @@ HOT_CALLS = {
     "TooLate": "too_late",
     "Refused": "refused",
     "NoReply": "no_reply",
+    "OutOfStep": "out_of_step",
     OTHER: OTHER,
 }
 WITHDRAWALS = ("released", "forgotten", "kept", "marked", OTHER)
