@@ -5,6 +5,7 @@ to the parent. On it come the orders, once; then for each link one byte, the lin
 the configuration, and with it the socket that the parent accepted. When it ends the parent
 is gone, however it went, and the worker goes too.
 
+The lock on the spools is the parent's, and inherited: it is held until the last of them is gone.
 Its numbers are served on a Unix socket, for the parent to gather.
 """
 
@@ -41,6 +42,7 @@ class Orders(Struct, frozen=True):
     url: str  # of the store, for the administrator
     engine_url: str  # of the store, for the engine
     http_socket: str  # in the parent's private folder
+    store_id: str = ""
 
 
 def write_orders(orders: Orders) -> bytes:
@@ -75,7 +77,7 @@ async def work(orders: Orders, channel: socket.socket) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    store = Store(orders.url, orders.engine_url, None, False)
+    store = Store(orders.url, orders.engine_url, None, False, orders.store_id)
     alone = False
     async with running(
         orders.config, store, listen=False, serve_http=False, http_socket=orders.http_socket

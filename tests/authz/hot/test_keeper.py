@@ -179,3 +179,27 @@ def test_a_connection_that_was_lost_is_let_go_of(fresh_redis: str) -> None:
 
     asyncio.run(prepare())
     keep(fresh_redis, story)
+
+
+def test_another_store_behind_the_same_address_is_not_asked(fresh_redis: str) -> None:
+    """Its profiles may have the versions that we remember of ours, and other contents."""
+
+    async def prepare() -> None:
+        (await opened(fresh_redis))._connection.close()  # type: ignore[union-attr]
+
+    async def story(keeper: Keeper, hot: RedisHotState, audits: list[str]) -> None:
+        client = admin.administrator(fresh_redis)
+        keeper._store_id = await admin.store_id(client)
+        await until(lambda: keeper.ready)
+        await client.flushall()
+        await admin.open_gates(client, new=True, source="test")
+        assert await admin.store_id(client) != keeper._store_id
+        await until(lambda: "not the store" in keeper.why_not)
+        assert not keeper.ready
+        assert not hot.connected
+        await client.set(keys.STORE_ID, keeper._store_id)
+        await until(lambda: keeper.ready)
+        await client.aclose()
+
+    asyncio.run(prepare())
+    keep(fresh_redis, story)
