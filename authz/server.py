@@ -316,9 +316,11 @@ class Link(asyncio.BufferedProtocol):
     def _close_if_done(self) -> None:
         """Say that we are done, and let the peer close: to close with bytes unread would reset
         the connection, and the last answers with it. `tick` ends the wait."""
-        if self._transport is not None and self._session.in_flight == 0:
-            self._flush()
-            self._transport.write_eof()
+        transport = self._transport
+        if transport is None or transport.is_closing() or self._session.in_flight:
+            return
+        self._flush()
+        transport.write_eof()
 
     def note(self, trouble: Trouble) -> None:
         """A metric and a line in the log: the kind and the place, never the content."""
