@@ -25,6 +25,8 @@ PAN_KEY_MIN = 32  # bytes: card numbers are few enough to try them all, so the k
 LOOPBACK = "127.0.0.1"  # nothing is reachable from elsewhere until somebody says so
 
 Count = Annotated[int, Meta(ge=1)]
+Millis = Annotated[int, Meta(ge=1, le=60_000)]  # no network waits longer for an answer
+Workers = Annotated[int, Meta(ge=1, le=256)]  # all share one store, which two of them keep busy
 Port = Annotated[int, Meta(ge=0, le=65_535)]  # 0: any free port
 Window = Annotated[int, Meta(ge=1, le=31_536_000)]  # seconds, a year at most
 Days = Annotated[int, Meta(ge=1, le=3650)]
@@ -36,15 +38,15 @@ Host = Annotated[str, Meta(min_length=1)]
 class EngineConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How long an answer may take, how much is remembered, how much may be under way."""
 
-    budget_ms: Count = 200  # last byte read to answer handed over; what networks time out on
-    hot_deadline_ms: Count = 150  # of the hot state; leaves 50 ms to say 91 inside the budget
+    budget_ms: Millis = 200  # last byte read to answer handed over; what networks time out on
+    hot_deadline_ms: Millis = 150  # of the hot state; leaves 50 ms to say 91 inside the budget
     near_cache_cards: Count = 100_000  # cards kept with their accounts, about 1 kB each: 100 MB
-    in_flight_max: Count = 4096  # of all links; above it 91 at once. 200 ms at 20,000 a second
+    in_flight_max: Count = 4096  # asked at once, of all links; 200 ms at 20,000 a second
     answer_window_s: Window = 3600  # answers to requests: networks repeat within minutes
     advice_window_s: Window = 604_800  # to reversals and advices: stored and forwarded for days
     clock_skew_s: Window = 300  # how far DE 7 may lie ahead of the store's clock
     hold_days: Days = 7  # a hold ends after them if it was never cleared
-    workers: Count = 1  # processes; each needs a core
+    workers: Workers = 1  # processes; each needs a core
     state_dir: Path = Path("~/.local/state/authz")  # the spool of withdrawals; survives a restart
 
 

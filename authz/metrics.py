@@ -52,6 +52,7 @@ HOT_CALLS = {
     "TooLate": "too_late",
     "Refused": "refused",
     "NoReply": "no_reply",
+    "OutOfStep": "out_of_step",
     OTHER: OTHER,
 }
 WITHDRAWALS = ("released", "forgotten", "kept", "marked", OTHER)
@@ -75,7 +76,9 @@ BAD_INPUT = (
 # Numbers that somebody else keeps, read at the scrape only.
 WATCHED: dict[str, tuple[type[GaugeMetricFamily | CounterMetricFamily], str]] = {
     "hot_up": (GaugeMetricFamily, "1 while the hot state answers and its gates are open."),
-    "in_flight": (GaugeMetricFamily, "Requests without an answer yet."),
+    "in_flight": (GaugeMetricFamily, "Requests asked of the engine, without an answer yet."),
+    "in_flight_limit": (GaugeMetricFamily, "How many may be asked at once."),
+    "held_back": (GaugeMetricFamily, "Messages read that wait for room."),
     "links": (GaugeMetricFamily, "Connections of card networks."),
     "near_cache_hits": (CounterMetricFamily, "Cards found in memory."),
     "near_cache_misses": (CounterMetricFamily, "Cards looked up in the hot state."),
@@ -160,7 +163,11 @@ class Metrics:
             for reason in Reason
         }
         answers = Histograms(
-            "authz_answer_seconds", "Last byte read to answer handed over.", ANSWER_EDGES, "", ("",)
+            "authz_answer_seconds",
+            "From the read of the last byte to the answer handed to the transport.",
+            ANSWER_EDGES,
+            "",
+            ("",),
         )
         stages = Histograms(
             "authz_stage_seconds", "Time in each stage.", STAGE_EDGES, "stage", STAGES

@@ -11,6 +11,7 @@ The states, by what happens to a request:
     SIGNED_OFF   -> SIGNED_ON   stays          0810    refused
 """
 
+import sys
 from collections import deque
 from enum import Enum
 
@@ -56,6 +57,7 @@ class Send(Struct, frozen=True):
     data: bytes
     mti: str = ""  # of the request that this answers, if any; for the metrics
     reason: Reason | None = None
+    received: float = 0.0  # when that request came
 
     def __repr__(self) -> str:
         return f"Send({len(self.data)} bytes)"
@@ -84,6 +86,18 @@ class Close(Struct, frozen=True):
 
 Action = Send | Ask | Trouble | Close
 
+
+class Room(Struct, frozen=True):
+    """What the engine can take at the moment, of all links' requests together."""
+
+    asks: int = sys.maxsize  # so many more may be asked
+    seats: int = sys.maxsize  # so many of this link may wait; what is above is told 91 at once
+    since: float = float("-inf")  # what came before this has waited too long to be asked
+
+
+BOUNDLESS = Room()
+NO_MORE = Room(asks=0, seats=0)  # the link is closing: who still waits is told 91
+
 SIGN_ON, SIGN_OFF, ECHO = "001", "002", "301"  # DE 70
 
 
@@ -105,11 +119,21 @@ class Session:
 
     @property
     def full(self) -> bool:
-        """Whether as many requests wait as this link may have: read no more for now."""
-        return self.in_flight >= self.settings.in_flight_max or bool(self._held_back)
+        """Whether this link has as many requests open as it may: read no more for now."""
+        return self.crowded or bool(self._held_back)
 
     @property
-    def _may_ask(self) -> bool:
+    def crowded(self) -> bool:
+        """Whether the link's own bound lets no more be asked, whatever the engine could take."""
+        return self.in_flight >= self.settings.in_flight_max
+
+    @property
+    def waiting(self) -> int:
+        """How many frames are held back."""
+        return len(self._held_back)
+
+    @property
+    def _is_open(self) -> bool:
         """Whether requests are taken in this state."""
         if self.state is State.CONNECTED:
             return not self.settings.sign_on_required
@@ -122,36 +146,49 @@ class Session:
 
     # -- what comes in ----------------------------------------------------------
 
-    def receive(self, data: bytes, now: float) -> list[Action]:
-        """Take what the link brought. `now` in seconds, by the monotonic clock."""
+    def receive(
+        self, data: bytes, now: float, received: float | None = None, room: Room = BOUNDLESS
+    ) -> list[Action]:
+        """Take what the link brought. `now` in seconds, by the monotonic clock.
+
+        `received` is when it came, where that is not now: the engine itself may have stood still.
+        """
         self._heard_at = now
         self._echo_sent_at = None
         items = self._reader.feed(data)
         self._frames += len(items)
-        self._held_back.extend((item, now) for item in items)
-        actions = self.go_on()
+        came = now if received is None else received
+        self._held_back.extend((item, came) for item in items)
+        actions = self.go_on(room)
         if not self._reader.waiting:
             self._frame_since = None
         elif self._frame_since is None or items:
             self._frame_since = now
         return actions
 
-    def go_on(self) -> list[Action]:
-        """What was read and held back while the link was full, as far as there is room now.
+    def go_on(self, room: Room = BOUNDLESS) -> list[Action]:
+        """What was read, in order, as far as there is room now; the rest is held back.
 
         A read may bring more requests than may be in flight. What is held back is no more
-        than one read, since a full link is not read from.
+        than one read, since a full link is not read from. Its time runs from that read: a
+        request that has waited too long is told 91, and costs no more than its answer.
         """
         actions: list[Action] = []
-        while self._held_back and self.in_flight < self.settings.in_flight_max:
-            item, received = self._held_back.popleft()
+        most = self.in_flight + room.asks
+        while self._held_back:
+            item, received = self._held_back[0]
+            may_ask = self.in_flight < most and not self.crowded
+            too_old = received < room.since
+            if not (may_ask or too_old or len(self._held_back) > room.seats):
+                break
+            self._held_back.popleft()
             match item:
                 case Frame():
-                    self._on_frame(item, received, actions)
+                    self._on_frame(item, received, actions, may_ask and not too_old)
                 case KeepAlive():
                     actions.append(Send(self.settings.framing.keep_alive))
                 case OverLong():
-                    self._on_over_long(item, actions)
+                    self._on_over_long(item, received, actions)
                 case Broken():
                     actions.append(Trouble("framing", str(item.error)))
                     actions.append(Close("the stream cannot be followed"))
@@ -160,44 +197,53 @@ class Session:
                 self._held_back.clear()
         return actions
 
-    def _on_frame(self, frame: Frame, received: float, actions: list[Action]) -> None:
+    def _on_frame(
+        self, frame: Frame, received: float, actions: list[Action], may_ask: bool
+    ) -> None:
+        header = frame.reply_header
         try:
             message = decode(frame.body, self.settings.dialect)
         except DecodeError as error:
             actions.append(Trouble("decode", str(error)))
-            self._refuse(salvage(frame.body, self.settings.dialect), frame.reply_header, actions)
+            self._refuse(salvage(frame.body, self.settings.dialect), header, received, actions)
             return
         self._strikes = 0
         if not is_request(message.mti):
             self._on_response(message, actions)
         elif message.mti[1] == "8":
-            self._on_management(message, frame.reply_header, actions)
-        elif not self._may_ask:
+            self._on_management(message, header, received, actions)
+        elif not self._is_open:
             actions.append(Trouble("not_signed_on", message.mti))
-            actions.append(self._reply(message, Reason.NOT_SIGNED_ON, frame.reply_header))
+            actions.append(self._reply(message, Reason.NOT_SIGNED_ON, header, received))
+        elif not may_ask:
+            actions.append(self._reply(message, Reason.UNAVAILABLE, header, received))
         else:
             self.in_flight += 1
-            actions.append(Ask(message, frame.reply_header, received))
+            actions.append(Ask(message, header, received))
 
-    def _on_over_long(self, frame: OverLong, actions: list[Action]) -> None:
+    def _on_over_long(self, frame: OverLong, received: float, actions: list[Action]) -> None:
         """Refuse it if its beginning is a message's; if not, the stream has lost its step."""
         actions.append(Trouble("over_long", f"{frame.declared} bytes"))
         head = salvage(frame.head, self.settings.dialect)
         if head is None:
             actions.append(Close("an over-long frame that is no message"))
         else:
-            self._refuse(head, frame.reply_header, actions)
+            self._refuse(head, frame.reply_header, received, actions)
 
-    def _refuse(self, message: Message | None, header: bytes, actions: list[Action]) -> None:
+    def _refuse(
+        self, message: Message | None, header: bytes, received: float, actions: list[Action]
+    ) -> None:
         """Answer 30 where MTI and STAN could be read; count a strike where not."""
         if message is None or not is_request(message.mti) or not text(message, 11):
             self._strikes += 1
             actions.append(Trouble("unanswerable"))
             return
         self._strikes = 0
-        actions.append(self._reply(message, Reason.FORMAT_ERROR, header))
+        actions.append(self._reply(message, Reason.FORMAT_ERROR, header, received))
 
-    def _on_management(self, message: Message, header: bytes, actions: list[Action]) -> None:
+    def _on_management(
+        self, message: Message, header: bytes, received: float, actions: list[Action]
+    ) -> None:
         code = text(message, 70)
         if code == SIGN_ON:
             self.state = State.SIGNED_ON
@@ -205,14 +251,18 @@ class Session:
             self.state = State.SIGNED_OFF
         elif code != ECHO:
             actions.append(Trouble("management", str(BadElement(70, "not a function we know"))))
-            actions.append(self._reply(message, Reason.FORMAT_ERROR, header))
+            actions.append(self._reply(message, Reason.FORMAT_ERROR, header, received))
             return
-        actions.append(self._reply(message, Reason.APPROVED, header))
+        actions.append(self._reply(message, Reason.APPROVED, header, received))
 
     def _on_response(self, message: Message, actions: list[Action]) -> None:
         """Only our own echo asks for one; anything else answers nothing we said."""
         if message.mti[1:3] != "81":
             actions.append(Trouble("unexpected_response", message.mti))
+
+    def forget_held_back(self) -> None:
+        """The link is gone: what was not asked yet need not be."""
+        self._held_back.clear()
 
     # -- what goes out ----------------------------------------------------------
 
@@ -220,14 +270,19 @@ class Session:
         """The reply to a request that was asked of the engine. Once for each `Ask`."""
         self.in_flight -= 1
         assert self.in_flight >= 0
-        return self._reply(ask.message, reason, ask.header, approval_code)
+        return self._reply(ask.message, reason, ask.header, ask.received, approval_code)
 
     def _reply(
-        self, message: Message, reason: Reason, header: bytes, approval_code: str = ""
+        self,
+        message: Message,
+        reason: Reason,
+        header: bytes,
+        received: float,
+        approval_code: str = "",
     ) -> Send:
         fields = to_response(message, reason, approval_code)
         body = encode(response_to(message.mti), fields, self.settings.dialect)
-        return Send(self.settings.framing.pack(body, header), message.mti, reason)
+        return Send(self.settings.framing.pack(body, header), message.mti, reason, received)
 
     # -- time -------------------------------------------------------------------
 

@@ -3,9 +3,8 @@
 import asyncio
 import contextlib
 import gc
-import os
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
@@ -13,6 +12,7 @@ from redis.exceptions import RedisError
 
 from authz.app.http import Health, start_http
 from authz.app.output import counted
+from authz.app.spools import open_spool
 from authz.app.store import Store, pan_keys
 from authz.audit import audit_before_opening
 from authz.cards import NearCache
@@ -90,6 +90,8 @@ async def running(
 ) -> AsyncIterator[Running]:
     """One engine process: connected, listening, its metrics served; until the block ends.
 
+    The store has been prepared, its id is known, and its spools are locked.
+
     On a Unix socket the numbers are for a parent, and /latency is what it can `merge`.
     """
     clock = SystemClock()
@@ -98,12 +100,13 @@ async def running(
     watch = Watch(metrics, latency)
     hot = RedisHotState()
     cards = NearCache(config.engine.near_cache_cards)
-    spool = open_spool(config, hot, metrics.withdrawn)
+    spool = open_spool(config, store.id, hot, metrics.withdrawn)
     name = secrets.token_hex(3)
     engine = Engine(hot, cards, clock, spool, watch, settings_of(config), name)
     server = Server(
         Dispatcher(engine, pan_keys(config)), clock, watch,
         in_flight_max=config.engine.in_flight_max,
+        hot_deadline_s=config.engine.hot_deadline_ms / 1000,
     )  # fmt: skip
 
     async def on_ready(offset_ms: int) -> None:
@@ -111,9 +114,13 @@ async def running(
         if engine.lists.version == 0:
             await engine.refresh_lists(engine.budget(clock.monotonic()))
 
-    keeper = Keeper(store.engine_url, hot, clock, lambda run_id: reopen(store, name), on_ready)
+    keeper = Keeper(
+        store.engine_url, hot, clock, lambda run_id: reopen(store, name), on_ready, store.id
+    )
     run = Running(engine, server, keeper, spool, metrics, latency)
-    metrics.watch("in_flight", lambda: server.in_flight)
+    metrics.watch("in_flight", lambda: server.admission.in_flight)
+    metrics.watch("in_flight_limit", lambda: int(server.admission.limit))
+    metrics.watch("held_back", lambda: server.admission.waiting)
     metrics.watch("links", lambda: server.link_count)
     metrics.watch("near_cache_cards", lambda: len(cards))
     metrics.watch("near_cache_hits", lambda: cards.hits)
@@ -198,16 +205,3 @@ def link_settings(link: LinkConfig) -> LinkSettings:
         echo_timeout_s=link.echo_timeout_s,
         strikes_max=link.strikes_max,
     )
-
-
-def open_spool(config: Config, hot: RedisHotState, told: Callable[[str], None]) -> Withdrawals:
-    """This worker's spool. The first worker takes over those of workers there are no more."""
-    folder = config.engine.state_dir.expanduser()
-    worker = int(os.environ.get("AUTHZ_WORKER", "0"))
-    spool = Withdrawals(folder / f"withdrawals-{worker}.jsonl", hot, told)
-    if worker == 0:
-        for path in sorted(folder.glob("withdrawals-*.jsonl")):
-            number = path.stem.rpartition("-")[2]
-            if number.isdigit() and int(number) >= config.engine.workers:
-                spool.adopt(path)
-    return spool

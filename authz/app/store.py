@@ -32,6 +32,7 @@ class Store(Struct):
     engine_url: str  # for the engine: on a store of our own, as a user that may do little else
     embedded: EmbeddedValkey | None  # where we started it ourselves
     fresh: bool  # nothing has ever been kept in it
+    id: str = ""  # its own, for good; known once somebody has asked
 
     def stop(self) -> None:
         if self.embedded is not None:
@@ -123,6 +124,15 @@ async def prepare(store: Store, source: str) -> None:
         await admin.install(client)
         if store.fresh and await admin.state_of_gates(client) == "new":
             await admin.open_gates(client, new=True, source=source)
+    finally:
+        await client.aclose()
+
+
+async def learn_id(store: Store) -> None:
+    """Ask which store this is: what an engine keeps for it is under that name."""
+    client = admin.administrator(store.url)
+    try:
+        store.id = await admin.store_id(client)
     finally:
         await client.aclose()
 

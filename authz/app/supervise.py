@@ -27,12 +27,15 @@ STOP_S = 5.0  # the server's two seconds for what is in flight, and an orderly e
 class Worker:
     """The parent's end of one worker: its process, started again whenever it ends."""
 
-    def __init__(self, number: int, config: Config, store: Store, folder: Path) -> None:
+    def __init__(
+        self, number: int, config: Config, store: Store, folder: Path, *inherited: int
+    ) -> None:
         self.number = number
         self.restarts = 0
         self.http_socket = folder / f"{number}.sock"
         self.came_up = asyncio.Event()  # for the first time
-        self._orders = Orders(config, store.url, store.engine_url, str(self.http_socket))
+        self._orders = Orders(config, store.url, store.engine_url, str(self.http_socket), store.id)
+        self._inherited = inherited  # descriptors: the lock on the spools
         self._process: asyncio.subprocess.Process | None = None
         self._channel: socket.socket | None = None  # while the worker takes links
         self._staying: asyncio.Task[None] | None = None
@@ -150,6 +153,7 @@ class Worker:
                         "AUTHZ_WORKER": str(self.number),
                         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
                     },
+                    pass_fds=self._inherited,
                     start_new_session=True,  # Ctrl-C is for us, and we end it after its last answer
                 )  # fmt: skip
             log.info("worker_started", worker=self.number, process=self._process.pid)

@@ -6,6 +6,7 @@ the configuration, and with it the socket that the parent accepted. Before it ha
 the parent asks whether we still turn our loop, by a byte with no socket; we answer by another.
 When the channel ends the parent is gone, however it went, and the worker goes too.
 
+The lock on the spools is the parent's, and inherited: it is held until the last of them is gone.
 Its numbers are served on a Unix socket, for the parent to gather.
 """
 
@@ -45,6 +46,7 @@ class Orders(Struct, frozen=True):
     url: str  # of the store, for the administrator
     engine_url: str  # of the store, for the engine
     http_socket: str  # in the parent's private folder
+    store_id: str = ""
 
 
 def write_orders(orders: Orders) -> bytes:
@@ -79,7 +81,7 @@ async def work(orders: Orders, channel: socket.socket) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    store = Store(orders.url, orders.engine_url, None, False)
+    store = Store(orders.url, orders.engine_url, None, False, orders.store_id)
     alone = False
     async with running(
         orders.config, store, listen=False, serve_http=False, http_socket=orders.http_socket

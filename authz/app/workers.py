@@ -24,7 +24,8 @@ import structlog
 from authz.app.announce import announce_when_ready, tell
 from authz.app.embedded.process import EmbeddedError, short_folder
 from authz.app.front import Front
-from authz.app.store import Store, find_store, pan_keys, prepare
+from authz.app.spools import SpoolsTaken, spools_locked
+from authz.app.store import Store, find_store, learn_id, pan_keys, prepare
 from authz.app.supervise import Worker
 from authz.clock import SystemClock
 from authz.config import Config, ConfigError
@@ -57,20 +58,24 @@ async def serve_with_workers(config: Config, announce: Path | None) -> int:
     folder = short_folder()
     try:
         await prepare(store, "authz serve")
+        await learn_id(store)
         pan_keys(config)  # drawn here, where it is missing: workers would race to draw it
-        crew = Crew(config, store, folder)
-        try:
-            await crew.start()
-            tell(config, crew.ports, crew.front.port)
-            ready = asyncio.ensure_future(
-                announce_when_ready(crew.is_ready, crew.ports, crew.front.port, announce)
-            )
-            await stop.wait()
-            ready.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await ready
-        finally:
-            await crew.stop()
+        async with spools_locked(config, store.id) as lock:
+            crew = Crew(config, store, folder, lock)
+            try:
+                await crew.start()
+                tell(config, crew.ports, crew.front.port)
+                ready = asyncio.ensure_future(
+                    announce_when_ready(crew.is_ready, crew.ports, crew.front.port, announce)
+                )
+                await stop.wait()
+                ready.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await ready
+            finally:
+                await crew.stop()
+    except SpoolsTaken as error:
+        raise click.ClickException(str(error)) from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         store.stop()
@@ -80,10 +85,10 @@ async def serve_with_workers(config: Config, announce: Path | None) -> int:
 class Crew:
     """The workers, and the listeners whose links they are given in turn."""
 
-    def __init__(self, config: Config, store: Store, folder: Path) -> None:
+    def __init__(self, config: Config, store: Store, folder: Path, lock: int) -> None:
         self.ports: dict[str, int] = {}  # by the link's name
         self.workers = [
-            Worker(number, config, store, folder) for number in range(config.engine.workers)
+            Worker(number, config, store, folder, lock) for number in range(config.engine.workers)
         ]
         self.front = Front(self.workers, config.engine.budget_ms / 1000)
         self._config = config

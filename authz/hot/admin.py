@@ -4,6 +4,7 @@ Everything here goes through redis-py, off the hot path. Its retries are switche
 on purpose: it re-sends a timed-out command ten times by default.
 """
 
+import secrets
 from typing import Any
 
 from redis.asyncio import Redis
@@ -34,6 +35,17 @@ async def run_id(client: Redis) -> str:
     """Which run of the server this is: another after every restart and failover."""
     info = await client.info("server")
     return str(info["run_id"])
+
+
+async def store_id(client: Redis) -> str:
+    """Which store this is, whatever its address and however often it was restarted.
+
+    Drawn when it is first opened, or first asked for. A copy has its original's; an emptied
+    store is another one.
+    """
+    await client.set(keys.STORE_ID, secrets.token_hex(8), nx=True)
+    found: Any = await client.get(keys.STORE_ID)
+    return str(found, "ascii")
 
 
 async def install(client: Redis) -> bool:
@@ -86,6 +98,7 @@ async def open_gates(client: Redis, *, new: bool, source: str, cap: int = JOURNA
         raise NotFit("the store is empty: load accounts into it, or rebuild it")
     if state == "torn":
         raise NotFit("some shards of the store were never opened: restore it, or start anew")
+    await store_id(client)
     run = await run_id(client)
     body = encode_body(GateBody(run, source))
     how = "new" if new else "audited"

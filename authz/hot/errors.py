@@ -38,3 +38,12 @@ class NoReply(HotStateError):
     """
 
     may_have_run = True
+
+
+class OutOfStep(HotStateError):
+    """A reply to another message came: which act has run is no longer known.
+
+    The connection is closed, as no later reply on it could be trusted either.
+    """
+
+    may_have_run = True

@@ -2,7 +2,8 @@
 
 On each connect it reads the store's run id. Another run than the gates were opened for
 means a restart, a failover or a flush: the gates stay shut, and every request is told
-91, until the state has been audited.
+91, until the state has been audited. Another store behind the same address is not asked at
+all: what the engine remembers of cards, and has to withdraw, is of the one it was started for.
 """
 
 import asyncio
@@ -37,6 +38,7 @@ class Keeper:
         clock: Clock,
         reopen: Reopen,
         on_ready: Callable[[int], Awaitable[None]],
+        store_id: str = "",  # of the only store that is ours; "" for any
     ) -> None:
         self.ready = False
         self.why_not = "connecting to the hot state"
@@ -45,6 +47,7 @@ class Keeper:
         self._clock = clock
         self._reopen = reopen
         self._on_ready = on_ready  # with the store's clock less ours, in ms
+        self._store_id = store_id
         self._lost = asyncio.Event()
 
     async def run(self) -> None:
@@ -72,28 +75,39 @@ class Keeper:
     async def _watch(self, connection: Connection) -> None:
         """Look at the gates until the connection is lost. Raises: HotStateError."""
         run_id = await store_run_id(connection)
-        self._hot.attach(connection, run_id)
         while connection.connected:
-            offset_ms = await self._clock_offset_ms(connection)
-            state = await gates(connection, run_id)
-            if state == "shut":
-                self._not_ready("the store was restarted: its state is being audited")
-                state = await self._reopen(run_id) or await gates(connection, run_id)
-            if state == "open" and not await has_library(connection):
-                self._not_ready("the function library is missing")
-                state = await self._reopen(run_id) or await gates(connection, run_id)
-            if state == "open":
-                await self._on_ready(offset_ms)
-                if not self.ready:
-                    log.info("ready", store_run=run_id[:8])
-                self.ready, self.why_not = True, ""
-            elif state == "new":
-                self._not_ready("the store is empty: load accounts into it")
+            if self._store_id in ("", await store_id(connection)):
+                self._hot.attach(connection, run_id)
+                await self._look(connection, run_id)
             else:
-                self._not_ready(f"the gates are not open: {state}")
+                self._hot.detach()
+                self._not_ready(
+                    "this is not the store that the engine was started for, or it was emptied: "
+                    "load accounts if it is empty, and start the engine again"
+                )
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._lost.wait(), LOOK_S)
         self._not_ready("the connection to the hot state was lost")
+
+    async def _look(self, connection: Connection, run_id: str) -> None:
+        """Whether requests are decided from now on. Raises: HotStateError."""
+        offset_ms = await self._clock_offset_ms(connection)
+        state = await gates(connection, run_id)
+        if state == "shut":
+            self._not_ready("the store was restarted: its state is being audited")
+            state = await self._reopen(run_id) or await gates(connection, run_id)
+        if state == "open" and not await has_library(connection):
+            self._not_ready("the function library is missing")
+            state = await self._reopen(run_id) or await gates(connection, run_id)
+        if state == "open":
+            await self._on_ready(offset_ms)
+            if not self.ready:
+                log.info("ready", store_run=run_id[:8])
+            self.ready, self.why_not = True, ""
+        elif state == "new":
+            self._not_ready("the store is empty: load accounts into it")
+        else:
+            self._not_ready(f"the gates are not open: {state}")
 
     async def _clock_offset_ms(self, connection: Connection) -> int:
         before = self._clock.now_ms()
@@ -116,6 +130,12 @@ async def store_run_id(connection: Connection) -> str:
         if name == "run_id":
             return value
     raise HotStateError("the store does not tell its run id")
+
+
+async def store_id(connection: Connection) -> str:
+    """Which store this is; "" where it does not know. Raises: HotStateError."""
+    found: bytes | None = await connection.call(("GET", keys.STORE_ID), CALL_S)
+    return (found or b"").decode()
 
 
 async def gates(connection: Connection, run_id: str) -> str:

@@ -15,7 +15,7 @@ from authz.hot.acts import (
     Verdict,
     Withdraw,
 )
-from authz.hot.errors import Cold, Full, HotStateError, NotConnected, TooLate
+from authz.hot.errors import Cold, Full, HotStateError, NotConnected, OutOfStep, TooLate
 from authz.hot.record import encode_record
 from authz.hot.resp import Argument, Connection
 from ledger.journal import WithdrawalBody, encode_body
@@ -102,7 +102,7 @@ class RedisHotState:
             ),
             timeout_s,
         )  # fmt: skip
-        _check(reply, act.message_id)
+        self._check(reply, act.message_id)
         return _verdict(reply)
 
     async def withdraw(self, act: Withdraw, timeout_s: float) -> str:
@@ -130,7 +130,7 @@ class RedisHotState:
             ),
             timeout_s,
         )  # fmt: skip
-        _check(reply, said[0])
+        self._check(reply, said[0])
         return reply
 
     async def look_up(self, card_key: str, timeout_s: float) -> tuple[str, str] | None:
@@ -181,7 +181,7 @@ class RedisHotState:
             ),
             timeout_s,
         )  # fmt: skip
-        _check(reply, act.account_id)
+        self._check(reply, act.account_id)
         return str(reply[1], "ascii")
 
     async def put_card(self, act: PutCard, timeout_s: float = 5.0) -> str:
@@ -193,7 +193,7 @@ class RedisHotState:
             ),
             timeout_s,
         )  # fmt: skip
-        _check(reply, act.card_id)
+        self._check(reply, act.card_id)
         return str(reply[1], "ascii")
 
     async def put_directory(
@@ -211,6 +211,16 @@ class RedisHotState:
             raise TooLate("no time is left, so nothing was sent")
         return await self._connection.call(arguments, timeout_s)
 
+    def _check(self, reply: Any, message_id: str) -> None:
+        """The reply is to this message, or the connection is out of step: stop, not guess."""
+        if not isinstance(reply, list) or not reply or reply[0] != message_id.encode():
+            if self._connection is not None:
+                self._connection.close()
+            raise OutOfStep("a reply to another message")
+        trouble = _NO_VERDICT.get(reply[1])
+        if trouble is not None:
+            raise trouble(reply[1].decode())
+
 
 _NO_VERDICT: dict[bytes, type[HotStateError]] = {
     b"cold": Cold,
@@ -218,15 +228,6 @@ _NO_VERDICT: dict[bytes, type[HotStateError]] = {
     b"late": TooLate,
     b"withdrawn": TooLate,
 }
-
-
-def _check(reply: Any, message_id: str) -> None:
-    """The reply is to this message, or the connection is out of step: stop rather than guess."""
-    if reply[0] != message_id.encode():
-        raise AssertionError("a reply to another message")
-    trouble = _NO_VERDICT.get(reply[1])
-    if trouble is not None:
-        raise trouble(reply[1].decode())
 
 
 def _verdict(reply: Any) -> Verdict:

@@ -46,6 +46,13 @@ MISTAKES = [
     ("[engine]\nbudget_ms = 0", "engine.budget_ms: expected `int` >= 1"),
     ("[engine]\nbudget_ms = 200\nhot_deadline_ms = 200", "engine.hot_deadline_ms: must be below"),
     ("[engine]\nanswer_window_s = 9\nadvice_window_s = 8", "engine.answer_window_s: must not"),
+    ("[engine]\nbudget_ms = 60001", "engine.budget_ms: expected `int` <= 60000"),
+    ("[engine]\nhot_deadline_ms = 60001", "engine.hot_deadline_ms: expected `int` <= 60000"),
+    ("[engine]\nworkers = 257", "engine.workers: expected `int` <= 256"),
+    ("[engine]\nhold_days = 3651", "engine.hold_days: expected `int` <= 3650"),
+    ("[engine]\nanswer_window_s = 31536001", "engine.answer_window_s: expected `int` <= 31536000"),
+    ("[engine]\nadvice_window_s = 31536001", "engine.advice_window_s: expected `int` <= 31536000"),
+    ("[engine]\nclock_skew_s = 31536001", "engine.clock_skew_s: expected `int` <= 31536000"),
     ("[engine]\nstate_dir = 1", "engine.state_dir: expected text"),
     ("[redis]\nurl = 'http://x'", "redis.url: expected unix"),
     ("[redis]\nurl = 'redis://'", "redis.url: expected unix"),
@@ -65,12 +72,35 @@ MISTAKES = [
     ("[[link]]\nnetwork = 'x'", "link[0].network: unknown; known are generic"),
     ("[[link]]\nframing = 'ascii4'\nmax_frame = 10000", "link[0].max_frame: ascii4 cannot count"),
     ("[[link]]\nframe_timeout_s = 0", "link[0].frame_timeout_s: expected `float` > 0"),
+    ("[[link]]\nframe_timeout_s = 86401.0", "link[0].frame_timeout_s: expected `float` <= 86400"),
+    ("[[link]]\nidle_echo_s = 86401.0", "link[0].idle_echo_s: expected `float` <= 86400"),
+    ("[[link]]\necho_timeout_s = inf", "link[0].echo_timeout_s: expected `float` <= 86400"),
+    ("[[link]]\nport = 65536", "link[0].port: expected `int` <= 65535"),
+    ("[[link]]\nport = -1", "link[0].port: expected `int` >= 0"),
+    (f"[[link]]\nname = '{'n' * 65}'", "link[0].name: expected `str` of length <= 64"),
+    ("[[link]]\nmax_frame = 65536", "link[0].max_frame: binary2 cannot count above 65535"),
     ("[[link]]\nidle_echo_s = nan", "link[0].idle_echo_s: expected `float`"),
     ("[[link]]\nport = 1\n[[link]]\nname = 'b'\nportt = 2", "link[1].portt: unknown key"),
     ("[[link]]\nport = 1\n[[link]]\nport = 2", "link[1].name: used twice"),
     ("[[link]]\n[[link]]\nname = 'b'\nhost = '0.0.0.0'", "link[1].port: already taken by link[0]"),
     ("[[link]", "authz.toml: not TOML"),
 ]
+
+
+def test_the_bounds_themselves_are_allowed(tmp_path: Path) -> None:
+    text = """
+[engine]
+hold_days = 3650
+answer_window_s = 31536000
+advice_window_s = 31536000
+[[link]]
+port = 65535
+max_frame = 65535
+frame_timeout_s = 86400.0
+"""
+    config = load(text, tmp_path)
+    assert config.engine.hold_days == 3650
+    assert config.links[0].max_frame == 65535
 
 
 @pytest.mark.parametrize(("text", "said"), MISTAKES, ids=[said[:40] for _, said in MISTAKES])

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 import uvloop
 
+from authz import admission
 from authz.dispatch import Dispatcher
-from authz.server import Server
-from authz.session import LinkSettings
+from authz.server import STUCK_S, Server
+from authz.session import LinkSettings, Send
 from iso8583.codec import decode, encode
 from iso8583.dialects import BY_NAME
 from iso8583.framing import FRAMINGS, Frame
+from rules.reason import Reason
 from tests.support.engine import KEYS, PAN, World, held, purchase, reversal
 
 DIALECT, FRAMING = BY_NAME["iso87_ascii"], FRAMINGS["binary2"]
@@ -24,8 +26,10 @@ class Heard:
     def __init__(self) -> None:
         self.bad: list[str] = []
         self.answers: list[tuple[str, str]] = []
+        self.seconds: list[float] = []
 
     def answered(self, mti: str, reason: str, seconds: float) -> None:
+        self.seconds.append(seconds)
         self.answers.append((mti, reason))
 
     def bad_input(self, kind: str) -> None:
@@ -63,6 +67,12 @@ class Peer:
         while await asyncio.wait_for(self.reader.read(65_536), 10):
             pass
         return True
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.001)
 
 
 Story = Callable[[World, Server, Heard, Callable[[], Awaitable[Peer]]], Awaitable[None]]
@@ -256,18 +266,128 @@ def test_what_was_asked_before_a_hang_up_is_answered() -> None:
     play(story)
 
 
-def test_above_the_bound_of_all_links_the_answer_is_91_at_once() -> None:
+class InOrder(Stuck):
+    """One that remembers in which order it was asked."""
+
+    def __init__(self, hot: Any) -> None:
+        super().__init__(hot)
+        self.amounts: list[int] = []  # as they were asked
+
+    async def authorize(self, act: Any, timeout_s: float) -> Any:
+        self.amounts.append(act.hold_minor)
+        return await super().authorize(act, timeout_s)
+
+
+def test_above_what_may_wait_the_answer_is_91_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(world: World, server: Server, heard: Heard, connect: Any) -> None:
+        stuck = world.engine.hot = Stuck(world.hot)
+        first, second = await connect(), await connect()
+        for n in range(1, 6):
+            first.send("0100", purchase(n, 1))
+        await until(lambda: server.admission.waiting == 3)
+        # Others wait already, more than may: who comes now is told at once.
+        monkeypatch.setattr(admission, "SEATS", 3)
+        second.send("0100", purchase(6, 1))
+        assert (await second.hear())[39] == "91"
+        assert stuck.asked == 2
+        stuck.go.set()
+        assert [(await first.hear())[39] for _ in range(5)] == ["00"] * 5
+        assert server.admission.waiting == 0
+        assert (await second.ask("0100", purchase(7, 1)))[39] == "00"
+
+    play(story, {"in_flight_max": 2})
+
+
+def test_who_has_waited_too_long_is_told_91_without_being_asked() -> None:
+    """Its time runs from when it was read, so the store would have none left to answer in."""
+
     async def story(world: World, server: Server, heard: Heard, connect: Any) -> None:
         stuck = world.engine.hot = Stuck(world.hot)
         peer = await connect()
-        for n in range(1, 6):
+        for n in range(1, 4):
             peer.send("0100", purchase(n, 1))
-        early = [await peer.hear() for _ in range(3)]
-        assert {m[39] for m in early} == {"91"}
+        await until(lambda: server.admission.waiting == 2)
+        for _ in range(4):  # in steps: a jump would be a stall of the engine's own
+            world.clock.advance(0.02)
+            await asyncio.sleep(0.03)
+        assert [(await peer.hear())[39] for _ in range(2)] == ["91", "91"]
+        assert stuck.asked == 1
         stuck.go.set()
-        assert {(await peer.hear())[39] for _ in range(2)} == {"00"}
+        assert (await peer.hear())[39] == "00"
+        assert held(world) == 1
 
-    play(story, {"in_flight_max": 2})
+    play(story, {"in_flight_max": 1})
+
+
+def test_links_take_turns_at_the_room_there_is() -> None:
+    async def story(world: World, server: Server, heard: Heard, connect: Any) -> None:
+        world.engine.hot = store = InOrder(world.hot)
+        flood, modest = await connect(), await connect()
+        for n in range(1, 301):
+            flood.send("0100", purchase(n, 1))
+        await until(lambda: server.admission.waiting > 0)
+        modest.send("0100", purchase(999, 7))
+        await until(lambda: len(server._waiting) == 2)
+        store.go.set()
+        assert (await modest.hear())[39] == "00"
+        assert store.amounts.index(7) <= 2
+        assert [(await flood.hear())[39] for _ in range(300)] == ["00"] * 300
+
+    play(story, {"in_flight_max": 1})
+
+
+def test_what_lay_unread_while_the_engine_stood_still_is_told_91() -> None:
+    async def story(world: World, server: Server, heard: Heard, connect: Any) -> None:
+        peer = await connect()
+        assert (await peer.ask("0100", purchase(1, 10)))[39] == "00"
+        # The clock goes on and the loop does not, as in a process that was stopped.
+        server._beating.cancel()  # type: ignore[union-attr]
+        world.clock.advance(2.0)
+        peer.send("0100", purchase(2, 10))
+        assert (await peer.hear())[39] == "91"
+        assert held(world) == 10
+        server._beat()
+        await until(lambda: server.pulse.received() == world.clock.monotonic())
+        assert (await peer.ask("0101", purchase(2, 10)))[39] == "00"
+        assert held(world) == 20
+
+    play(story)
+
+
+def test_a_closing_link_that_waits_for_nobody_is_cut_off_in_the_end() -> None:
+    """An answer that never comes, or a peer that never closes, keeps no link open."""
+
+    async def story(world: World, server: Server, heard: Heard, connect: Any) -> None:
+        stuck = world.engine.hot = Stuck(world.hot)
+        peer = await connect()
+        peer.send("0100", purchase(1, 1))
+        await until(lambda: stuck.asked == 1)
+        [link] = server._links
+        link.hang_up("a test")
+        world.clock.advance(STUCK_S)
+        link.tick(world.clock.monotonic(), "0322120000")
+        assert server.link_count == 1
+        world.clock.advance(0.1)
+        link.tick(world.clock.monotonic(), "0322120000")
+        await until(lambda: server.link_count == 0)
+        stuck.go.set()
+
+    play(story)
+
+
+def test_an_answer_is_timed_when_it_has_been_handed_over() -> None:
+    async def story(world: World, server: Server, heard: Heard, connect: Any) -> None:
+        peer = await connect()
+        await peer.ask("0100", purchase(1, 1))
+        [link] = server._links
+        before = len(heard.answers)
+        link._write(Send(b"", "0100", Reason.APPROVED, world.clock.monotonic()))
+        world.clock.advance(0.01)
+        assert len(heard.answers) == before
+        await until(lambda: len(heard.answers) == before + 1)
+        assert round(heard.seconds[-1], 6) == 0.01
+
+    play(story)
 
 
 def test_an_answer_whose_link_is_gone_is_stored_for_the_repeat() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authz.session import Ask, Close, LinkSettings, Send, Session, State, Trouble
+from authz.session import Ask, Close, LinkSettings, Room, Send, Session, State, Trouble
 from iso8583.codec import decode, encode
 from iso8583.dialects import BY_NAME
 from iso8583.framing import FRAMINGS
@@ -234,6 +234,41 @@ def test_what_one_read_brings_above_the_bound_is_held_back() -> None:
         assert all(a.received == 1.0 for a in asks)
     assert seen == 10
     assert not s.full
+
+
+def test_without_room_requests_wait_and_are_told_91_when_they_waited_too_long() -> None:
+    s = session(sign_on_required=False)
+    asked = s.receive(frame("0100", purchase(1)), 1.0, room=Room(asks=1))
+    assert [type(a) for a in asked] == [Ask]
+    assert s.receive(frame("0100", purchase(2)), 1.1, room=Room(asks=0)) == []
+    assert s.receive(frame("0100", purchase(3)), 1.2, room=Room(asks=0)) == []
+    assert (s.waiting, s.full, s.crowded) == (2, True, False)
+    refused = s.go_on(Room(asks=1, since=1.15))
+    assert [m[39] for m in sent(refused)] == ["91"]
+    assert [a.message[11] for a in refused if isinstance(a, Ask)] == ["000003"]
+    assert refused[0].received == 1.1  # type: ignore[union-attr]
+    assert not s.waiting
+
+
+def test_above_its_seats_the_first_are_told_91_and_the_order_stays() -> None:
+    """What is asked, refused or answered here happens in the order of the stream."""
+    s = session()
+    said = frame("0100", purchase(1)) + frame("0100", purchase(2))
+    s.receive(management("001"), 1.0)
+    actions = s.receive(
+        said + management("002") + frame("0100", purchase(3)), 1.0, room=Room(asks=0, seats=0)
+    )
+    assert [(m.mti, m[39]) for m in sent(actions)] == [
+        ("0110", "91"), ("0110", "91"), ("0810", "00"), ("0110", "30"),
+    ]  # fmt: skip
+    assert not s.waiting
+
+
+def test_what_came_while_the_engine_stood_still_is_as_old_as_that() -> None:
+    s = session(sign_on_required=False)
+    [ask] = s.receive(frame("0100", purchase(1)), 9.0, received=7.0)
+    assert isinstance(ask, Ask)
+    assert ask.received == 7.0
 
 
 def test_an_answer_to_nothing_is_noted_and_not_answered() -> None:

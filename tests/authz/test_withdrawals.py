@@ -1,9 +1,13 @@
 import asyncio
+import errno
+import os
 from pathlib import Path
+
+import pytest
 
 from authz.hot.acts import Withdraw
 from authz.hot.errors import NoReply
-from authz.withdrawals import Withdrawals
+from authz.withdrawals import Withdrawals, read_spool
 
 
 def act(n: int) -> Withdraw:
@@ -82,3 +86,39 @@ def test_what_was_withdrawn_is_not_asked_again_after_a_restart(tmp_path: Path) -
         after.close()
 
     asyncio.run(story())
+
+
+def test_a_line_cut_short_is_told_and_the_next_one_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk takes half a line. It is remembered in memory, and the file stays readable."""
+    path = tmp_path / "spool"
+    spool = Withdrawals(path, Store(up=False))
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda file, raw: write(file, raw[: len(raw) // 2]))
+    with pytest.raises(OSError, match="cut short") as caught:
+        spool.note(act(1))
+    assert caught.value.errno == errno.ENOSPC
+    assert len(spool) == 1
+    monkeypatch.undo()
+    spool.note(act(2))
+    assert list(read_spool(path)) == ["t2"]
+    spool.close()
+
+
+def test_a_spool_that_cannot_be_taken_over_whole_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = Withdrawals(tmp_path / "left", Store(up=False))
+    left.note(act(1))
+    left.close()
+    spool = Withdrawals(tmp_path / "spool", Store(up=False))
+    monkeypatch.setattr(os, "write", lambda file, raw: 0)
+    with pytest.raises(OSError, match="cut short"):
+        spool.adopt(tmp_path / "left")
+    monkeypatch.undo()
+    assert list(read_spool(tmp_path / "left")) == ["t1"]
+    spool.adopt(tmp_path / "left")
+    assert not (tmp_path / "left").exists()
+    assert list(read_spool(tmp_path / "spool")) == ["t1"]
+    spool.close()

@@ -14,7 +14,8 @@ from authz.app.announce import announce_when_ready, tell
 from authz.app.compose import running
 from authz.app.embedded.process import EmbeddedError
 from authz.app.options import COMMON, read_config, without_url
-from authz.app.store import Store, find_store, prepare
+from authz.app.spools import SpoolsTaken, spools_locked
+from authz.app.store import Store, find_store, learn_id, prepare
 from authz.config import Config, ConfigError
 from authz.hot.admin import NotFit
 from authz.log import set_up_log
@@ -92,7 +93,8 @@ async def serve(config: Config, announce: Path | None) -> int:
         raise click.ClickException(str(error)) from None
     try:
         await prepare(store, "authz serve")
-        async with running(config, store) as run:
+        await learn_id(store)
+        async with spools_locked(config, store.id), running(config, store) as run:
             tell(config, run.ports, run.http_port)
             waiting = asyncio.ensure_future(stop.wait())
             ready = asyncio.ensure_future(
@@ -109,6 +111,8 @@ async def serve(config: Config, announce: Path | None) -> int:
             ready.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await ready
+    except SpoolsTaken as error:
+        raise click.ClickException(str(error)) from None
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from authz.app import supervise
+from authz.app.embedded.process import try_lock
 from authz.app.front import Front
 from authz.app.store import Store
 from authz.app.supervise import Worker
@@ -26,7 +27,9 @@ def test_a_worker_that_hangs_is_ended_by_force(
     monkeypatch.setattr(supervise, "STOP_S", 0.2)
 
     async def hang() -> None:
-        worker = Worker(0, config, Store(nowhere, nowhere, None, False), tmp_path)
+        lock = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
+        assert try_lock(lock)
+        worker = Worker(0, config, Store(nowhere, nowhere, None, False, "test"), tmp_path, lock)
         ours, theirs = socket.socketpair()
         with ours, theirs:
             assert not worker.take(0, theirs)
@@ -45,8 +48,13 @@ def test_a_worker_that_hangs_is_ended_by_force(
                 while not await worker.answers():
                     await asyncio.sleep(0.02)
             os.kill(worker.process, signal.SIGSTOP)
+            os.close(lock)
+            lock = os.open(tmp_path / "lock", os.O_RDWR)
+            assert not try_lock(lock)  # the worker has inherited it, and lives
             await worker.stop()
             assert not await worker.answers()
+            assert try_lock(lock)
+            os.close(lock)
             with pytest.raises(ProcessLookupError):
                 os.kill(worker.process, 0)
             assert not worker.take(0, theirs)

@@ -265,8 +265,10 @@ def test_the_parent_speaks_for_all(engine: Engine) -> None:
     latency = json.loads(engine.get("/latency")[1])
     assert latency["count"] == sum(engine.by_worker("authz_answer_seconds_count").values())
     assert 0 < latency["p50_ms"] <= latency["max_ms"]
+    with redis.Redis.from_url(engine.url) as store:
+        id = store.get(keys.STORE_ID).decode()
     spools = sorted(path.name for path in engine.state.iterdir())
-    assert spools == ["withdrawals-0.jsonl", "withdrawals-1.jsonl"]
+    assert spools == [f"withdrawals-{id}{end}" for end in ("-0.jsonl", "-1.jsonl", ".lock")]
 
 
 def test_a_killed_worker_takes_only_its_own_links_with_it(engine: Engine) -> None:

@@ -85,3 +85,17 @@ def test_the_engines_own_user_may_do_its_work_and_little_else(tmp_path: Path) ->
 
     with EmbeddedValkey.start(tmp_path / "store", acl=(library.ENGINE_ACL,)) as valkey:
         asyncio.run(story(valkey.url))
+
+
+def test_a_store_has_an_id_for_good_and_an_emptied_one_has_another(fresh_redis: str) -> None:
+    async def story(client: object) -> None:
+        await admin.install(client)  # type: ignore[arg-type]
+        await admin.open_gates(client, new=True, source="test")  # type: ignore[arg-type]
+        drawn = await client.get(keys.STORE_ID)  # type: ignore[attr-defined]
+        assert drawn is not None
+        assert await admin.store_id(client) == drawn.decode()  # type: ignore[arg-type]
+        assert await admin.store_id(client) == drawn.decode()  # type: ignore[arg-type]
+        await client.flushall()  # type: ignore[attr-defined]
+        assert await admin.store_id(client) != drawn.decode()  # type: ignore[arg-type]
+
+    ask(fresh_redis, story)

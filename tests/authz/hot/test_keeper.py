@@ -3,8 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import pytest
+
 from authz.clock import SystemClock
 from authz.hot import admin, keys
+from authz.hot.errors import NotConnected
 from authz.hot.keeper import Keeper
 from authz.hot.store import RedisHotState
 from tests.support.hot import opened
@@ -16,7 +19,11 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-def keep(url: str, story: Callable[[Keeper, RedisHotState, list[str]], Awaitable[None]]) -> None:
+def keep(
+    url: str,
+    story: Callable[[Keeper, RedisHotState, list[str]], Awaitable[None]],
+    when_ready: Callable[[], None] = lambda: None,
+) -> None:
     async def whole() -> None:
         hot, audits = RedisHotState(), []
 
@@ -33,6 +40,7 @@ def keep(url: str, story: Callable[[Keeper, RedisHotState, list[str]], Awaitable
 
         async def on_ready(offset_ms: int) -> None:
             assert abs(offset_ms) < 1000
+            when_ready()
 
         keeper = Keeper(url, hot, SystemClock(), reopen, on_ready)
         task = asyncio.create_task(keeper.run())
@@ -112,3 +120,86 @@ def test_no_store_is_said_and_tried_again() -> None:
         assert not keeper.ready
 
     keep("unix:///nowhere/at/all.sock", story)
+
+
+class Faults:
+    """So many unexpected exceptions, then none. Their texts could hold anything."""
+
+    def __init__(self, count: int) -> None:
+        self.left = count
+
+    def __call__(self) -> None:
+        if self.left:
+            self.left -= 1
+            raise RuntimeError("9999990000000010")
+
+
+def test_the_keeper_outlives_what_nobody_expected(
+    fresh_redis: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def prepare() -> None:
+        (await opened(fresh_redis))._connection.close()  # type: ignore[union-attr]
+
+    faults = Faults(2)
+
+    async def story(keeper: Keeper, hot: RedisHotState, audits: list[str]) -> None:
+        await until(lambda: "RuntimeError" in keeper.why_not)
+        assert not keeper.ready
+        await until(lambda: keeper.ready)
+        assert faults.left == 0
+        assert hot.connected
+
+    asyncio.run(prepare())
+    keep(fresh_redis, story, faults)
+    out = "".join(capsys.readouterr())
+    assert "keeper_failed" in out
+    assert "9999990000000010" not in out
+
+
+def test_a_connection_that_was_lost_is_let_go_of(fresh_redis: str) -> None:
+    """Nothing is sent to where nobody watches: the next call is refused, and did not run."""
+
+    async def prepare() -> None:
+        (await opened(fresh_redis))._connection.close()  # type: ignore[union-attr]
+
+    async def story(keeper: Keeper, hot: RedisHotState, audits: list[str]) -> None:
+        await until(lambda: keeper.ready)
+        keeper._url = "unix:///nowhere/at/all.sock"
+        lost = hot._connection
+        assert lost is not None
+        lost.close()
+        await until(lambda: "cannot be reached" in keeper.why_not)
+        assert not keeper.ready
+        assert hot._connection is None
+        with pytest.raises(NotConnected):
+            await hot.lists(1.0)
+        keeper._url = fresh_redis
+        await until(lambda: keeper.ready)
+        assert hot._connection not in (None, lost)
+
+    asyncio.run(prepare())
+    keep(fresh_redis, story)
+
+
+def test_another_store_behind_the_same_address_is_not_asked(fresh_redis: str) -> None:
+    """Its profiles may have the versions that we remember of ours, and other contents."""
+
+    async def prepare() -> None:
+        (await opened(fresh_redis))._connection.close()  # type: ignore[union-attr]
+
+    async def story(keeper: Keeper, hot: RedisHotState, audits: list[str]) -> None:
+        client = admin.administrator(fresh_redis)
+        keeper._store_id = await admin.store_id(client)
+        await until(lambda: keeper.ready)
+        await client.flushall()
+        await admin.open_gates(client, new=True, source="test")
+        assert await admin.store_id(client) != keeper._store_id
+        await until(lambda: "not the store" in keeper.why_not)
+        assert not keeper.ready
+        assert not hot.connected
+        await client.set(keys.STORE_ID, keeper._store_id)
+        await until(lambda: keeper.ready)
+        await client.aclose()
+
+    asyncio.run(prepare())
+    keep(fresh_redis, story)
