@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from authz.hot.memory import SEVERAL
-from authz.hot.record import ACTS_MAX, Record, fold, share
+from authz.hot.model import SEVERAL
+from authz.hot.record import OTHER_ACTS_MAX, Record, fold, share
 from authz.profiles import read_account
 from authz.replay import Told, chain_rows
 from authz.standing import Row, Seen
@@ -60,9 +60,11 @@ def compare_records(seen: Seen, told: Told) -> list[Row]:
     rows: list[Row] = []
     expected = told.expected_records()
     for id, record in seen.records.items():
-        folded = fold(record) if record.original else 0
-        if record.holds != folded:
-            rows.append((f"record {id}", f"holds {record.holds}", f"its acts hold {folded}"))
+        hold, posted = fold(record)
+        if record.holds != hold:
+            rows.append((f"record {id}", f"holds {record.holds}", f"its acts hold {hold}"))
+        if record.posted != posted:
+            rows.append((f"record {id}", f"posted {record.posted}", f"its acts post {posted}"))
         if not told.whole and id not in told.judged_by:
             continue  # it may have begun in what was trimmed
         if id not in expected:
@@ -79,11 +81,14 @@ def compare_records(seen: Seen, told: Told) -> list[Row]:
             rows.append(
                 (f"record {id}", f"holds {record.holds}", f"entries hold {told.held_by.get(id, 0)}")
             )
-        reversals = {act.message_id for act in record.acts}
-        others = told.reversals.get(id, set())
-        full = len(reversals) == ACTS_MAX and reversals <= others
-        if told.whole and reversals != others and not full:
-            rows.append((f"record {id}", f"{len(reversals)} reversals", f"{len(others)} others"))
+        if record.posted * record.sign != -told.posted_by.get(id, 0):
+            told_posted = f"entries post {-told.posted_by.get(id, 0)}"
+            rows.append((f"record {id}", f"posted {record.posted * record.sign}", told_posted))
+        acts = {act.message_id for act in record.acts}
+        others = told.acts.get(id, set())
+        full = len(acts) >= OTHER_ACTS_MAX and acts <= others
+        if told.whole and acts != others and not full:
+            rows.append((f"record {id}", f"{len(acts)} acts", f"{len(others)} others"))
     for id in sorted(expected - seen.records.keys()):
         rows.append((f"record {id}", None, f"holds {told.held_by.get(id, 0)}"))
     return rows
@@ -96,8 +101,9 @@ def sums(records: Iterable[Record]) -> tuple[dict[str, int], dict[str, int]]:
     for record in records:
         if record.holds:
             held[record.currency] = held.get(record.currency, 0) + record.holds
-            for counter, scale in record.touched:
-                used[counter] = used.get(counter, 0) + share(record.holds, scale)
+        if record.spent:
+            for counter, scale in record.counted_by:
+                used[counter] = used.get(counter, 0) + share(record.spent, scale)
     return held, used
 
 

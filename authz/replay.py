@@ -25,6 +25,7 @@ from ledger.journal import (
 )
 
 TIMEOUT_S = 60.0
+ACTS = frozenset({"reversal", "advice", "completion", "close"})  # kinds of entries that join one
 PAGE = 1000  # entries in one reply
 
 read_envelope = msgspec.msgpack.Decoder(Envelope).decode
@@ -54,10 +55,11 @@ class Told:
     held: dict[str, int] = field(default_factory=dict)
     used: dict[str, int] = field(default_factory=dict)
     # By authorization id: what its acts hold in sum, the message that it was judged by,
-    # and the reversals that named it.
+    # and the acts that named it.
     held_by: dict[str, int] = field(default_factory=dict)
+    posted_by: dict[str, int] = field(default_factory=dict)
     judged_by: dict[str, str] = field(default_factory=dict)
-    reversals: dict[str, set[str]] = field(default_factory=dict)
+    acts: dict[str, set[str]] = field(default_factory=dict)
     approved: set[str] = field(default_factory=set)  # message ids, not withdrawn
     cards: dict[str, Card] = field(default_factory=dict)  # by card id
     entries: int = 0
@@ -73,8 +75,7 @@ class Told:
 
     def add(self, e: Envelope, packed: bytes) -> None:
         """Tell one more entry. Raises: msgspec.MsgspecError where its body is unreadable."""
-        # Nobody's balance was read for a reversal that found nothing.
-        if e.currency and e.verdict != "unmatched":
+        if e.currency:
             self._amount("posted", self.posted, e, e.posted_after, e.posted_delta)
             self._amount("held", self.held, e, e.held_after, e.held_delta)
         for counter, before, after in e.counters:
@@ -85,15 +86,17 @@ class Told:
         id = e.authorization_id
         if id:
             self.held_by[id] = self.held_by.get(id, 0) + e.held_delta
+            self.posted_by[id] = self.posted_by.get(id, 0) + e.posted_delta
         for other in e.absorbed:
-            # A tombstone that was taken in: it holds nothing, and its reversals are this one's.
-            self.held_by.pop(other, None)
-            self.reversals.setdefault(id, set()).update(self.reversals.pop(other, set()))
+            # A tombstone that was taken in: its acts are this one's, and what they moved.
+            self.held_by[id] += self.held_by.pop(other, 0)
+            self.posted_by[id] += self.posted_by.pop(other, 0)
+            self.acts.setdefault(id, set()).update(self.acts.pop(other, set()))
 
         if e.kind == "authorization":
             self._authorization(e, packed)
-        elif e.kind == "reversal":
-            self.reversals.setdefault(id, set()).add(e.message_id)
+        elif e.kind in ACTS:
+            self.acts.setdefault(id, set()).add(e.message_id)
         elif e.kind == "withdrawal" and self.judged_by.get(id) == e.message_id:
             del self.judged_by[id]
             self.approved.discard(e.message_id)
@@ -110,8 +113,8 @@ class Told:
             self.credit_line_minor = line
 
     def expected_records(self) -> set[str]:
-        """The authorizations and tombstones that must be there: judged, or reversed."""
-        return self.judged_by.keys() | self.reversals.keys()
+        """The authorizations and tombstones that must be there: judged, or acted on."""
+        return self.judged_by.keys() | self.acts.keys()
 
     def _authorization(self, e: Envelope, packed: bytes) -> None:
         id = e.authorization_id

@@ -2,8 +2,9 @@
 
 from authz import identity
 from authz.engine import Engine, Outcome
-from authz.hot.acts import Note, Reverse
+from authz.hot.acts import Apply, Note, Verdict
 from authz.hot.errors import HotStateError
+from authz.hot.record import Act
 from ledger.journal import ReversalBody, encode_body
 from rules.facts import Reversal
 from rules.reason import Reason
@@ -42,24 +43,26 @@ async def reverse(engine: Engine, reversal: Reversal, received: float) -> Outcom
                 budget.left_s(),
             )
         else:
+            id = message_id(reversal, known.card.card_id)
             references = identity.references_of_reversal(reversal, known.card.limit_subject)
-            verdict = await engine.hot.reverse(
-                Reverse(
+            answer = await engine.hot.apply(
+                Apply(
+                    kind="reversal",
                     account_id=known.account.account_id,
                     card_id=known.card.card_id,
-                    message_id=message_id(reversal, known.card.card_id),
+                    message_id=id,
                     fingerprint=content,
                     attempt=attempt,
                     deadline_ms=deadline_ms,
-                    remaining_minor=reversal.remaining_minor,
-                    currency=reversal.transaction_currency,
+                    act=act_of(reversal, id, references),
                     references=references,
-                    sent_at=reversal.sent_at,
                     answer_ttl_s=ttl_s,
                     body=journal_body(reversal, references),
                 ),
                 budget.left_s(),
             )
+            assert isinstance(answer, Verdict)  # only an increment is planned, and can be stale
+            verdict = answer
     except HotStateError as trouble:
         return engine.no_verdict(trouble, None)
     engine.observer.hot_call(verdict.kind)
@@ -68,6 +71,21 @@ async def reverse(engine: Engine, reversal: Reversal, received: float) -> Outcom
         held_minor=verdict.held_minor,
         authorization_id=verdict.authorization_id,
         replayed=verdict.replayed,
+    )
+
+
+def act_of(reversal: Reversal, id: str, references: tuple[tuple[str, str], ...]) -> Act:
+    """What it does to its authorization, or to the act on it that a full DE 90 names."""
+    named = references[0][1] if references and references[0][0] == identity.ORIGINAL else ""
+    if reversal.remaining_minor < 0:
+        return Act("full", id, reversal.sent_at, names=named)
+    return Act(
+        "part",
+        id,
+        reversal.sent_at,
+        reversal.remaining_minor,
+        reversal.transaction_currency,
+        names=named,
     )
 
 

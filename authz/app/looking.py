@@ -206,8 +206,8 @@ async def look_at_authorization(client: Redis, id: str, account_id: str | None) 
                 "message_id": act.message_id,
                 "sent_at": utc(act.sent_at * 1000).isoformat(),
                 # As the network told it: in the transaction's currency unless it says another.
-                "remaining_minor": act.remaining,
-                "remaining_currency": act.currency or record.asked_in,
+                "remaining_minor": act.amount,
+                "remaining_currency": act.amount_in or record.asked_in,
             }
             for act in record.acts
         ],

@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from authz.hot.record import Act
 from rules.facts import Limit
 
 
@@ -28,23 +29,51 @@ class Authorize(Struct, frozen=True, kw_only=True, gc=False):
     sent_at: int  # seconds since 1970
     expires_at: int  # seconds since 1970: when the hold ends by itself
     answer_ttl_s: int
+    posts: bool = False  # it posts at once: a single-message financial request
+    sign: int = 1  # -1: a credit, which needs no funds
     body: bytes  # for the journal
 
 
-class Reverse(Struct, frozen=True, kw_only=True, gc=False):
-    """Take an authorization back, whole or in part, whether it has come yet or not."""
+class Decision(Struct, frozen=True, array_like=True, gc=False):
+    """What an increment is judged by."""
 
+    planned: str
+    credit_line_minor: int
+    account_version: int
+    card_version: int
+    lists_version: int
+    limits: tuple[Limit, ...]
+
+
+class Apply(Struct, frozen=True, kw_only=True, gc=False):
+    """Take in what is never declined: a reversal, an advice, a completion; early or late."""
+
+    kind: str  # of its journal entry: reversal | advice | completion
     account_id: str
     card_id: str
     message_id: str
     fingerprint: str
     attempt: str
     deadline_ms: int
-    remaining_minor: int  # -1 reverses all of it
-    currency: str  # of what remains; "" for the transaction's own
+    act: Act  # what it does to the authorization
     references: tuple[tuple[str, str], ...]  # the ladder, strongest first: rung, reference
-    sent_at: int
+    currency: str = ""  # the billing currency; "" of a reversal
+    sign: int = 1  # -1 for a credit
+    expires_at: int = 0  # seconds since 1970: when what it holds ends by itself
+    touched: tuple[tuple[str, int], ...] = ()  # counters, with their scale, if it stands alone
+    decision: Decision | None = None  # of an increment: it may be declined
     answer_ttl_s: int
+    body: bytes
+
+
+class Close(Struct, frozen=True, kw_only=True, gc=False):
+    """End a hold: by the date that it carries, or by a named person's word."""
+
+    act_id: str
+    account_id: str
+    authorization_id: str
+    kind: str  # expired | released
+    at: int  # seconds since 1970
     body: bytes
 
 
@@ -79,7 +108,7 @@ class Verdict(Struct, frozen=True, kw_only=True, gc=False):
     """What became of an act, now or when it was first asked.
 
     authorize: held | declined | over_limit | no_funds | reversed
-    reverse:   reversed | unmatched | unapplied (what remains is told in a third currency)
+    apply:     applied | reversed | unmatched (it stands alone) | unapplied (it says nothing here)
     note:      whatever was noted
     any:       mismatch (same id, other content; nothing was changed)
     """

@@ -1,5 +1,5 @@
 --[[
-authorize: give one request its verdict, once, and hold the money if it fits.
+authorize: give one request its verdict, once, and hold the money if it fits, or post it at once.
 
 keys   as in prelude.lua
 args   1 run id of the store   2 list   3 body   4 the record, as it is if it holds all that is asked
@@ -8,11 +8,21 @@ list   1 message id   2 fingerprint   3 attempt   4 deadline, ms of the store's 
        10 planned reason ("approved": hold if it fits)   11 amount to hold
        12 currency   13 credit line   14 expires at, s   15 answer's life, s   16 references
        17 limits: {reason, counter, use, ceiling, scale} of each
+       18 1: it posts at once (0200)   19 -1: it is a credit, which needs no funds   20 sent at, s
 reply  message id, kind, planned, detail, held, authorization id, replayed
        kind: held | declined | over_limit | no_funds | reversed | mismatch
        or message id, 'stale', account version, profile, card version, profile, lists version
        or message id, cold | late | full | withdrawn
 ]]
+local function taken_back(r)
+  local targets = targets_of(r[ACTS])
+  for i = 1, #r[ACTS] do
+    local act = r[ACTS][i]
+    if act[KIND_OF] == 'full' and not targets[act[NAMES]] then return true end
+  end
+  return false
+end
+
 local function authorize(keys, args)
   local account, answer = keys[2], keys[5]
   local a, record = cmsgpack.unpack(args[2]), args[4]
@@ -20,12 +30,14 @@ local function authorize(keys, args)
   local account_version, card_version, lists = whole(a[7]), whole(a[8]), whole(a[9])
   local planned, amount, currency = a[10], whole(a[11]), a[12]
   local credit_line, expires, answer_ttl = whole(a[13]), whole(a[14]), whole(a[15])
-  local references, limits = a[16], a[17]
+  local references, limits, posts, sign, sent_at = a[16], a[17], whole(a[18]), whole(a[19]),
+    whole(a[20])
   for i = 1, #limits do
     local limit = limits[i]
     limit[3], limit[4], limit[5] = whole(limit[3]), whole(limit[4]), whole(limit[5])
   end
-  if #keys ~= 5 or amount < 0 or credit_line < 0 or expires < 0 or answer_ttl <= 0 then
+  if #keys ~= 5 or amount < 0 or credit_line < 0 or expires < 0 or answer_ttl <= 0
+    or (posts ~= 0 and posts ~= 1) or (sign ~= 1 and sign ~= -1) then
     error('bad_args: out of range')
   end
 
@@ -45,7 +57,7 @@ local function authorize(keys, args)
   for i = 1, #references do fields[at_references + i] = 'r:' .. references[i] end
   for i = 1, #limits do fields[at_counters + i] = 'u:' .. limits[i][2] end
   local now = redis.call('HMGET', account, unpack(fields))
-  local version, card = now[1], now[2]
+  local version, card, chain = now[1], now[2], chain_of(now[6], now[7])
   if not version or not card then return {message_id, 'cold'} end
 
   -- Its record is for ever: whatever became of its answer's string, it is judged once.
@@ -59,16 +71,9 @@ local function authorize(keys, args)
     return verdict(message_id, given, message_id, 1)
   end
 
-  -- The fence: the plan was made from these versions, or it is no plan. Lists are written
-  -- before the gates are told of them, one after the other, so a plan may be ahead of its gate.
-  local card_fence = text(card_version) .. ' '
-  if whole(version) ~= account_version or lists < gate.lists
-    or string.sub(card, 1, #card_fence) ~= card_fence then
-    local at_card, profile = string.match(card, '^(%d+) (.*)$')
-    if not at_card then return {message_id, 'cold'} end
-    return {message_id, 'stale', version, redis.call('HGET', account, 'profile'), at_card,
-      profile, text(gate.lists)}
-  end
+  local shut_out = fence(message_id, gate, account, version, card, account_version, card_version,
+    lists)
+  if shut_out then return shut_out end
 
   -- Did reversals of it come first? Then their tombstones wait under its references.
   local named, known, shared, tombstones = {}, {}, false, {}
@@ -77,54 +82,65 @@ local function authorize(keys, args)
     shared = shared or now[at_references + i]
   end
   if own then known[message_id] = own end
-  if shared then tombstones = tombstones_of(account, references, named, known, message_id) end
+  if shared then tombstones = tombstones_of(account, references, named, known, sent_at, references[1]) end
   if own and not has(tombstones, message_id) then tombstones[#tombstones + 1] = message_id end
-  local r, gone, set, drop = nil, {}, {}, {}
+  local r, base, gone, set, drop = nil, nothing(), {}, {}, {}
   if #tombstones > 0 then
     r = cmsgpack.unpack(record)
-    gone = absorb(r, message_id, tombstones, known, drop)
+    if own and not fits(r, own) then return mismatch(message_id) end
+    gone = absorb(r, message_id, tombstones, known, base, drop)
   end
 
-  -- What the hold will be: with a partial reversal waiting, less than was asked.
-  local posted, held = whole(now[3] or 0), whole(now[4] or 0)
-  local effective, kind, detail = amount, 'held', ''
+  -- What it will hold or post, and how much of that is news: with a partial reversal waiting less
+  -- than was asked; with its completion or advice there already, nothing.
+  local balance, held = whole(now[3] or 0), whole(now[4] or 0)
+  local hold_now, post_now, kind, detail = 0, 0, 'held', ''
+  if posts == 1 then post_now = amount elseif sign == 1 then hold_now = amount end
   if planned ~= 'approved' then
     kind = 'declined'
   elseif r then
-    effective = fold(r)
-    if effective == 0 and amount > 0 then kind = 'reversed' end
+    hold_now, post_now = fold(r)
+    if amount > 0 and (taken_back(r) or hold_now + post_now == 0) then kind = 'reversed' end
   end
+  local spent = hold_now + post_now
+  local news = spent - base.hold - base.posted
 
   local counters = {}
   for i = 1, #limits do
     local limit = limits[i]
     local seen = whole(now[at_counters + i] or 0)
+    local use = share(spent, limit[5]) - (base.shares[limit[2]] or 0)
     counters[i] = {limit[2], seen, seen}
     if kind == 'held' then
-      local use, by_amount = limit[3], limit[5]
-      if by_amount == 1 and use > effective then use = effective end
-      if seen + use > limit[4] then
+      if use > 0 and seen + use > limit[4] then
         kind, detail = 'over_limit', limit[1]
       else
-        counters[i][3] = seen + share(effective, by_amount)
+        counters[i][3] = seen + use
       end
     end
   end
-  if kind == 'held' and amount > 0 and effective > posted - held + credit_line then
+  if kind == 'held' and sign == 1 and news > 0 and news > balance - held + credit_line then
     kind = 'no_funds'
   end
   if kind ~= 'held' then
-    effective = 0
+    hold_now, post_now = 0, 0
     for i = 1, #counters do counters[i][3] = counters[i][2] end
   end
-  if held + effective > EXACT_MAX then error('bad_args: the balance would not be exact') end
 
-  -- A hold has a record; so has a decline that meets its reversals, so that they are used up.
-  local given, id = {fingerprint, kind, detail, planned, effective, {attempt}}, ''
+  -- An approval has a record; so has a decline that meets what came before it, so that it is used up.
+  local given, id = {fingerprint, kind, detail, planned, hold_now, {attempt}}, ''
   if r then
-    if kind ~= 'held' then r[APPROVED], r[TOUCHED] = 0, {} end
-    r[HOLDS], r[GIVEN] = effective, given
+    if kind ~= 'held' then
+      r[APPROVED] = 0
+      hold_now, post_now = fold(r)
+    end
+    r[HOLDS], r[POSTED], r[GIVEN] = hold_now, post_now, given
+    counters = moved_counters(account, r, base, hold_now + post_now)
     record = cmsgpack.pack(r)
+  end
+  local held_delta, posted_delta = hold_now - base.hold, (base.posted - post_now) * sign
+  if math.abs(held + held_delta) > EXACT_MAX or math.abs(balance + posted_delta) > EXACT_MAX then
+    error('bad_args: the balance would not be exact')
   end
   if r or kind == 'held' then
     id = message_id
@@ -134,18 +150,24 @@ local function authorize(keys, args)
     else
       for i = 1, #references do set[#set + 1], set[#set + 2] = fields[at_references + i], id end
     end
-  end
-  if effective > 0 then
-    set[#set + 1], set[#set + 2] = held_field, text(held + effective)
     plan_counters(counters, set, drop)
+  end
+  if held_delta ~= 0 then set[#set + 1], set[#set + 2] = held_field, text(held + held_delta) end
+  if posted_delta ~= 0 then
+    set[#set + 1], set[#set + 2] = posted_field, text(balance + posted_delta)
   end
 
   -- The verdict stands. From here on only writes, and none but the first may fail.
-  if effective > 0 then redis.call('ZADD', keys[3], text(expires), a[5] .. ' ' .. id) end
+  if r then
+    write_end(keys[3], a[5], id, r, ended_of(gone, known))
+  elseif hold_now > 0 then
+    redis.call('ZADD', keys[3], text(expires), a[5] .. ' ' .. id)
+  end
   if id == '' then write_answer(answer, given, id, before, answer_ttl) end
-  commit(gate, account, now[6], now[7], set, drop, {1, 'authorization', message_id, id, a[5],
-    card_id, kind, detail, currency, 0, effective, posted, held + effective, 0, counters,
-    {account_version, card_version, lists}, #gone > 0 and gone or nil}, args[3])
+  commit(gate, account, chain, set, drop, {1, 'authorization', message_id, id, a[5],
+    card_id, kind, detail, currency, posted_delta, held_delta, balance + posted_delta,
+    held + held_delta, 0, counters, {account_version, card_version, lists},
+    #gone > 0 and gone or nil}, args[3])
   return verdict(message_id, given, id, 0)
 end
 

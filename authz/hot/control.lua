@@ -31,7 +31,7 @@ local function put_account(keys, args)
   local verdict = there and 'moved' or 'created'
 
   -- From here on only writes, and none may fail.
-  commit(gate, account, old[5], old[6], {'version', text(version), 'profile', profile,
+  commit(gate, account, chain_of(old[5], old[6]), {'version', text(version), 'profile', profile,
     posted_field, text(posted + opening), held_field, text(held)}, {}, {1, 'account', id, '', id,
     '', verdict, '', currency, opening, 0, posted + opening, held, 0, {}, {version}}, args[4])
   return {id, verdict, text(version)}
@@ -57,7 +57,7 @@ local function put_card(keys, args)
   version = whole(version or 0) + 1
 
   -- From here on only writes, and none may fail.
-  commit(gate, account, old[3], old[4], {'c:' .. id, text(version) .. ' ' .. profile}, {},
+  commit(gate, account, chain_of(old[3], old[4]), {'c:' .. id, text(version) .. ' ' .. profile}, {},
     {1, 'card', id, '', account_id, id, verdict, '', '', 0, 0, 0, 0, 0, {}, {version}}, args[4])
   return {id, verdict, text(version)}
 end
@@ -81,11 +81,11 @@ local function note(keys, args)
   local again = replay(keys[3], before, message_id, a[2], a[3])
   if again then return again end
   local given = {a[2], a[5], '', a[6], 0, {a[3]}}
-  local chain = redis.call('HMGET', keys[1], 'entries', 'digest')
+  local chain = chain_of(unpack(redis.call('HMGET', keys[1], 'entries', 'digest')))
 
   -- From here on only writes, and none may fail.
   write_answer(keys[3], given, '', before, answer_ttl)
-  commit(gate, keys[1], chain[1], chain[2], {}, {}, {1, 'note', message_id, '', '', '', a[5], '',
+  commit(gate, keys[1], chain, {}, {}, {1, 'note', message_id, '', '', '', a[5], '',
     '', 0, 0, 0, 0, 0, {}, {}}, args[3])
   return verdict(message_id, given, '', 0)
 end
@@ -106,11 +106,11 @@ local function open_gate(keys, args)
   if args[5] == 'new' and g[1] then return {control, 'not_empty'} end
   if args[5] == 'new' and length > 0 then return {control, 'not_empty'} end
   if args[5] ~= 'new' and not g[1] then return {control, 'empty'} end
-  if g[1] and (g[1] ~= '2' or whole(g[2]) ~= shards) then return {control, 'other_layout'} end
+  if g[1] and (g[1] ~= '3' or whole(g[2]) ~= shards) then return {control, 'other_layout'} end
   local epoch = whole(g[3] or '0') + 1
 
   -- From here on only writes, and none may fail.
-  commit({journal = keys[2], now_ms = store_ms()}, control, g[5], g[6], {'layout', '2', 'shards',
+  commit({journal = keys[2], now_ms = store_ms()}, control, chain_of(g[5], g[6]), {'layout', '3', 'shards',
     text(shards), 'epoch', text(epoch), 'run_id', args[1], 'lists', g[4] or '0', 'cap',
     text(cap)}, {}, {1, 'gate', args[1], '', '', '', args[5], '', '', 0, 0, 0, 0, 0, {}, {}},
     args[4])
@@ -138,10 +138,10 @@ local function put_lists(keys, args)
   local gate, shut = enter(keys[1], keys[2], args[1], 0)
   if not gate then return {keys[1], shut} end
   if version <= gate.lists then return {keys[1], 'older'} end
-  local chain = redis.call('HMGET', keys[1], 'entries', 'digest')
+  local chain = chain_of(unpack(redis.call('HMGET', keys[1], 'entries', 'digest')))
 
   -- From here on only writes, and none may fail.
-  commit(gate, keys[1], chain[1], chain[2], {'lists', text(version)}, {}, {1, 'lists',
+  commit(gate, keys[1], chain, {'lists', text(version)}, {}, {1, 'lists',
     text(version), '', '', '', 'moved', '', '', 0, 0, 0, 0, 0, {}, {version}}, args[3])
   return {keys[1], 'moved'}
 end

@@ -4,72 +4,45 @@ It says in Python what the Lua says, and a property test holds the two together.
 keeps no keys, shards or life times: an answer is forgotten by `forget`.
 """
 
-from dataclasses import dataclass, field
+from copy import deepcopy
 
 from authz.hot.acts import (
+    Apply,
     Authorize,
+    Close,
+    Decision,
     Note,
     PutAccount,
     PutCard,
-    Reverse,
     Stale,
     Verdict,
     Withdraw,
 )
 from authz.hot.errors import Cold, TooLate
-from authz.hot.record import Act, Given, Record, add_act, add_references, fold, share
-
-SEVERAL = "*"
-NAMED_MAX = 8
-OTHERS = "*"  # a holder that nobody can strike off
-ATTEMPTS_MAX = 16
-ALL = -1
-
-
-@dataclass
-class Account:
-    version: int
-    profile: bytes
-    posted: dict[str, int]
-    held: dict[str, int]
-    records: dict[str, Record] = field(default_factory=dict)
-    references: dict[str, str] = field(default_factory=dict)
-    used: dict[str, int] = field(default_factory=dict)
-    expiry: dict[str, int] = field(default_factory=dict)
-
-    def named(self, reference: str) -> list[str]:
-        """The records that a reference names."""
-        return [id for id in self.references.get(reference, "").split() if id in self.records]
-
-    def authorizations(self, reference: str) -> list[str]:
-        return [id for id in self.named(reference) if self.records[id].original]
-
-    def tombstones(self, references: tuple[str, ...], mine: str) -> list[str]:
-        """Those that mean `mine`: no other authorization shares the reference with them."""
-        found = set()
-        for reference in references:
-            if self.authorizations(reference) in ([], [mine]):
-                found |= {id for id in self.named(reference) if not self.records[id].original}
-        return sorted(found)
-
-
-def hold(holders: list[str], attempt: str) -> None:
-    """One more attempt may have delivered the answer; none is ever forgotten."""
-    if attempt in holders:
-        return
-    if len(holders) < ATTEMPTS_MAX:
-        holders.append(attempt)
-    else:
-        holders[-1] = OTHERS
-
-
-@dataclass
-class Answer:
-    """An answer that stands in no record, and the attempts that must not run."""
-
-    given: Given = field(default_factory=Given)
-    id: str = ""
-    withdrawn: list[str] = field(default_factory=list)
+from authz.hot.model import (
+    NAMED_MAX,
+    SEVERAL,
+    Account,
+    Answer,
+    Base,
+    fits,
+    hold,
+    judge,
+    record_of,
+    said,
+    take_in,
+)
+from authz.hot.record import (
+    Act,
+    Given,
+    Record,
+    add_act,
+    add_beside,
+    add_references,
+    fold,
+    share,
+    taken_back,
+)
 
 
 class MemoryHotState:
@@ -99,114 +72,144 @@ class MemoryHotState:
                 return Verdict(kind="mismatch", replayed=True)
             hold(own.given.holders, act.attempt)
             return said(own.given, act.message_id, replayed=True)
-        old = (act.account_version, act.card_version) != (account.version, card[0])
-        if old or act.lists_version < self.blocked[0]:
-            return Stale(account.version, account.profile, card[0], card[1], self.blocked[0])
+        stale = self._fence(account, act.card_id, act)
+        if stale is not None:
+            return stale
 
-        record = Record(
-            asked=act.asked_minor,
-            asked_in=act.asked_currency,
-            approved=act.hold_minor,
-            currency=act.currency,
-            card=act.card_id,
-            expires=act.expires_at,
-            original=act.message_id,
-            references=list(act.references),
-        )
-        tombstones = account.tombstones(act.references, act.message_id)
+        record = record_of(act)
+        tombstones = account.tombstones(act.references, act.sent_at, (*act.references, "")[0])
         if own is not None and act.message_id not in tombstones:
             tombstones.append(act.message_id)
+        if own is not None and not fits(record, own):
+            return Verdict(kind="mismatch", replayed=True)
         # Nothing is touched before the verdict: the act may still be refused.
-        for id in tombstones:
-            add_references(record, account.records[id].references)
-            for other in account.records[id].acts:
-                add_act(record.acts, other)
-        effective, kind, detail = act.hold_minor, "held", ""
+        taken = [id for id in tombstones if fits(record, account.records[id])]
+        base = Base()
+        for id in taken:
+            take_in(record, account.records[id], base)
+        kind, detail = "held", ""
+        record.holds, record.posted = fold(record)
         if act.planned != "approved":
             kind = "declined"
-        elif tombstones:
-            effective = fold(record)
-            if effective == 0 and act.hold_minor > 0:
-                kind = "reversed"
+        elif tombstones and act.hold_minor > 0 and (taken_back(record) or record.spent == 0):
+            kind = "reversed"
         if kind == "held":
             for limit in act.limits:
-                use = min(limit.use, effective) if limit.scale == 1 else limit.use
-                if account.used.get(limit.counter, 0) + use > limit.ceiling:
+                use = share(record.spent, limit.scale) - base.shares.get(limit.counter, 0)
+                if use > 0 and account.used.get(limit.counter, 0) + use > limit.ceiling:
                     kind, detail = "over_limit", limit.reason
                     break
-        if kind == "held" and act.hold_minor > 0:
+        news = record.spent - base.hold - base.posted
+        if kind == "held" and act.sign == 1 and news > 0:
             posted = account.posted.get(act.currency, 0)
             held = account.held.get(act.currency, 0)
-            if effective > posted - held + act.credit_line_minor:
+            if news > posted - held + act.credit_line_minor:
                 kind = "no_funds"
-        if kind != "held":
-            effective, record.approved = 0, 0
+        given = Given(act.fingerprint, kind, detail, act.planned, 0, [act.attempt])
+        if kind == "held":
+            given.held = record.holds
         else:
-            record.touched = [(limit.counter, limit.scale) for limit in act.limits]
-
-        given = Given(act.fingerprint, kind, detail, act.planned, effective, [act.attempt])
-        self.journal.append(("authorization", act.message_id, effective))
+            record.approved = 0
+            record.holds, record.posted = fold(record)
+        self.journal.append(("authorization", act.message_id, record.holds - base.hold))
         if kind != "held" and not tombstones:
             self._give(act.message_id, given, "")
             return said(given, "")
-        record.given, record.holds = given, effective
-        self._settle(account, record, act.message_id, tombstones)
-        if effective > 0:
-            self._move(account, record, 0, effective)
-            account.expiry[act.message_id] = act.expires_at
+        record.given = given
+        self._settle(account, record, act.message_id, taken, base)
         return said(given, act.message_id)
 
-    async def reverse(self, act: Reverse, timeout_s: float = 0) -> Verdict:
+    async def apply(self, act: Apply, timeout_s: float = 0) -> Verdict | Stale:
         self._enter(act.deadline_ms)
         again = self._replay(act.message_id, act.fingerprint, act.attempt)
         if again is not None:
             return again
-        account = self._account(act.account_id)
+        account, one, decision = self._account(act.account_id), act.act, act.decision
+        if decision is not None:
+            stale = self._fence(account, act.card_id, decision)
+            if stale is not None:
+                return stale
         id, rung = "", ""
         for name, reference in act.references:
-            found = account.authorizations(reference)
-            if len(found) == 1:
-                id, rung = found[0], name
+            id = account.authorization(reference, one.sent_at, reference == one.names)
+            if id:
+                rung = name
                 break
-        matched = id != ""
         references = tuple(reference for _, reference in act.references)
-        tombstones = account.tombstones(references, id)
+        tombstones = account.tombstones(
+            references, account.records[id].sent if id else -1, one.names
+        )
         if act.message_id in account.records and act.message_id not in tombstones:
             tombstones.append(act.message_id)
+        matched = id != ""
         id = id or (tombstones or [act.message_id])[0]
-        record = account.records.get(id) or Record(card=act.card_id)
-        for other in tombstones:
-            if other != id:
-                add_references(record, account.records[other].references)
-                for one in account.records[other].acts:
-                    add_act(record.acts, one)
-        whole = act.remaining_minor == ALL
-        kept = add_act(
-            record.acts,
-            Act(
-                "full" if whole else "part",
-                act.message_id,
-                act.sent_at,
-                0 if whole else act.remaining_minor,
-                "" if whole else act.currency,
-            ),
-        )
+        # A copy: an increment may still be refused.
+        record = deepcopy(account.records.get(id)) or Record(card=act.card_id)
+        reversal = one.kind in ("full", "part")
         foreign = (
-            matched and not whole and act.currency not in ("", record.asked_in, record.currency)
+            matched
+            and one.kind == "part"
+            and one.amount_in not in ("", record.asked_in, record.currency)
         )
-        before, after = record.holds, fold(record) if matched else 0
-        if after != before:
-            self._move(account, record, before, after)
-            if after == 0:
-                del account.expiry[id]
-        record.holds = after
-        add_references(record, references)
-        self._settle(account, record, id, tombstones)
-        kind = "unapplied" if foreign or not kept else "reversed" if matched else "unmatched"
-        given = Given(act.fingerprint, kind, rung, "", before - after, [act.attempt])
+        other_money = (record.currency, record.sign) != (act.currency, act.sign)
+        if not reversal and record.currency and other_money:
+            if act.message_id in account.records:
+                return Verdict(kind="mismatch", replayed=True)
+            id, matched, tombstones, rung = act.message_id, False, [], ""
+            record = Record(card=act.card_id)
+        base = Base()
+        base.add(record)
+        taken = []
+        for other in tombstones:
+            if other != id and fits(record, account.records[other]):
+                take_in(record, account.records[other], base)
+                taken.append(other)
+        kept = add_act(record.acts, one)
+        if not reversal:
+            if not record.currency:
+                record.currency, record.sign = act.currency, act.sign
+            for touched in act.touched:
+                add_beside(record, touched)
+            record.expires = max(record.expires, act.expires_at)
+        record.holds, record.posted = fold(record)
+        if decision is not None:
+            kind, detail = judge(account, record, base, decision)
+            if kind == "held" and not kept:
+                kind = "declined"
+            if kind != "held":
+                given = Given(act.fingerprint, kind, detail, decision.planned, 0, [act.attempt])
+                self._give(act.message_id, given, "")
+                self.journal.append((act.kind, act.message_id, 0))
+                return said(given, "")
+        mine = account.free_of_others(references, id) if matched else references
+        add_references(record, mine)
+        self._settle(account, record, id, taken, base)
+        kind = "unmatched" if not matched else "reversed" if reversal else "applied"
+        if foreign or not kept:
+            kind = "unapplied"
+        given = Given(act.fingerprint, kind, rung, "", base.hold - record.holds, [act.attempt])
+        if decision is not None:
+            moved = record.holds - base.hold
+            given = Given(act.fingerprint, "held", "", decision.planned, moved, [act.attempt])
         self._give(act.message_id, given, id)
-        self.journal.append(("reversal", act.message_id, after - before))
+        self.journal.append((act.kind, act.message_id, record.holds - base.hold))
         return said(given, id)
+
+    async def close(self, act: Close, timeout_s: float = 0) -> tuple[str, int]:
+        self._enter(0)
+        account = self.accounts.get(act.account_id)
+        record = account.records.get(act.authorization_id) if account else None
+        if account is None or record is None or record.holds == 0:
+            return "gone", 0
+        if act.kind == "expired" and record.expires * 1000 > self.now_ms:
+            return "open", 0
+        base = Base()
+        base.add(record)
+        add_act(record.acts, Act(act.kind, act.act_id, act.at))
+        record.holds, record.posted = fold(record)
+        self._settle(account, record, act.authorization_id, [], base)
+        self.journal.append(("close", act.act_id, record.holds - base.hold))
+        return "closed", base.hold - record.holds
 
     async def note(self, act: Note, timeout_s: float = 0) -> Verdict:
         self._enter(act.deadline_ms)
@@ -232,27 +235,33 @@ class MemoryHotState:
             if act.attempt in given.holders:
                 given.holders.remove(act.attempt)
             return "kept" if given.kind else "marked"
+        id, increment = answer.id, None
+        if record is None and account is not None and given.kind == "held":
+            increment = account.records.get(id)
         answer.given, answer.id = Given(), ""
-        released = 0
-        if account is not None and record is not None:
-            released = record.holds
-            if released:
-                self._move(account, record, released, 0)
-                del account.expiry[act.message_id]
+        base, released = Base(), False
+        if account is not None and increment is not None:
+            record = increment
+            base.add(record)
+            record.acts = [one for one in record.acts if one.message_id != act.message_id]
+            record.holds, record.posted = fold(record)
+            released = (record.holds, record.posted) != (base.hold, base.posted)
+            self._settle(account, record, id, [], base)
+            if not record.acts and not record.original:
+                self._drop(account, record, id)
+        elif account is not None and record is not None:
+            base.add(record)
+            record.asked, record.asked_in, record.approved, record.original = 0, "", 0, ""
+            record.posts, record.given, record.touched = 0, Given(), []
+            record.holds, record.posted = fold(record)
+            released = (record.holds, record.posted) != (base.hold, base.posted)
+            self._settle(account, record, act.message_id, [], base)
+            self._drop(account, record, act.message_id)
             if record.acts:
-                account.records[act.message_id] = Record(
-                    card=record.card, references=record.references, acts=record.acts
-                )
-            else:
-                del account.records[act.message_id]
-                for reference in record.references:
-                    named = account.references[reference]
-                    left = [id for id in named.split() if id != act.message_id]
-                    if named != SEVERAL:
-                        account.references[reference] = " ".join(left)
-                        if not left:
-                            del account.references[reference]
-        self.journal.append(("withdrawal", act.message_id, -released))
+                record.references, record.sent = [], 0
+                account.records[act.message_id] = record
+        left_held = record.holds if record is not None else 0
+        self.journal.append(("withdrawal", act.message_id, left_held - base.hold))
         return "released" if released else "forgotten"
 
     async def look_up(self, card_key: str, timeout_s: float = 0) -> tuple[str, str] | None:
@@ -309,6 +318,15 @@ class MemoryHotState:
         if deadline_ms and self.now_ms > deadline_ms:
             raise TooLate
 
+    def _fence(self, account: Account, card_id: str, plan: Authorize | Decision) -> Stale | None:
+        card = self.cards.get(card_id)
+        if card is None:
+            raise Cold
+        old = (plan.account_version, plan.card_version) != (account.version, card[0])
+        if old or plan.lists_version < self.blocked[0]:
+            return Stale(account.version, account.profile, card[0], card[1], self.blocked[0])
+        return None
+
     def _account(self, account_id: str) -> Account:
         if account_id not in self.accounts:
             raise Cold
@@ -331,33 +349,46 @@ class MemoryHotState:
         old = self.answers.get(message_id, Answer())
         self.answers[message_id] = Answer(given, id, old.withdrawn)
 
-    def _settle(self, account: Account, record: Record, id: str, absorbed: list[str]) -> None:
+    def _drop(self, account: Account, record: Record, id: str) -> None:
+        """A record that says nothing any more; its references name it no longer."""
+        del account.records[id]
+        for reference in record.references:
+            named = account.references[reference]
+            left = [other for other in named.split() if other != id]
+            if named != SEVERAL:
+                account.references[reference] = " ".join(left)
+                if not left:
+                    del account.references[reference]
+
+    def _settle(
+        self, account: Account, record: Record, id: str, taken: list[str], base: Base
+    ) -> None:
         """The record stands, its references name it, and what it took in is gone."""
-        gone = [other for other in absorbed if other != id]
+        gone = [other for other in taken if other != id]
         for other in gone:
             del account.records[other]
+            account.expiry.pop(other, None)
         account.records[id] = record
         for reference in record.references:
             named = account.references.get(reference, "")
             if named != SEVERAL:
                 ids = sorted({*named.split(), id} - set(gone))
                 account.references[reference] = SEVERAL if len(ids) > NAMED_MAX else " ".join(ids)
-
-    def _move(self, account: Account, record: Record, before: int, after: int) -> None:
-        account.held[record.currency] += after - before
-        for counter, scale in record.touched:
-            use = account.used.get(counter, 0) + share(after, scale) - share(before, scale)
-            account.used[counter] = use
-            if use == 0:
+        if record.currency:
+            account.held[record.currency] = (
+                account.held.get(record.currency, 0) + record.holds - base.hold
+            )
+            account.posted[record.currency] = (
+                account.posted.get(record.currency, 0) + (base.posted - record.posted) * record.sign
+            )
+        changes = {counter: -had for counter, had in base.shares.items()}
+        for counter, scale in record.counted_by:
+            changes[counter] = changes.get(counter, 0) + share(record.spent, scale)
+        for counter, change in changes.items():
+            account.used[counter] = account.used.get(counter, 0) + change
+            if account.used[counter] == 0:
                 del account.used[counter]
-
-
-def said(given: Given, id: str, *, replayed: bool = False) -> Verdict:
-    return Verdict(
-        kind=given.kind,
-        planned=given.planned,
-        detail=given.detail,
-        held_minor=given.held,
-        authorization_id=id,
-        replayed=replayed,
-    )
+        if record.holds > 0:
+            account.expiry[id] = record.expires
+        else:
+            account.expiry.pop(id, None)

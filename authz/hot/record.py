@@ -1,29 +1,31 @@
 """An authorization's record, as the account's hash keeps it. `prelude.lua` names the same places.
 
-Encoded here where an authorization holds just what was asked; by the functions from then on.
 What the functions do with one is said in Python below, for their twin and for the audit.
 """
 
 from fractions import Fraction
-from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from authz.hot.acts import Authorize
-
-ACTS_MAX = 64  # why these bounds: prelude.lua
+# Why these bounds: prelude.lua.
+ACTS_MAX = {"full": 190, "expired": 192, "released": 192}
+OTHER_ACTS_MAX = 120
 REFERENCES_MAX = 32
 
+TARGETS = frozenset({"more", "post", "last"})  # acts that a reversal may name
 
-class Act(Struct, frozen=True, array_like=True, order=True):
-    """What came after an authorization, or before it."""
 
-    kind: str  # full | part
+class Act(Struct, frozen=True, array_like=True):
+    """What came after an authorization, or before it. The kinds are told in prelude.lua."""
+
+    kind: str  # full | part | more | set | post | last | expired | released
     message_id: str
     sent_at: int  # seconds since 1970
-    remaining: int  # of a part: what stays, in minor units
-    currency: str  # of what stays; "" for the transaction's own
+    amount: int = 0  # minor units; of a part: what stays
+    amount_in: str = ""  # its currency; "" for the transaction's own
+    billed: int = 0  # the amount in the billing currency
+    names: str = ""  # its own reference; of a reversal: that of the act it takes back
 
 
 class Given(Struct, array_like=True):
@@ -52,49 +54,107 @@ class Record(Struct, array_like=True, kw_only=True):
     touched: list[tuple[str, int]] = msgspec.field(default_factory=list)  # counter, scale
     holds: int = 0
     given: Given = msgspec.field(default_factory=Given)
+    posts: int = 0  # 1 where the whole of it posts at once
+    sign: int = 1  # -1 for a credit
+    posted: int = 0
+    beside: list[tuple[str, int]] = msgspec.field(default_factory=list)  # counters of its acts
+    sent: int = 0  # when the authorization was sent, by DE 7
+
+    @property
+    def counted_by(self) -> list[tuple[str, int]]:
+        """The authorization's own counters once it is approved; else its acts'."""
+        return self.touched if self.given.kind == "held" else self.beside
+
+    @property
+    def spent(self) -> int:
+        return self.holds + self.posted
 
 
-_encode = msgspec.msgpack.Encoder().encode
 decode_record = msgspec.msgpack.Decoder(Record).decode
 
 
-def encode_record(act: Authorize) -> bytes:
-    """The record of an authorization that holds all that is asked, with nothing before it."""
-    record: tuple[Any, ...] = (
-        act.asked_minor, act.asked_currency, act.hold_minor, act.currency, act.card_id,
-        act.expires_at, act.message_id, act.references, (),
-        [(limit.counter, limit.scale) for limit in act.limits], act.hold_minor,
-        (act.fingerprint, "held", "", act.planned, act.hold_minor, (act.attempt,)),
-    )  # fmt: skip
-    return _encode(record)
+def targets_of(acts: list[Act]) -> set[str]:
+    return {act.names for act in acts if act.kind in TARGETS and act.names}
 
 
-def fold(record: Record) -> int:
-    """What is held after all acts: a function of the set of them, whatever their order."""
-    held = record.approved
-    for act in record.acts:
-        if act.kind == "full":
-            return 0
-        if act.currency in ("", record.asked_in):
-            if act.remaining < record.asked:
-                # round() of a Fraction is half to even.
-                part = round(Fraction(act.remaining * record.approved, record.asked))
-                held = min(held, part)
-        elif act.currency == record.currency:
-            held = min(held, act.remaining)
-    return held
+def part_of(a: int, b: int, c: int) -> int:
+    """a * b / c, half to even, as round() of a Fraction is."""
+    return round(Fraction(a * b, c))
+
+
+def left_of(record: Record, part: Act, billed: int, asked: int, asked_in: str) -> tuple[int, int]:
+    """What a part leaves of what was billed for what was asked, in both currencies."""
+    if part.amount_in in ("", asked_in):
+        if part.amount < asked:
+            return part_of(part.amount, billed, asked), part.amount
+    elif part.amount_in == record.currency and part.amount < billed:
+        return part.amount, part_of(part.amount, asked, billed)
+    return billed, asked
+
+
+def amounts_of(record: Record, act: Act) -> tuple[int, int]:
+    """An act's own amounts, less what reversals that name it take back."""
+    billed, asked = act.billed, act.amount
+    for other in record.acts:
+        if act.names and other.names == act.names:
+            if other.kind == "full":
+                return 0, 0
+            if other.kind == "part":
+                b, a = left_of(record, other, act.billed, act.amount, act.amount_in)
+                billed, asked = min(billed, b), min(asked, a)
+    return billed, asked
+
+
+def fold(record: Record) -> tuple[int, int]:
+    """What is held and what is posted after all acts: a function of the set of them."""
+    total, asked, asked_in = record.approved, record.asked, record.asked_in
+    base, base_asked, posted, ended = total, asked, 0, False
+    targets = targets_of(record.acts)
+    for act in sorted(record.acts, key=lambda act: (act.sent_at, act.message_id)):
+        if act.kind in TARGETS:
+            billed, amount = amounts_of(record, act)
+            if act.kind == "more":
+                total, asked = total + billed, asked + amount
+                base, base_asked = total, asked
+            else:
+                posted, ended = posted + billed, ended or act.kind == "last"
+        elif act.kind == "set":
+            total, asked, asked_in = act.billed, act.amount, act.amount_in
+            base, base_asked = total, asked
+        elif act.kind in ("expired", "released"):
+            ended = True
+        elif act.names not in targets:
+            if act.kind == "full":
+                total, asked, ended = 0, 0, True
+            else:
+                b, a = left_of(record, act, base, base_asked, asked_in)
+                total, asked = min(total, b), min(asked, a)
+    if record.posts:
+        return 0, posted + total
+    if ended or record.sign == -1:
+        return 0, posted
+    return max(total - posted, 0), posted
+
+
+def taken_back(record: Record) -> bool:
+    """Whether the authorization itself was reversed in full."""
+    targets = targets_of(record.acts)
+    return any(act.kind == "full" and act.names not in targets for act in record.acts)
 
 
 def add_act(acts: list[Act], act: Act) -> bool:
-    """One more, unless it is there. A full one always finds its place. Whether it is kept."""
-    if all(known.message_id != act.message_id for known in acts):
-        if len(acts) < ACTS_MAX:
-            acts.append(act)
-        elif act.kind == "full":
-            acts[-1] = act
-        else:
-            return False
+    """One more, unless it is there. Whether it is."""
+    if any(known.message_id == act.message_id for known in acts):
+        return True
+    if len(acts) >= ACTS_MAX.get(act.kind, OTHER_ACTS_MAX):
+        return False
+    acts.append(act)
     return True
+
+
+def add_beside(record: Record, touched: tuple[str, int]) -> None:
+    if all(counter != touched[0] for counter, _ in record.beside):
+        record.beside.append(touched)
 
 
 def add_references(record: Record, references: tuple[str, ...] | list[str]) -> None:
@@ -103,6 +163,6 @@ def add_references(record: Record, references: tuple[str, ...] | list[str]) -> N
             record.references.append(reference)
 
 
-def share(held: int, scale: int) -> int:
-    """What a record adds to a counter while it holds that much."""
-    return held if scale == 1 else int(held > 0)
+def share(spent: int, scale: int) -> int:
+    """What a record adds to a counter while that much is spent under it: held or posted."""
+    return spent if scale == 1 else int(spent > 0)

@@ -6,17 +6,17 @@ import msgspec
 
 from authz.hot import keys
 from authz.hot.acts import (
+    Apply,
     Authorize,
+    Close,
     Note,
     PutAccount,
     PutCard,
-    Reverse,
     Stale,
     Verdict,
     Withdraw,
 )
 from authz.hot.errors import Cold, Full, HotStateError, NotConnected, OutOfStep, TooLate
-from authz.hot.record import encode_record
 from authz.hot.resp import Argument, Connection
 from ledger.journal import WithdrawalBody, encode_body
 
@@ -27,7 +27,8 @@ class HotState(Protocol):
     """What the engine asks of the hot state; `memory.py` is the other one that answers."""
 
     async def authorize(self, act: Authorize, timeout_s: float) -> Verdict | Stale: ...
-    async def reverse(self, act: Reverse, timeout_s: float) -> Verdict: ...
+    async def apply(self, act: Apply, timeout_s: float) -> Verdict | Stale: ...
+    async def close(self, act: Close, timeout_s: float) -> tuple[str, int]: ...
     async def note(self, act: Note, timeout_s: float) -> Verdict: ...
     async def withdraw(self, act: Withdraw, timeout_s: float) -> str: ...
     async def look_up(self, card_key: str, timeout_s: float) -> tuple[str, str] | None: ...
@@ -68,25 +69,32 @@ class RedisHotState:
             act.message_id, act.fingerprint, act.attempt, act.deadline_ms, act.account_id,
             act.card_id, act.account_version, act.card_version, act.lists_version, act.planned,
             act.hold_minor, act.currency, act.credit_line_minor, act.expires_at,
-            act.answer_ttl_s, act.references, act.limits,
+            act.answer_ttl_s, act.references, act.limits, int(act.posts), act.sign,
+            act.sent_at,
         )  # fmt: skip
         reply = await self._act(
-            b"authz_authorize", act.account_id, said, timeout_s, act.body, encode_record(act)
+            b"authz_authorize", act.account_id, said, timeout_s, act.body, _record(act)
         )
-        if reply[1] == b"stale":
-            return Stale(int(reply[2]), reply[3], int(reply[4]), reply[5], int(reply[6]))
-        return _verdict(reply)
+        return _verdict_or_stale(reply)
 
-    async def reverse(self, act: Reverse, timeout_s: float) -> Verdict:
-        """Release, or leave a tombstone. Once, however often it is asked."""
+    async def apply(self, act: Apply, timeout_s: float) -> Verdict | Stale:
+        """Take in what belongs to an authorization. Stale: only of an increment, as above."""
         said = (
             act.message_id, act.fingerprint, act.attempt, act.deadline_ms, act.account_id,
-            act.card_id, act.remaining_minor, act.currency, act.sent_at, act.answer_ttl_s,
-            [reference for _, reference in act.references], [rung for rung, _ in act.references],
+            act.card_id, act.act, act.answer_ttl_s, [reference for _, reference in act.references],
+            [rung for rung, _ in act.references], act.currency, act.sign, act.expires_at,
+            act.touched, act.decision or (),
         )  # fmt: skip
-        return _verdict(
-            await self._act(b"authz_reverse", act.account_id, said, timeout_s, act.body)
+        reply = await self._act(
+            b"authz_apply", act.account_id, said, timeout_s, act.body, act.kind.encode()
         )
+        return _verdict_or_stale(reply)
+
+    async def close(self, act: Close, timeout_s: float) -> tuple[str, int]:
+        """End a hold: closed | open | gone, and what was released."""
+        said = (act.act_id, act.account_id, act.authorization_id, act.kind, act.at)
+        reply = await self._act(b"authz_close", act.account_id, said, timeout_s, act.body)
+        return str(reply[1], "ascii"), reply[2]
 
     async def note(self, act: Note, timeout_s: float) -> Verdict:
         """Remember an answer that moves nothing."""
@@ -222,12 +230,33 @@ class RedisHotState:
             raise trouble(reply[1].decode())
 
 
+def _record(act: Authorize) -> bytes:
+    """The record of an authorization with nothing before it: stored as it is, if it is approved."""
+    hold = act.hold_minor if not act.posts and act.sign == 1 else 0
+    return _pack(
+        (
+            act.asked_minor, act.asked_currency, act.hold_minor, act.currency, act.card_id,
+            act.expires_at, act.message_id, act.references, (),
+            [(limit.counter, limit.scale) for limit in act.limits], hold,
+            (act.fingerprint, "held", "", act.planned, hold, (act.attempt,)),
+            int(act.posts), act.sign, act.hold_minor if act.posts else 0, (),
+            act.sent_at,
+        )
+    )  # fmt: skip
+
+
 _NO_VERDICT: dict[bytes, type[HotStateError]] = {
     b"cold": Cold,
     b"full": Full,
     b"late": TooLate,
     b"withdrawn": TooLate,
 }
+
+
+def _verdict_or_stale(reply: Any) -> Verdict | Stale:
+    if reply[1] == b"stale":
+        return Stale(int(reply[2]), reply[3], int(reply[4]), reply[5], int(reply[6]))
+    return _verdict(reply)
 
 
 def _verdict(reply: Any) -> Verdict:

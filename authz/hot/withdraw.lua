@@ -24,9 +24,20 @@ local function withdraw(keys, args)
   -- The answer stands in its record, or in its string, or was never given.
   local said = read_answer(answer)
   local now = redis.call('HMGET', account, 'a:' .. message_id, 'entries', 'digest')
-  local r = now[1] and cmsgpack.unpack(now[1])
+  local r, hash, chain = now[1] and cmsgpack.unpack(now[1]), account, chain_of(now[2], now[3])
+  if not now[2] then
+    -- No account of ours: what it leaves is chained with the shard's other entries.
+    hash = keys[1]
+    chain = chain_of(unpack(redis.call('HMGET', hash, 'entries', 'digest')))
+  end
   if r and r[ORIGINAL] ~= message_id then r = nil end
-  local given = r and r[GIVEN] or said
+  local given, id, increment = r and r[GIVEN] or said, message_id, nil
+  if not r and said and said[KIND] == 'held' then
+    -- An increment: one act on a record.
+    id = said[ID]
+    local packed = redis.call('HGET', account, 'a:' .. id)
+    increment = packed and cmsgpack.unpack(packed)
+  end
   local withdrawn = said and said[WITHDRAWN] or {}
   local mine = given and has(given[HOLDERS], attempt)
   local undo = mine and #given[HOLDERS] == 1
@@ -47,38 +58,49 @@ local function withdraw(keys, args)
     return {message_id, stands and 'kept' or 'marked', 0}
   end
 
-  local set, drop, moves, from, posted, held = {}, {}, {}, 0, 0, 0
+  local set, drop, base, moved = {}, {}, nothing(), {0, 0, 0, 0, {}}
   if r then
-    from = r[HOLDS]
-    moves = moved_counters(account, r, from, 0)
-    posted, held = plan_held(account, r, 0, set)
-    if from > 0 then plan_counters(moves, set, drop) end
+    add_to(base, r)
+    r[ASKED], r[ASKED_IN], r[APPROVED], r[ORIGINAL], r[POSTS] = 0, '', 0, '', 0
+    r[GIVEN], r[TOUCHED] = {}, {}
+    local hold, posted = fold(r)
+    moved = plan_moves(account, r, base, hold, posted, set, drop)
+    drop_references(account, r, message_id, set, drop)
     if #r[ACTS] > 0 then
-      -- Its reversals wait for a repeat, and are found as it was.
-      local left = tombstone(r[CARD])
-      left[REFERENCES], left[ACTS] = r[REFERENCES], r[ACTS]
-      set[#set + 1], set[#set + 2] = 'a:' .. message_id, cmsgpack.pack(left)
+      -- What else was said of it stands and waits for the repeat, which finds it by its own id. By
+      -- references that it had from the authorization it would be found by others.
+      r[REFERENCES], r[SENT] = {}, 0
+      set[#set + 1], set[#set + 2] = 'a:' .. message_id, cmsgpack.pack(r)
     else
       drop[#drop + 1] = 'a:' .. message_id
-      drop_references(account, r, message_id, set, drop)
     end
   end
-  local outcome = from > 0 and 'released' or 'forgotten'
-  local hash, entries, digest = account, now[2], now[3]
-  if not entries then
-    -- No account of ours: what it leaves is chained with the shard's other entries.
-    hash = keys[1]
-    entries, digest = unpack(redis.call('HMGET', hash, 'entries', 'digest'))
+  if increment then
+    r = increment
+    add_to(base, r)
+    for i = #r[ACTS], 1, -1 do
+      if r[ACTS][i][ACT_ID] == message_id then table.remove(r[ACTS], i) end
+    end
+    local hold, posted = fold(r)
+    moved = plan_moves(account, r, base, hold, posted, set, drop)
+    if #r[ACTS] > 0 or r[ORIGINAL] ~= '' then
+      set[#set + 1], set[#set + 2] = 'a:' .. id, cmsgpack.pack(r)
+    else
+      drop[#drop + 1] = 'a:' .. id
+      drop_references(account, r, id, set, drop)
+    end
   end
+  local outcome = (moved[1] ~= 0 or moved[2] ~= 0) and 'released' or 'forgotten'
 
   -- From here on only writes, and none but the first may fail.
-  if from > 0 then redis.call('ZREM', keys[3], a[3] .. ' ' .. message_id) end
+  if r and base.hold ~= r[HOLDS] then write_end(keys[3], a[3], id, r, {}) end
   redis.call('SET', answer, cmsgpack.pack({'', '', '', '', 0, {}, '', withdrawn}), 'EX',
     text(answer_ttl))
-  commit(gate, hash, entries, digest, set, drop, {1, 'withdrawal', message_id,
-    r and message_id or '', a[3], r and r[CARD] or '', outcome, '', r and r[CURRENCY] or '', 0,
-    -from, posted, held, 0, moves, {}}, args[3])
-  return {message_id, outcome, from}
+  commit(gate, hash, chain, set, drop, {1, 'withdrawal', message_id,
+    r and id or '', a[3], r and r[CARD] or '', outcome, '', r and r[CURRENCY] or '',
+    moved[1], moved[2], moved[3], moved[4], 0, moved[5], {}}, args[3])
+  return {message_id, outcome, -moved[2]}
 end
 
-redis.register_function('authz_withdraw', withdraw)
+redis.register_function({function_name = 'authz_withdraw', callback = withdraw,
+  flags = {'allow-oom'}})

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from authz.audit import AuditReport, audit, audit_before_opening, audit_store
 from authz.control import NewAccount, NewCard, put_accounts, put_cards, put_lists
 from authz.hot import admin, keys
-from authz.hot.acts import Authorize, Reverse, Withdraw
+from authz.hot.acts import Apply, Authorize, Withdraw
 from authz.hot.errors import HotStateError, TooLate
+from authz.hot.record import Act
 from authz.privacy import Pan, PanKeys
 from ledger.journal import AuthorizationBody, ReversalBody, encode_body
 from rules.facts import AccountProfile, AccountState, Limit
@@ -53,13 +54,15 @@ def authorize(n: int, amount: int = 1000, **changes: Any) -> Authorize:
     return Authorize(**(base | changes))
 
 
-def reverse(n: int, remaining: int = -1, references: tuple[tuple[str, str], ...] = ()) -> Reverse:
+def reverse(n: int, remaining: int = -1, references: tuple[tuple[str, str], ...] = ()) -> Apply:
     body = ReversalBody("default", "0400", "key", 1000, "840", remaining, "1", "", 0, ())
-    return Reverse(
-        account_id=ACCOUNT, card_id=SUBJECT, message_id=f"r{n}", fingerprint="f", attempt="t1",
-        deadline_ms=0, remaining_minor=remaining, currency="840",
-        references=references or (("de90", f"90:x{n}"),),
-        sent_at=1_790_000_100, answer_ttl_s=3600, body=encode_body(body),
+    act = Act("full", f"r{n}", 1_790_000_100)
+    if remaining >= 0:
+        act = Act("part", f"r{n}", 1_790_000_100, remaining)
+    return Apply(
+        kind="reversal", account_id=ACCOUNT, card_id=SUBJECT, message_id=f"r{n}", fingerprint="f",
+        attempt="t1", deadline_ms=0, act=act, references=references or (("de90", f"90:x{n}"),),
+        answer_ttl_s=3600, body=encode_body(body),
     )  # fmt: skip
 
 
@@ -97,9 +100,9 @@ async def lived(url: str) -> AsyncIterator[tuple[Any, Any]]:
     async with prepared(url) as (state, client):
         for act in (authorize(1), authorize(2), authorize(3)):
             await state.authorize(act, 5)
-        await state.reverse(reverse(2, 300), 5)
-        await state.reverse(reverse(3), 5)
-        await state.reverse(reverse(4), 5)  # nobody's: a tombstone
+        await state.apply(reverse(2, 300), 5)
+        await state.apply(reverse(3), 5)
+        await state.apply(reverse(4), 5)  # nobody's: a tombstone
         yield state, client
 
 
@@ -420,7 +423,7 @@ def test_it_holds_while_the_account_is_moving(fresh_redis: str) -> None:
                     n += 1
                     await asyncio.gather(
                         state.authorize(authorize(n, 1, limits=()), 5),
-                        state.reverse(reverse(n - 7, 0), 5),
+                        state.apply(reverse(n - 7, 0), 5),
                     )
                 return n
 

@@ -6,12 +6,13 @@ import msgspec
 
 from authz.hot import admin, keys
 from authz.hot.acts import PutAccount, PutCard
-from authz.hot.memory import ALL, MemoryHotState
+from authz.hot.memory import MemoryHotState
 from authz.hot.record import decode_record
 from authz.hot.resp import connect
 from authz.hot.store import RedisHotState
 from ledger.journal import AccountBody, CardBody, encode_body
 
+EVER = ("posted:840", "held:840")  # of the account's own currency; of others, while not zero
 EMPTY = msgspec.Raw(msgspec.msgpack.encode([]))
 
 
@@ -51,7 +52,7 @@ async def dump_redis(client: Any, account_id: str) -> dict[str, Any]:
     for id, packed in auth.items():
         records[id] = decode_record(packed.encode("latin-1"))
     return {
-        "balance": {k: int(v) for k, v in balance.items()},
+        "balance": {k: int(v) for k, v in balance.items() if int(v) or k in EVER},
         "records": records,
         "references": ref,
         "used": {k: int(v) for k, v in used.items()},
@@ -73,7 +74,7 @@ def dump_memory(model: MemoryHotState, account_id: str) -> dict[str, Any]:
     balance = {f"posted:{c}": v for c, v in a.posted.items()}
     balance |= {f"held:{c}": v for c, v in a.held.items()}
     return {
-        "balance": balance,
+        "balance": {k: v for k, v in balance.items() if v or k in EVER},
         "records": a.records,
         "references": dict(a.references),
         "used": dict(a.used),
@@ -81,4 +82,4 @@ def dump_memory(model: MemoryHotState, account_id: str) -> dict[str, Any]:
     }
 
 
-__all__ = ["ALL", "account_act", "card_act", "dump_memory", "dump_redis", "opened"]
+__all__ = ["account_act", "card_act", "dump_memory", "dump_redis", "opened"]

@@ -1,6 +1,8 @@
 """The Lua functions against their twin of plain dicts, under random histories."""
 
 import asyncio
+import contextlib
+from itertools import permutations
 from random import Random
 
 import msgspec
@@ -9,14 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authz.hot import admin, keys
-from authz.hot.acts import Authorize, Note, Reverse, Stale, Withdraw
+from authz.hot.acts import Apply, Authorize, Close, Decision, Note, Stale, Withdraw
 from authz.hot.errors import Cold, HotStateError, Refused, TooLate
-from authz.hot.memory import NAMED_MAX, MemoryHotState
-from authz.hot.record import ACTS_MAX, fold
+from authz.hot.memory import MemoryHotState
+from authz.hot.model import NAMED_MAX
+from authz.hot.record import OTHER_ACTS_MAX, Act, fold
 from rules.facts import Limit
 from tests.support.hot import account_act, card_act, dump_memory, dump_redis, opened
 
 ACCOUNT, CARD = "A1", "C1"
+SENT = 1_790_000_000
 REFERENCES = ("90:x1", "90:x2", "37:r1", "37:r2", "38:a1")
 
 
@@ -27,19 +31,27 @@ def authorize(n: int = 1, **changes: object) -> Authorize:
         "deadline_ms": 0, "planned": "approved", "hold_minor": 1000, "asked_minor": 1000,
         "asked_currency": "840",
         "currency": "840", "credit_line_minor": 0, "limits": (), "references": (f"90:x{n}",),
-        "sent_at": 1_790_000_000, "expires_at": 1_790_600_000, "answer_ttl_s": 3600, "body": b"b",
+        "sent_at": SENT, "expires_at": 1_790_600_000, "answer_ttl_s": 3600, "body": b"b",
     }  # fmt: skip
     return Authorize(**(base | changes))
 
 
-def reverse(n: int = 1, **changes: object) -> Reverse:
+def reverse(n: int = 1, remaining_minor: int = -1, currency: str = "", **changes: object) -> Apply:
+    id = str(changes.get("message_id", f"r{n}"))
+    whole = remaining_minor < 0
+    one = Act("full", id, SENT + 100)
+    if not whole:
+        one = Act("part", id, SENT + 100, remaining_minor, currency)
+    return applied(one, **({"references": (("de90", f"90:x{n}"),)} | changes))
+
+
+def applied(act: Act, **changes: object) -> Apply:
     base: dict[str, object] = {
-        "account_id": ACCOUNT, "card_id": CARD, "message_id": f"r{n}", "fingerprint": "f",
-        "attempt": "t1", "deadline_ms": 0, "remaining_minor": -1, "currency": "",
-        "references": (("de90", f"90:x{n}"),),
-        "sent_at": 1_790_000_100, "answer_ttl_s": 3600, "body": b"b",
+        "kind": "reversal", "account_id": ACCOUNT, "card_id": CARD, "message_id": act.message_id,
+        "fingerprint": "f", "attempt": "t1", "deadline_ms": 0, "act": act, "references": (),
+        "answer_ttl_s": 3600, "body": b"b",
     }  # fmt: skip
-    return Reverse(**(base | changes))
+    return Apply(**(base | changes))
 
 
 def withdraw(n: int = 1, **changes: object) -> Withdraw:
@@ -86,7 +98,7 @@ def an_authorize(draw: st.DrawFn) -> Authorize:
 
 
 @st.composite
-def a_reverse(draw: st.DrawFn) -> Reverse:
+def a_reverse(draw: st.DrawFn) -> Apply:
     return reverse(
         draw(st.integers(1, 4)),
         attempt=draw(attempts),
@@ -119,8 +131,8 @@ acts = st.one_of(
     st.tuples(st.just("again"), st.integers(0, 50)),
 )  # fmt: skip
 
-NAME = {"Authorize": "authorize", "Reverse": "reverse", "Withdraw": "withdraw", "Note": "note",
-        "PutAccount": "put_account"}  # fmt: skip
+NAME = {"Authorize": "authorize", "Apply": "apply", "Close": "close", "Withdraw": "withdraw",
+        "Note": "note", "PutAccount": "put_account"}  # fmt: skip
 
 
 async def answer(state: object, act: object) -> object:
@@ -158,7 +170,7 @@ def test_the_functions_mean_what_the_model_says(fresh_redis: str, history: list[
             assert await dump_redis(client, ACCOUNT) == dump_memory(model, ACCOUNT), act
         account = model.accounts[ACCOUNT]
         assert account.held["840"] == sum(r.holds for r in account.records.values())
-        assert all(r.holds == (fold(r) if r.original else 0) for r in account.records.values())
+        assert all((r.holds, r.posted) == fold(r) for r in account.records.values())
         shard = keys.shard_of(ACCOUNT)
         told = [kind for kind, *_ in model.journal if kind != "note"]
         entries = await client.xlen(keys.journal(shard))
@@ -173,6 +185,9 @@ def test_the_functions_mean_what_the_model_says(fresh_redis: str, history: list[
     asyncio.run(scenario())
 
 
+CLOSINGS = ("expired", "released")
+
+
 def a_dense_history(rng: Random, length: int) -> list[object]:
     """Few messages, references and attempts, so that nearly every act meets another.
 
@@ -184,7 +199,8 @@ def a_dense_history(rng: Random, length: int) -> list[object]:
         named = tuple(rng.sample(REFERENCES, rng.choice([1, 2, 2, 3])))
         attempt = rng.choice(["t1", "t2"])
         amount = rng.choice([0, 1, 2, 3, 700, 2400, 2500])
-        kind = rng.choice("aaarrrrwwffg")
+        kind = rng.choice("aaaarrrrccccddiiiwwwxxff")
+        sign = rng.choice([1, 1, 1, -1])
         if kind == "a":
             rows = (
                 Limit("daily_count_limit", "S/day_count/20261121", 1, 2, 0),
@@ -195,29 +211,82 @@ def a_dense_history(rng: Random, length: int) -> list[object]:
                 asked_minor=rng.choice([amount, amount * 2, amount * 3]),
                 asked_currency=rng.choice(["840", "978"]), limits=rng.choice([(), rows]),
                 planned=rng.choice(["approved", "approved", "approved", "card_frozen"]),
-                credit_line_minor=rng.choice([0, 0, 600]),
+                credit_line_minor=rng.choice([0, 0, 600]), posts=rng.random() < 0.2, sign=sign,
+                sent_at=SENT + rng.choice([0, 0, 60, 120]),
             )  # fmt: skip
         elif kind == "r":
             act = reverse(
-                rng.randint(1, 4), attempt=attempt,
-                remaining_minor=rng.choice([-1, 1, 3, 5, 350, 1400, 4900]),
-                currency=rng.choice(["", "", "840", "978", "392"]),
+                rng.randint(1, 4), rng.choice([-1, 1, 3, 5, 350, 1400, 4900]),
+                rng.choice(["", "", "840", "978", "392"]), attempt=attempt,
                 references=tuple((name[:2], name) for name in named),
             )  # fmt: skip
+            target = rng.choice(["", "", "90:x1", "90:x2"])
+            act = msgspec.structs.replace(act, act=msgspec.structs.replace(act.act, names=target))
+        elif kind in "cd":
+            one = Act(
+                "set" if kind == "d" else rng.choice(["post", "post", "last"]),
+                f"{kind}{rng.randint(1, 4)}", SENT + rng.randint(50, 150),
+                amount * rng.randint(1, 2), rng.choice(["840", "978"]), amount,
+                rng.choice(["", "90:x1", "90:x2"]),
+            )  # fmt: skip
+            act = applied(
+                one, kind="advice" if kind == "d" else "completion", attempt=attempt,
+                references=tuple((name[:2], name) for name in named), sign=sign,
+                currency=rng.choice(["840", "840", "840", "978"]),
+                expires_at=rng.choice([1_790_600_000, 1_990_700_000]),  # past, and far ahead
+                touched=rng.choice([(), (("S/day_count/20261121", 0), ("S/other", 1))]),
+            )  # fmt: skip
+        elif kind == "i":
+            one = Act(
+                "more", f"m{rng.randint(4, 5)}", SENT + rng.randint(50, 150), amount * 2,
+                rng.choice(["840", "978"]), amount, rng.choice(["", "90:x1", "90:x2"]),
+            )  # fmt: skip
+            rows = (Limit("daily_amount_limit", "S/day_amount/20261121", amount, 3100, 1),)
+            act = applied(
+                one, kind="authorization", attempt=attempt, currency="840",
+                references=tuple((name[:2], name) for name in named), expires_at=1_990_700_000,
+                touched=tuple((row.counter, row.scale) for row in rows),
+                decision=Decision(
+                    rng.choice(["approved", "approved", "card_frozen"]), rng.choice([0, 600]),
+                    rng.choice([1, 1, 1, 2]), 1, 0, rng.choice([(), rows]),
+                ),
+            )  # fmt: skip
+        elif kind == "x":
+            act = Close(
+                act_id=f"x{rng.randint(1, 4)}", account_id="", kind=rng.choice(CLOSINGS),
+                at=SENT + 160,
+                authorization_id=rng.choice(["m1", "m2", "m3", "d1", "d2"]), body=b"b",
+            )  # fmt: skip
         elif kind == "w":
-            act = withdraw(n, attempt=attempt)
+            act = withdraw(rng.randint(1, 5), attempt=attempt)
         else:
-            act = ("forget", rng.choice([f"m{n}", f"r{rng.randint(1, 4)}"]))
+            act = ("forget", rng.choice([f"m{n}", f"r{rng.randint(1, 4)}", "c1", "d1"]))
         acts.append(act)
     return acts
 
 
-@pytest.mark.parametrize("seed", range(4))
+def on_account(act: object, id: str, card: str) -> object:
+    """The act as it is on that account: its ids are its own."""
+    if isinstance(act, Close):
+        changes = {"act_id": f"{id}{act.act_id}", "authorization_id": f"{id}{act.authorization_id}"}
+    else:
+        changes = {"message_id": f"{id}{act.message_id}"}  # type: ignore[attr-defined]
+    if isinstance(act, Withdraw):
+        changes["shard_of"] = id
+    elif not isinstance(act, Close):
+        changes["card_id"] = card
+    if isinstance(act, Apply):
+        one = msgspec.structs.replace(act.act, message_id=changes["message_id"])
+        act = msgspec.structs.replace(act, act=one)
+    return msgspec.structs.replace(act, account_id=id, **changes)  # type: ignore[type-var]
+
+
+@pytest.mark.parametrize("seed", range(6))
 def test_the_functions_mean_what_the_model_says_in_a_crowd(fresh_redis: str, seed: int) -> None:
     async def scenario() -> None:
         rng = Random(seed)
         real, client = await opened(fresh_redis), admin.administrator(fresh_redis)
-        model = MemoryHotState(now_ms=1_790_000_000_000)
+        model = MemoryHotState(now_ms=(await client.time())[0] * 1000)
         for number in range(100):
             id, card = f"A{number}", f"C{number}"
             for state in (real, model):
@@ -229,14 +298,16 @@ def test_the_functions_mean_what_the_model_says_in_a_crowd(fresh_redis: str, see
                     model.forget(mine)
                     await client.delete(keys.answer(keys.shard_of(id), mine))
                     continue
-                changes = {"account_id": id, "message_id": f"{id}{act.message_id}"}  # type: ignore[attr-defined]
-                if isinstance(act, Withdraw):
-                    changes["shard_of"] = id
-                else:
-                    changes["card_id"] = card
-                act = msgspec.structs.replace(act, **changes)  # type: ignore[type-var]
+                act = on_account(act, id, card)
                 assert await answer(real, act) == await answer(model, act), act
             assert await dump_redis(client, id) == dump_memory(model, id), number
+            account = model.accounts[id]
+            for currency, held in account.held.items():
+                mine = [r for r in account.records.values() if r.currency == currency]
+                assert held == sum(r.holds for r in mine)
+                opening = 5000 if currency == "840" else 0
+                assert account.posted[currency] == opening - sum(r.posted * r.sign for r in mine)
+            assert all((r.holds, r.posted) == fold(r) for r in account.records.values())
         await client.aclose()
         real._connection.close()  # type: ignore[union-attr]
         await asyncio.sleep(0)
@@ -271,14 +342,14 @@ EVERY_KEY = ("control", "account", "expiry", "journal", "answer")
 
 
 @pytest.mark.parametrize("name", EVERY_KEY)
-@pytest.mark.parametrize("act", ["authorize", "reverse", "withdraw"])
+@pytest.mark.parametrize("act", ["authorize", "apply", "withdraw"])
 def test_a_key_of_the_wrong_type_changes_nothing(fresh_redis: str, name: str, act: str) -> None:
     """Functions do not roll back: a command that failed after a write would leave half an act."""
 
     async def scenario(state: object, client: object) -> None:
         acts = {
             "authorize": authorize(2, limits=LIMITS),
-            "reverse": reverse(1),
+            "apply": reverse(1),
             "withdraw": withdraw(1),
         }
         await state.authorize(authorize(1, limits=LIMITS), 5)  # type: ignore[attr-defined]
@@ -304,14 +375,14 @@ FIELDS = {
 
 
 @pytest.mark.parametrize("field", FIELDS)
-@pytest.mark.parametrize("act", ["authorize", "reverse", "withdraw"])
+@pytest.mark.parametrize("act", ["authorize", "apply", "withdraw"])
 def test_a_field_that_no_function_has_written_changes_nothing(
     fresh_redis: str, field: str, act: str
 ) -> None:
     async def scenario(state: object, client: object) -> None:
         acts = {
             "authorize": authorize(2, limits=LIMITS, references=("90:x1",)),
-            "reverse": reverse(1),
+            "apply": reverse(1),
             "withdraw": withdraw(1),
         }
         await state.authorize(authorize(1, limits=LIMITS), 5)  # type: ignore[attr-defined]
@@ -387,7 +458,7 @@ def test_an_approval_is_remembered_as_long_as_its_record(fresh_redis: str) -> No
     run(fresh_redis, scenario)
 
 
-def authorization_between(reversals: list[Reverse], at: int, act: Authorize) -> list[object]:
+def authorization_between(reversals: list[Apply], at: int, act: Authorize) -> list[object]:
     return [*reversals[:at], act, *reversals[at:]]
 
 
@@ -402,7 +473,7 @@ EARLY = [
 @pytest.mark.parametrize("at", range(len(EARLY) + 1))
 @pytest.mark.parametrize("order", [EARLY, EARLY[::-1]])
 def test_reversals_under_references_of_every_kind_are_one_fold_in_any_order(
-    fresh_redis: str, order: list[Reverse], at: int
+    fresh_redis: str, order: list[Apply], at: int
 ) -> None:
     """Each stands under another rung, so each early one is a tombstone of its own."""
 
@@ -411,7 +482,7 @@ def test_reversals_under_references_of_every_kind_are_one_fold_in_any_order(
             1, asked_minor=2000, asked_currency="978", references=("90:x1", "37:r1", "38:a1")
         )
         for one in authorization_between(list(order), at, act):
-            verb = state.authorize if isinstance(one, Authorize) else state.reverse  # type: ignore[attr-defined]
+            verb = state.authorize if isinstance(one, Authorize) else state.apply  # type: ignore[attr-defined]
             await verb(one, 5)
         after = await dump_redis(client, ACCOUNT)
         assert list(after["records"]) == ["m1"]  # nothing is left waiting
@@ -423,19 +494,28 @@ def test_reversals_under_references_of_every_kind_are_one_fold_in_any_order(
     run(fresh_redis, scenario)
 
 
-def test_two_authorizations_under_one_reference_are_told_apart_once_one_is_withdrawn(
-    fresh_redis: str,
+@pytest.mark.parametrize("order", list(permutations(range(4))), ids=str)
+def test_a_retry_under_the_same_reference_and_what_takes_it_back(
+    fresh_redis: str, order: tuple[int, ...]
 ) -> None:
+    """A first try, its reversal, a second try under the same DE 37, and its reversal: both by
+    DE 37 alone. Each means the latest try that was sent before it."""
+    tries = [authorize(1, references=("90:x1", "37:r1"), sent_at=SENT)]
+    tries.append(authorize(2, references=("90:x2", "37:r1"), sent_at=SENT + 20))
+    back = [
+        applied(Act("full", f"r{n}", SENT + at), references=(("de37", "37:r1"),))
+        for n, at in ((1, 10), (2, 30))
+    ]
+    acts = [tries[0], back[0], tries[1], back[1]]
+    if order.index(3) < order.index(2):
+        return  # it overtook the try that it means, and means the one before: docs/matching.md
+
     async def scenario(state: object, client: object) -> None:
-        shared = (("de37", "37:r1"),)
-        for n in (1, 2):
-            await state.authorize(authorize(n, references=(f"90:x{n}", "37:r1")), 5)  # type: ignore[attr-defined]
-        vague = await state.reverse(reverse(1, references=shared), 5)  # type: ignore[attr-defined]
-        assert vague.kind == "unmatched"
-        assert await state.withdraw(withdraw(1), 5) == "released"  # type: ignore[attr-defined]
-        clear = await state.reverse(reverse(2, references=shared), 5)  # type: ignore[attr-defined]
-        assert (clear.kind, clear.authorization_id, clear.detail) == ("reversed", "m2", "de37")
-        assert (await dump_redis(client, ACCOUNT))["balance"]["held:840"] == 0
+        for number in order:
+            verb = state.authorize if number in (0, 2) else state.apply  # type: ignore[attr-defined]
+            await verb(acts[number], 5)
+        dump = await dump_redis(client, ACCOUNT)
+        assert dump["balance"]["held:840"] == 0
 
     run(fresh_redis, scenario)
 
@@ -444,19 +524,15 @@ def test_a_record_keeps_a_bounded_number_of_acts_and_always_the_full_one(fresh_r
     async def scenario(state: object, client: object) -> None:
         await state.authorize(authorize(1), 5)  # type: ignore[attr-defined]
         said = [
-            (
-                await state.reverse(
-                    reverse(n, references=(("de90", "90:x1"),), remaining_minor=900), 5
-                )
-            )  # type: ignore[attr-defined]
-            for n in range(1, ACTS_MAX + 3)
+            (await state.apply(reverse(n, references=(("de90", "90:x1"),), remaining_minor=900), 5))  # type: ignore[attr-defined]
+            for n in range(1, OTHER_ACTS_MAX + 3)
         ]
-        assert [v.kind for v in said] == ["reversed"] * ACTS_MAX + ["unapplied"] * 2
-        last = await state.reverse(reverse(99, references=(("de90", "90:x1"),)), 5)  # type: ignore[attr-defined]
+        assert [v.kind for v in said] == ["reversed"] * OTHER_ACTS_MAX + ["unapplied"] * 2
+        last = await state.apply(reverse(999, references=(("de90", "90:x1"),)), 5)  # type: ignore[attr-defined]
         assert (last.kind, last.held_minor) == ("reversed", 900)
         [record] = (await dump_redis(client, ACCOUNT))["records"].values()
         assert [act.message_id for act in record.acts] == [
-            *(f"r{n}" for n in range(1, ACTS_MAX)), "r99",
+            *(f"r{n}" for n in range(1, OTHER_ACTS_MAX + 1)), "r999",
         ]  # fmt: skip
 
     run(fresh_redis, scenario)
@@ -499,7 +575,7 @@ def test_a_part_is_scaled_half_to_even_and_exactly(
         await state.authorize(  # type: ignore[attr-defined]
             authorize(1, hold_minor=hold, asked_minor=asked, credit_line_minor=2**52), 5
         )
-        await state.reverse(reverse(1, remaining_minor=remaining), 5)  # type: ignore[attr-defined]
+        await state.apply(reverse(1, remaining_minor=remaining), 5)  # type: ignore[attr-defined]
         assert (await dump_redis(client, ACCOUNT))["balance"]["held:840"] == left
 
     run(fresh_redis, scenario)
@@ -551,17 +627,73 @@ def test_a_reference_of_many_names_none_of_them(fresh_redis: str) -> None:
     run(fresh_redis, scenario)
 
 
-def test_a_tombstone_that_may_be_anothers_is_not_taken_in(fresh_redis: str) -> None:
-    """Two share a reference when the reversal comes; one is withdrawn; a third is not meant."""
+def test_a_reversal_never_means_what_was_asked_after_it(fresh_redis: str) -> None:
+    """The first try was declined and its reversal came; the second one has the same DE 37."""
 
     async def scenario(state: object, client: object) -> None:
-        for n in (1, 2):
-            await state.authorize(authorize(n, references=("37:r1",)), 5)  # type: ignore[attr-defined]
-        await state.reverse(reverse(1, references=(("de37", "37:r1"),)), 5)  # type: ignore[attr-defined]
+        model = MemoryHotState(now_ms=1)
+        await model.put_account(account_act(ACCOUNT, 5000))
+        await model.put_card(card_act(CARD, ACCOUNT))
+        shared = ("90:x2", "37:r1")
+        for hot in (state, model):
+            await hot.apply(reverse(1, references=(("de37", "37:r1"),)), 5)  # type: ignore[attr-defined]
+            second = authorize(2, references=shared, sent_at=SENT + 200)
+            assert (await hot.authorize(second, 5)).kind == "held"  # type: ignore[attr-defined]
+            first = authorize(1, references=("90:x1", "37:r1"), sent_at=SENT)
+            assert (await hot.authorize(first, 5)).kind == "reversed"  # type: ignore[attr-defined]
+        assert (await dump_redis(client, ACCOUNT)) == dump_memory(model, ACCOUNT)
+        assert (await dump_redis(client, ACCOUNT))["balance"]["held:840"] == 1000
+
+    run(fresh_redis, scenario)
+
+
+def test_what_an_attempt_leaves_behind_is_found_by_its_repeat_alone(fresh_redis: str) -> None:
+    """The reply was lost, the reversal came by a full DE 90, and the terminal asked once more."""
+
+    async def scenario(state: object, client: object) -> None:
+        await state.authorize(authorize(1, references=("90:x1", "37:r1")), 5)  # type: ignore[attr-defined]
+        await state.apply(reverse(1), 5)  # type: ignore[attr-defined]
         await state.withdraw(withdraw(1), 5)  # type: ignore[attr-defined]
-        third = await state.authorize(authorize(3, references=("37:r1",)), 5)  # type: ignore[attr-defined]
-        assert third.kind == "held"
-        assert (await dump_redis(client, ACCOUNT))["balance"]["held:840"] == 2000
+        retry = authorize(2, references=("90:x2", "37:r1"), sent_at=SENT + 50)
+        assert (await state.authorize(retry, 5)).kind == "held"  # type: ignore[attr-defined]
+        repeat = authorize(1, references=("90:x1", "37:r1"), attempt="t2")
+        assert (await state.authorize(repeat, 5)).kind == "reversed"  # type: ignore[attr-defined]
+
+    run(fresh_redis, scenario)
+
+
+@pytest.mark.parametrize("field", ["entries", "version", "held:840"])
+def test_an_odd_value_is_refused_before_the_first_write(fresh_redis: str, field: str) -> None:
+    async def scenario(state: object, client: object) -> None:
+        await state.authorize(authorize(1), 5)  # type: ignore[attr-defined]
+        await client.hset(keys.account(ACCOUNT), field, "odd")  # type: ignore[attr-defined]
+        before = await everything(client)
+        acts = [state.authorize(authorize(2), 5), state.apply(reverse(1), 5)]  # type: ignore[attr-defined]
+        for act in [*acts, state.withdraw(withdraw(1), 5)]:  # type: ignore[attr-defined]
+            with contextlib.suppress(Refused):
+                await act
+                assert field == "version"  # only an authorization looks at it
+        if field != "version":
+            assert await everything(client) == before
+
+    run(fresh_redis, scenario)
+
+
+def test_memory_that_is_full_still_lets_money_go_free(fresh_redis: str) -> None:
+    async def scenario(state: object, client: object) -> None:
+        for n in (1, 2, 3):
+            await state.authorize(authorize(n), 5)  # type: ignore[attr-defined]
+        await client.config_set("maxmemory", 1)  # type: ignore[attr-defined]
+        try:
+            assert (await state.apply(reverse(1), 5)).kind == "reversed"  # type: ignore[attr-defined]
+            assert await state.withdraw(withdraw(2), 5) == "released"  # type: ignore[attr-defined]
+            close = Close(
+                act_id="x", account_id=ACCOUNT, authorization_id="m3", kind="released", at=SENT,
+                body=b"b",
+            )  # fmt: skip
+            assert await state.close(close, 5) == ("closed", 1000)  # type: ignore[attr-defined]
+        finally:
+            await client.config_set("maxmemory", 0)  # type: ignore[attr-defined]
 
     run(fresh_redis, scenario)
 
@@ -569,7 +701,7 @@ def test_a_tombstone_that_may_be_anothers_is_not_taken_in(fresh_redis: str) -> N
 def test_a_missing_account_is_cold_and_not_a_no(fresh_redis: str) -> None:
     async def scenario(state: object, client: object) -> None:
         await client.delete(keys.account(ACCOUNT))  # type: ignore[attr-defined]
-        for act in (state.authorize(authorize(1), 5), state.reverse(reverse(1), 5)):  # type: ignore[attr-defined]
+        for act in (state.authorize(authorize(1), 5), state.apply(reverse(1), 5)):  # type: ignore[attr-defined]
             with pytest.raises(Cold):
                 await act
 

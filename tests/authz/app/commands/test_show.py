@@ -12,7 +12,8 @@ from click.testing import CliRunner, Result
 
 from authz.app.commands.show import command, read_since
 from authz.control import NewAccount, NewCard, put_accounts, put_cards
-from authz.hot.acts import Authorize, Note, Reverse
+from authz.hot.acts import Apply, Authorize, Note
+from authz.hot.record import Act
 from authz.privacy import Pan, PanKeys
 from ledger.journal import AuthorizationBody, ReversalBody, encode_body
 from rules.facts import AccountProfile, AccountState, Limit
@@ -63,13 +64,17 @@ def store(fresh_redis: str) -> str:
         assert (await state.authorize(act, 5)).kind == "held"
         for n, remaining in ((1, 400), (2, -1)):
             body = ReversalBody("generic", "0400", "k", 1000, "414", remaining, "2", "", 0, ())
-            reverse = Reverse(
-                account_id="A1", card_id=CARD, message_id=f"r{n}", fingerprint="f", attempt="t",
-                deadline_ms=0, remaining_minor=remaining, currency="414",
-                references=(("de90", f"x{n}"),),
-                sent_at=1_790_000_100, answer_ttl_s=3600, body=encode_body(body),
+            one = (
+                Act("part", "r1", 1_790_000_100, 400, "414")
+                if n == 1
+                else Act("full", "r2", 1_790_000_100)
+            )
+            reverse = Apply(
+                kind="reversal", account_id="A1", card_id=CARD, message_id=f"r{n}",
+                fingerprint="f", attempt="t", deadline_ms=0, act=one,
+                references=(("de90", f"x{n}"),), answer_ttl_s=3600, body=encode_body(body),
             )  # fmt: skip
-            await state.reverse(reverse, 5)
+            await state.apply(reverse, 5)
         state._connection.close()  # type: ignore[union-attr]
         await asyncio.sleep(0)
 

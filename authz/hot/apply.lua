@@ -1,0 +1,207 @@
+--[[
+apply: take in what belongs to an authorization. A reversal, an advice, a completion or a force post
+was decided elsewhere and is never declined; an increment is decided here. Whether its authorization
+has come, comes later, or never does.
+
+It joins the authorization that its references find. Where there is none it stands alone, under
+every reference that it carries, and holds or posts what it says; an authorization that comes
+later takes it in.
+
+keys   as in prelude.lua
+args   1 run id   2 list   3 body
+list   1 message id   2 fingerprint   3 attempt   4 deadline, ms   5 account id   6 card id
+       7 act, as in a record   8 answer's life, s   9 references, strongest first
+       10 the rung that each stands on   11 billing currency   12 -1: a credit   13 expires at, s
+       14 counters: {counter, scale} of each
+       15 of an increment: {planned reason, credit line, account version, card version, lists
+          version, limits}; else an empty list
+reply  message id, kind, planned, detail, what is held less, authorization id, replayed
+       kind: applied (reversed, of a reversal) | unmatched | unapplied | mismatch;
+       of an increment, as authorize
+       detail: the rung that matched, or the ceiling that refused
+       unapplied: what remains is told in a third currency, or the record is full of acts
+       or message id, cold | late | full | withdrawn
+]]
+
+-- Those that name no other authorization: a reversal that carries another one's DE 38 by mistake
+-- must not give it to this one.
+local function free_of_others(references, named, known, id)
+  local free = {}
+  for _, reference in ipairs(references) do
+    local mine = true
+    if named[reference] and named[reference] ~= SEVERAL then
+      for _, other in ipairs(split(named[reference])) do
+        if other ~= id and known[other] and known[other][ORIGINAL] ~= '' then mine = false end
+      end
+    end
+    if mine then free[#free + 1] = reference end
+  end
+  return free
+end
+
+-- Whether an increment may have what it asks for. Returns kind and detail, as authorize does.
+local function judge(account, r, base, spent, decision)
+  local planned, credit_line, limits = decision[1], whole(decision[2]), decision[6]
+  if planned ~= 'approved' then return 'declined', '' end
+  if taken_back(r) then return 'reversed', '' end
+  for i = 1, #limits do
+    local limit = limits[i]
+    local use = share(spent, limit[5]) - (base.shares[limit[2]] or 0)
+    local seen = whole(redis.call('HGET', account, 'u:' .. limit[2]) or 0)
+    if use > 0 and seen + use > whole(limit[4]) then return 'over_limit', limit[1] end
+  end
+  local now = redis.call('HMGET', account, 'posted:' .. r[CURRENCY], 'held:' .. r[CURRENCY])
+  local news = spent - base.hold - base.posted
+  if news > 0 and news > whole(now[1] or 0) - whole(now[2] or 0) + credit_line then
+    return 'no_funds', ''
+  end
+  return 'held', ''
+end
+
+local function apply(keys, args)
+  local account, answer = keys[2], keys[5]
+  local a = cmsgpack.unpack(args[2])
+  local message_id, attempt, act, references = a[1], a[3], a[7], a[9]
+  local answer_ttl, currency, sign, expires, touched = whole(a[8]), a[11], whole(a[12]),
+    whole(a[13]), a[14]
+  local decision = #a[15] > 0 and a[15] or nil
+  for _, place in ipairs({SENT_AT, AMOUNT, BILLED}) do act[place] = whole(act[place]) end
+  if #keys ~= 5 or act[AMOUNT] < 0 or act[BILLED] < 0 or answer_ttl <= 0 or expires < 0
+    or (sign ~= 1 and sign ~= -1) then
+    error('bad_args: out of range')
+  end
+
+  local gate, shut = enter(keys[1], keys[4], args[1], whole(a[4]))
+  if not gate then return {message_id, shut} end
+
+  local before = read_answer(answer)
+  local again = replay(answer, before, message_id, a[2], attempt)
+  if again then return again end
+  local fields = {'version', 'entries', 'digest', 'a:' .. message_id, 'c:' .. a[6]}
+  for i = 1, #references do fields[5 + i] = 'r:' .. references[i] end
+  local now = redis.call('HMGET', account, unpack(fields))
+  if not now[1] then return {message_id, 'cold'} end
+  if decision then
+    if not now[5] then return {message_id, 'cold'} end
+    local shut_out = fence(message_id, gate, account, now[1], now[5], whole(decision[3]),
+      whole(decision[4]), whole(decision[5]))
+    if shut_out then return shut_out end
+  end
+  local chain, named, known = chain_of(now[2], now[3]), {}, {}
+  for i = 1, #references do named[references[i]] = now[5 + i] end
+  if now[4] then known[message_id] = cmsgpack.unpack(now[4]) end
+
+  -- The strongest reference that finds its authorization.
+  local id, rung = nil, ''
+  for i = 1, #references do
+    if not id and now[5 + i] then
+      local exact = references[i] == act[NAMES]
+      id = authorization_of(account, now[5 + i], known, act[SENT_AT], exact)
+      rung = id and a[10][i] or ''
+    end
+  end
+  local matched = id ~= nil
+  local tombstones = tombstones_of(account, references, named, known,
+    id and known[id][SENT] or -1, act[NAMES])
+  if known[message_id] and not has(tombstones, message_id) then
+    tombstones[#tombstones + 1] = message_id -- this very act, after its answer's life
+  end
+  id = id or tombstones[1] or message_id
+  local r, base, set, drop = known[id] or tombstone(a[6]), nothing(), {}, {}
+  add_to(base, r)
+  local ended_at = r[EXPIRES]
+  local reversal = act[KIND_OF] == 'full' or act[KIND_OF] == 'part'
+  local foreign = reversal and matched and act[KIND_OF] == 'part' and act[AMOUNT_IN] ~= ''
+    and act[AMOUNT_IN] ~= r[ASKED_IN] and act[AMOUNT_IN] ~= r[CURRENCY]
+  if not reversal and r[CURRENCY] ~= '' and (r[CURRENCY] ~= currency or r[SIGN] ~= sign) then
+    -- Money of another currency or direction is another matter, whatever it is called.
+    if known[message_id] then return mismatch(message_id) end
+    id, matched, tombstones, rung = message_id, false, {}, ''
+    r, base, ended_at = tombstone(a[6]), nothing(), 0
+  end
+  local gone = absorb(r, id, tombstones, known, base, drop)
+  local kept = add_act(r[ACTS], act)
+  if not reversal then
+    if r[CURRENCY] == '' then r[CURRENCY], r[SIGN] = currency, sign end
+    for i = 1, #touched do add_beside(r, touched[i]) end
+    if expires > r[EXPIRES] then r[EXPIRES] = expires end
+  end
+
+  local hold, posted = fold(r)
+  if decision then
+    local kind, detail = judge(account, r, base, hold + posted, decision)
+    if kind == 'held' and not kept then kind = 'declined' end
+    if kind ~= 'held' then
+      local given = {a[2], kind, detail, decision[1], 0, {attempt}}
+
+      -- From here on only writes, and none may fail.
+      write_answer(answer, given, '', before, answer_ttl)
+      commit(gate, account, chain, {}, {}, {1, args[4], message_id, '', a[5], a[6], kind,
+        detail, '', 0, 0, 0, 0, 0, {}, {}}, args[3])
+      return verdict(message_id, given, '', 0)
+    end
+  end
+  local moved = plan_moves(account, r, base, hold, posted, set, drop)
+  add_references(r, matched and free_of_others(references, named, known, id) or references)
+  plan_references(account, r, id, gone, named, set)
+  set[#set + 1], set[#set + 2] = 'a:' .. id, cmsgpack.pack(r)
+  local kind = not matched and 'unmatched' or reversal and 'reversed' or 'applied'
+  if foreign or not kept then kind = 'unapplied' end
+  local given = {a[2], kind, rung, '', base.hold - hold, {attempt}}
+  if decision then
+    kind = 'held'
+    given = {a[2], kind, '', decision[1], hold - base.hold, {attempt}}
+  end
+
+  -- From here on only writes, and none but the first may fail.
+  local ended = ended_of(gone, known)
+  if hold ~= base.hold or #ended > 0 or r[EXPIRES] ~= ended_at then write_end(keys[3], a[5], id, r, ended) end
+  write_answer(answer, given, id, before, answer_ttl)
+  commit(gate, account, chain, set, drop, {1, args[4], message_id, id, a[5], a[6], kind,
+    rung, r[CURRENCY], moved[1], moved[2], moved[3], moved[4], 0, moved[5], {},
+    #gone > 0 and gone or nil}, args[3])
+  return verdict(message_id, given, id, 0)
+end
+
+redis.register_function({function_name = 'authz_apply', callback = apply, flags = {'allow-oom'}})
+
+--[[
+close: end a hold, by the date that it carries or by a named person's word.
+
+keys   as in prelude.lua; the fifth is not touched
+args   1 run id   2 list   3 body
+list   1 the act's id   2 account id   3 authorization id   4 expired | released   5 at, s
+reply  act's id, closed | open | gone, amount released
+       open: it has not expired yet, by the store's clock; gone: it holds nothing
+       or act's id, cold | full
+]]
+local function close(keys, args)
+  local account = keys[2]
+  local act_id, account_id, id, kind, at = unpack(cmsgpack.unpack(args[2]))
+  at = whole(at)
+  if kind ~= 'expired' and kind ~= 'released' then error('bad_args: kind') end
+  local gate, shut = enter(keys[1], keys[4], args[1], 0)
+  if not gate then return {act_id, shut} end
+  local now = redis.call('HMGET', account, 'entries', 'digest', 'a:' .. id)
+  local r = now[3] and cmsgpack.unpack(now[3])
+  local member = account_id .. ' ' .. id
+  if not r or r[HOLDS] == 0 then
+    redis.call('ZREM', keys[3], member)
+    return {act_id, 'gone', 0}
+  end
+  if kind == 'expired' and r[EXPIRES] * 1000 > gate.now_ms then return {act_id, 'open', 0} end
+  local chain, base, set, drop = chain_of(now[1], now[2]), nothing(), {}, {}
+  add_to(base, r)
+  add_act(r[ACTS], {kind, act_id, at, 0, '', 0, ''})
+  local hold, posted = fold(r)
+  local moved = plan_moves(account, r, base, hold, posted, set, drop)
+  set[#set + 1], set[#set + 2] = 'a:' .. id, cmsgpack.pack(r)
+
+  -- From here on only writes, and none but the first may fail.
+  write_end(keys[3], account_id, id, r, {})
+  commit(gate, account, chain, set, drop, {1, 'close', act_id, id, account_id, r[CARD],
+    kind, '', r[CURRENCY], moved[1], moved[2], moved[3], moved[4], 0, moved[5], {}}, args[3])
+  return {act_id, 'closed', base.hold - hold}
+end
+
+redis.register_function({function_name = 'authz_close', callback = close, flags = {'allow-oom'}})
