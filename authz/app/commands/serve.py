@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import errno
 import signal
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import click
 import uvloop
 
-from authz.app.announce import announce_when_ready, tell
+from authz.app.announce import CannotListen, announce_when_ready, tell
 from authz.app.compose import running
 from authz.app.embedded.process import EmbeddedError
 from authz.app.options import COMMON, read_config, without_url
@@ -111,14 +110,8 @@ async def serve(config: Config, announce: Path | None) -> int:
             ready.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await ready
-    except SpoolsTaken as error:
+    except (SpoolsTaken, CannotListen) as error:
         raise click.ClickException(str(error)) from None
-    except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            raise
-        raise click.ClickException(
-            "A port is taken already: name others with --port and --metrics-port."
-        ) from None
     finally:
         store.stop()
     return code
