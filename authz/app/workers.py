@@ -22,14 +22,13 @@ import click
 import structlog
 
 from authz.app.announce import CannotListen, announce_when_ready, listening, tell
-from authz.app.embedded.process import EmbeddedError, short_folder
+from authz.app.embedded.process import short_folder
 from authz.app.front import Front
 from authz.app.spools import SpoolsTaken, spools_locked
-from authz.app.store import Store, find_store, learn_id, pan_keys, prepare
+from authz.app.store import NO_STORE, Store, find_store, learn_id, pan_keys, prepare
 from authz.app.supervise import Worker
 from authz.clock import SystemClock
-from authz.config import Config, ConfigError
-from authz.hot.admin import NotFit
+from authz.config import Config
 
 log = structlog.get_logger()
 clock = SystemClock()
@@ -53,7 +52,7 @@ async def serve_with_workers(config: Config, announce: Path | None) -> int:
         raise click.ClickException(f"With workers there can be {LINK_KINDS_MAX} listeners.")
     try:
         store = await find_store(config)
-    except (EmbeddedError, NotFit, ConfigError, OSError) as error:
+    except NO_STORE as error:
         raise click.ClickException(str(error)) from None
     folder = short_folder()
     try:

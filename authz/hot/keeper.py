@@ -106,7 +106,9 @@ class Keeper:
                 log.info("ready", store_run=run_id[:8])
             self.ready, self.why_not = True, ""
         elif state == "new":
-            self._not_ready("the store is empty: load accounts into it")
+            self._not_ready(
+                "the store is empty: load accounts into it, with --new-store if it is a new one"
+            )
         else:
             self._not_ready(f"the gates are not open: {state}")
 

@@ -10,11 +10,10 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from authz.app.embedded.process import EmbeddedError
 from authz.app.loading import LoadReport, load
 from authz.app.options import configured
 from authz.app.output import counted
-from authz.app.store import Store, find_store, opened, pan_keys, prepare
+from authz.app.store import NO_STORE, Store, find_store, opened, pan_keys, prepare
 from authz.audit import audit_before_opening
 from authz.config import Config, ConfigError
 from authz.hot import admin
@@ -70,10 +69,8 @@ async def run(
     source = "authz load " + " ".join(file.name for file in files)
     try:
         store = await find_store(config)
-    except (EmbeddedError, admin.NotFit, ConfigError) as error:
+    except NO_STORE as error:
         raise click.ClickException(str(error)) from None
-    except (OSError, RedisError):
-        raise click.ClickException("The store cannot be reached.") from None
     try:
         await prepare(store, source)
         client = admin.administrator(store.url)

@@ -11,12 +11,10 @@ import uvloop
 
 from authz.app.announce import CannotListen, announce_when_ready, tell
 from authz.app.compose import running
-from authz.app.embedded.process import EmbeddedError
 from authz.app.options import COMMON, read_config, without_url
 from authz.app.spools import SpoolsTaken, spools_locked
-from authz.app.store import Store, find_store, learn_id, prepare
-from authz.config import Config, ConfigError
-from authz.hot.admin import NotFit
+from authz.app.store import NO_STORE, Store, find_store, learn_id, prepare
+from authz.config import Config
 from authz.log import set_up_log
 from iso8583.dialects import BY_NAME
 from iso8583.framing import FRAMINGS
@@ -88,7 +86,7 @@ async def serve(config: Config, announce: Path | None) -> int:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
         store = await find_store(config)
-    except (EmbeddedError, NotFit, ConfigError, OSError) as error:
+    except NO_STORE as error:
         raise click.ClickException(str(error)) from None
     try:
         await prepare(store, "authz serve")

@@ -117,4 +117,6 @@ def test_wrong_use(fresh_redis: str, files: list[str], tmp_path: Path) -> None:
 
 def test_a_store_that_is_not_there(tmp_path: Path, files: list[str]) -> None:
     result = run(f"unix://{tmp_path}/none", *files)
-    assert (result.exit_code, result.stderr) == (1, "Error: The store cannot be reached.\n")
+    assert (result.exit_code, result.stderr) == (
+        1, f"Error: The store at unix://{tmp_path}/none cannot be reached.\n",
+    )  # fmt: skip
