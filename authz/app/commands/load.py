@@ -131,6 +131,12 @@ def tell(report: LoadReport, to_stderr: bool) -> None:
             f"{name:<9} {done.created:,} new, {done.moved:,} changed, {done.same:,} as they were",
             err=to_stderr,
         )
+    for line in (*report.account_changes.told("account"), *report.card_changes.told("card")):
+        click.echo(line, err=to_stderr)
+    if report.funds_ignored:
+        of = counted(report.funds_ignored, "account")
+        there = "it exists" if report.funds_ignored == 1 else "they exist"
+        click.echo(f"opening_funds of {of} ignored: {there} already", err=to_stderr)
     if report.lists_version is not None:
         said = f"lists     {counted(report.lists_entries, 'entry')}, version {report.lists_version}"
         click.echo(said, err=to_stderr)
@@ -148,6 +154,8 @@ def as_json(report: LoadReport) -> dict[str, Any]:
         "ok": report.ok,
         "loaded": report.loaded,
         **counts,
+        "changes": {"accounts": report.account_changes.ways, "cards": report.card_changes.ways},
+        "opening_funds_ignored": report.funds_ignored,
         "lists": None if report.lists_version is None else lists,
         "bad_rows": report.bad_rows,
         "bad": report.bad,
