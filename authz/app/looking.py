@@ -249,6 +249,27 @@ async def search(client: Redis, field: str) -> str:
     raise NotThere(f"not among the first {SEARCH_MAX} keys: name its account with --account")
 
 
+async def look_for_card(client: Redis, card_id: str) -> tuple[str, str, str]:
+    """Its key in the directory, its id and its account, by the id alone. Raises: NotThere."""
+    cursor: bytes | int = 0
+    looked_at = 0
+    while is_id(card_id) and looked_at < SEARCH_MAX:
+        cursor, page = await reply(
+            client, "SCAN", cursor, "MATCH", keys.directory("*"), "COUNT", STEP
+        )
+        looked_at += STEP
+        async with client.pipeline(transaction=False) as pipeline:
+            for key in page:
+                pipeline.hmget(key, "card", "account")
+            rows = await pipeline.execute()
+        for key, (card, account) in zip(page, rows, strict=True):
+            if card == card_id.encode():
+                return key.decode().partition("{")[2].removesuffix("}"), card_id, account.decode()
+        if int(cursor) == 0:
+            break
+    raise NotThere("no such card")
+
+
 async def entries_of(client: Redis, account_id: str, id: str) -> tuple[list[Plain], bool]:
     """The authorization's journal entries, oldest first, and whether all the journal was read."""
     found, reach = list[Plain](), Reach(JOURNAL_MAX)
