@@ -45,6 +45,7 @@ class LoadReport(Struct, kw_only=True):
 
     ok: bool = False
     loaded: bool = False  # whether anything was done at all
+    partial_helps: bool = True  # no: a file as a whole cannot be used
     accounts: Outcome = msgspec.field(default_factory=Outcome)
     cards: Outcome = msgspec.field(default_factory=Outcome)
     lists_version: int | None = None  # None: no lists were given
@@ -88,11 +89,13 @@ async def load(
 
     Raises: HotStateError, redis.RedisError: run it again.
     """
-    batch = Batch()
+    batch, report = Batch(), LoadReport()
     tables: dict[str, list[Table]] = {"accounts": [], "cards": [], "lists": []}
     for file in files:
         table = open_table(file, batch.bad)
-        if table is not None:
+        if table is None:
+            report.partial_helps = False
+        else:
             tables[table.kind].append(table)
     # Cards are read with their accounts' currencies known, lists with the cards.
     for table in tables["accounts"]:
@@ -103,7 +106,6 @@ async def load(
         await read_lists(batch, table, state, pan_keys)
     await reject_unknown_ids(batch, client, pan_keys)
 
-    report = LoadReport()
     if batch.bad.count == 0 or partial:
         await put(batch, report, state, client, pan_keys, source)
     report.bad, report.bad_rows = batch.bad.listed, batch.bad.count

@@ -121,10 +121,8 @@ def tell(report: LoadReport, to_stderr: bool) -> None:
     if more > 0:
         click.echo(f"and {more:,} more", err=True)
     if not report.loaded:
-        click.echo(
-            f"Nothing was loaded: {counted(report.bad_rows, 'bad row')}. --partial loads the rest.",
-            err=True,
-        )
+        rest = " --partial loads the rest." if report.partial_helps else ""
+        click.echo(f"Nothing was loaded: {counted(report.bad_rows, 'bad row')}.{rest}", err=True)
         return
     for name, done in (("accounts", report.accounts), ("cards", report.cards)):
         click.echo(
