@@ -72,6 +72,10 @@ class Outcome(Struct):
         setattr(self, said, getattr(self, said) + 1)
 
 
+class WrongState(Exception):
+    """The card is neither active nor frozen, and must not become so. The text says what it is."""
+
+
 class Identity(Struct, frozen=True):
     """Whom a PAN stands for."""
 
@@ -189,6 +193,35 @@ async def subject_of(state: RedisHotState, account_id: str, card_id: str) -> str
     except Cold:
         return None
     return read_card(profile).limit_subject
+
+
+async def freeze_card(
+    state: RedisHotState, who: Identity, *, frozen: bool, source: str
+) -> tuple[CardProfile, bool]:
+    """Freeze an active card, or let a frozen one go on; all else of it stays as it is.
+
+    Lost, stolen, closed and so on stay what they are: unfrozen they would be active. A load of
+    the same card in the same moment may come first or last, as two loads may.
+    Returns the card as it is now, and whether that is news.
+    Raises: WrongState; HotStateError.
+    """
+    assert who.account_id is not None
+    _, _, _, packed = await state.profiles(who.account_id, who.card_id, TIMEOUT_S)
+    card = read_card(packed)
+    if card.state not in (CardState.ACTIVE, CardState.FROZEN):
+        raise WrongState(f"the card is {card.state}: only an active card is frozen, and back")
+    card = msgspec.structs.replace(card, state=CardState.FROZEN if frozen else CardState.ACTIVE)
+    profile = write_profile(card)
+    said = await state.put_card(
+        PutCard(
+            card_id=who.card_id,
+            account_id=who.account_id,
+            profile=profile,
+            body=encode_body(CardBody(msgspec.Raw(profile), who.card_key, source)),
+        ),
+        TIMEOUT_S,
+    )
+    return card, said == "moved"
 
 
 def card_profile(card: NewCard, card_id: str, subject: str) -> CardProfile:

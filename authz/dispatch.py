@@ -6,7 +6,7 @@ from authz.authorize import authorize
 from authz.engine import Engine, Outcome
 from authz.privacy import PanKeys
 from authz.reverse import reverse
-from authz.wire.elements import BadElement
+from authz.wire.elements import BadElement, named
 from authz.wire.to_request import Unsupported, to_request, to_reversal
 from iso8583.message import Message
 from rules.reason import Reason
@@ -38,13 +38,15 @@ class Dispatcher:
         """
         story = STORIES.get(message.mti)
         if story is None:
-            raise Refusal(Reason.FORMAT_ERROR, "unknown_mti", f"MTI {message.mti}")
+            raise Refusal(Reason.FORMAT_ERROR, "unknown_mti", named(message))
         try:
             return await story(self, message, network, received)
         except BadElement as error:
-            raise Refusal(Reason.FORMAT_ERROR, "bad_element", str(error)) from None
+            raise Refusal(
+                Reason.FORMAT_ERROR, "bad_element", f"{named(message)}, {error}"
+            ) from None
         except Unsupported as error:
-            raise Refusal(Reason.UNSUPPORTED, "unsupported", str(error)) from None
+            raise Refusal(Reason.UNSUPPORTED, "unsupported", f"{named(message)}, {error}") from None
 
     async def _authorization(self, message: Message, network: str, received: float) -> Outcome:
         now_ms = self._engine.now_ms()

@@ -17,7 +17,7 @@ from enum import Enum
 
 from msgspec import Struct
 
-from authz.wire.elements import BadElement, text
+from authz.wire.elements import BadElement, named, text
 from authz.wire.to_response import to_response
 from iso8583.codec import decode, encode, salvage
 from iso8583.errors import DecodeError
@@ -213,7 +213,7 @@ class Session:
         elif message.mti[1] == "8":
             self._on_management(message, header, received, actions)
         elif not self._is_open:
-            actions.append(Trouble("not_signed_on", message.mti))
+            actions.append(Trouble("not_signed_on", named(message)))
             actions.append(self._reply(message, Reason.NOT_SIGNED_ON, header, received))
         elif not may_ask:
             actions.append(self._reply(message, Reason.UNAVAILABLE, header, received))

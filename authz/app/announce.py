@@ -1,7 +1,9 @@
 """Saying where an engine listens: to the person who started it, and to a program that waits."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import errno
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -10,6 +12,22 @@ import msgspec
 from authz.config import Config
 
 POLL_S = 0.01
+
+
+class CannotListen(Exception):
+    """An address is not to be had. The text says which, and what to do."""
+
+
+@contextmanager
+def listening(what: str, host: str, port: int, option: str) -> Iterator[None]:
+    """Raises: CannotListen for OSError, by name of the port."""
+    try:
+        yield
+    except OSError as error:
+        where = f"{what} port {port} is taken (on {host})"
+        if error.errno != errno.EADDRINUSE:
+            where = f"{what} port {port} on {host} cannot be used ({error.strerror})"
+        raise CannotListen(f"The {where}: name another with {option}.") from None
 
 
 def tell(config: Config, ports: dict[str, int], http_port: int) -> None:

@@ -20,6 +20,7 @@ COMMANDS = {
     "load": "Read accounts, cards and blocklists from files.",
     "simulate": "Be a card network: send traffic over real links.",
     "reconcile": "Audit the hot state.",
+    "card": "Freeze a card, or let it go on.",
     "show": "Look at cards, accounts and what was decided, masked.",
     "decode": "Show an ISO 8583 message, masked.",
     "bench": "Measure the engine (in a checkout).",

@@ -1,15 +1,17 @@
 """The composition root: configuration in, a running engine out."""
 
 import asyncio
-import contextlib
 import gc
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from typing import Any
 
+import structlog
 from redis.exceptions import RedisError
 
+from authz.app.announce import listening
 from authz.app.http import Health, start_http
 from authz.app.output import counted
 from authz.app.spools import open_spool
@@ -32,6 +34,11 @@ from authz.withdrawals import Withdrawals
 from iso8583.dialects import BY_NAME
 from iso8583.framing import FRAMINGS
 from rules.reason import Reason
+
+log = structlog.get_logger()
+
+END_S = 5.0  # for our own tasks to end; what they wait for is over in two
+AGAIN_S = 0.1  # between one cancel and the next
 
 # A request leaves no cycles behind, so the collector finds next to nothing: it looks seldom.
 GC_THRESHOLDS = (50_000, 20, 50)
@@ -91,6 +98,7 @@ async def running(
     """One engine process: connected, listening, its metrics served; until the block ends.
 
     The store has been prepared, its id is known, and its spools are locked.
+    Raises: CannotListen.
 
     On a Unix socket the numbers are for a parent, and /latency is what it can `merge`.
     """
@@ -127,20 +135,25 @@ async def running(
     metrics.watch("near_cache_misses", lambda: cards.misses)
     metrics.watch("spool_pending", lambda: len(spool))
     metrics.watch("hot_up", lambda: float(keeper.ready))
-    tasks = [asyncio.ensure_future(keeper.run()), asyncio.ensure_future(spool.run())]
+    tasks = list[asyncio.Task[None]]()
     http = None
     try:
         if listen:
             for link in config.links:
                 settings = link_settings(link)
-                run.ports[link.name] = await server.listen(settings, link.host, link.port)
+                with listening("ISO 8583", link.host, link.port, "--port"):
+                    run.ports[link.name] = await server.listen(settings, link.host, link.port)
         if serve_http or http_socket:
-            http = await start_http(
-                config.metrics.host, config.metrics.port, metrics.text, run.health,
-                (lambda: {"recorder": latency.dump()}) if http_socket else latency.summary,
-                unix_socket=http_socket,
-            )  # fmt: skip
+            where = config.metrics
+            with listening("metrics", where.host, where.port, "--metrics-port"):
+                http = await start_http(
+                    where.host, where.port, metrics.text, run.health,
+                    (lambda: {"recorder": latency.dump()}) if http_socket else latency.summary,
+                    unix_socket=http_socket,
+                )  # fmt: skip
             run.http_port = http.port
+        # Not before: what is not ours to listen on is told with nothing under way.
+        tasks = [asyncio.ensure_future(keeper.run()), asyncio.ensure_future(spool.run())]
         # What is alive now lives as long as we do: the collector need not look at it again.
         gc.collect()
         gc.freeze()
@@ -150,12 +163,21 @@ async def running(
         await server.close()
         if http is not None:
             await http.close()
-        for task in tasks:
-            task.cancel()
-        for task in tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await ended(tasks)
         spool.close()
+
+
+async def ended(tasks: Collection[asyncio.Task[Any]], within_s: float = END_S) -> None:
+    """Cancel these until they have ended, but not for ever: a task may let a cancel pass."""
+    clock = SystemClock()
+    until = clock.monotonic() + within_s
+    left = set(tasks)
+    while left and clock.monotonic() < until:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=AGAIN_S)
+    if left:
+        log.error("tasks_do_not_end", count=len(left), after_s=within_s)
 
 
 async def reopen(store: Store, name: str) -> str:

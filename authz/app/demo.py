@@ -8,7 +8,7 @@ import os
 import secrets
 import tempfile
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -52,6 +52,13 @@ class Result(msgspec.Struct):
     audit: AuditReport
     stalls: list[Stall]  # the machine's own, over 50 ms
     first_answer_s: float
+    reversals: int = 0  # answered beside the authorizations, repeats among them
+
+    @property
+    def repeats(self) -> int:
+        """Of the answers to authorizations, those that were owed once already."""
+        different = sum(key[1] == "1" for key in self.report.answers)
+        return sum(self.reasons.values()) - different
 
     def failures(self) -> list[str]:
         """Which promises did not hold; none is what everybody wants to see."""
@@ -83,6 +90,8 @@ class Result(msgspec.Struct):
             | {name: self.latency[name] for name in self.latency if name.endswith("_ms")}
             | {name: seen[name] for name in judged}
             | {
+                "repeats": self.repeats,
+                "reversals": self.reversals,
                 "reasons": {reason: count for (_, reason), count in self.reasons.most_common()},
                 "audit_ok": self.audit.ok,
                 "accounts": self.audit.accounts,
@@ -163,9 +172,12 @@ async def _run(
         await asyncio.gather(*(link.close() for link in links))
     first_answer_s = await asyncio.wait_for(first_answer, 1.0)
     latency = msgspec.json.decode(engine.ask("/latency"), type=dict[str, float])
-    reasons = reasons_of(engine.ask("/metrics").decode())
+    exposition = engine.ask("/metrics").decode()
     say("audit     every account, counter and journal entry")
-    return Result(report, latency, reasons, await audit_store(valkey.url), stalls, first_answer_s)
+    return Result(
+        report, latency, reasons_of(exposition), await audit_store(valkey.url), stalls,
+        first_answer_s, answers_to(exposition, "04"),
+    )  # fmt: skip
 
 
 async def _first_answer(report: Report, clock: SystemClock, started: float) -> float:
@@ -176,11 +188,20 @@ async def _first_answer(report: Report, clock: SystemClock, started: float) -> f
 
 
 def reasons_of(exposition: str) -> Counter[tuple[str, str]]:
-    """Answers to authorizations by answer and reason."""
+    """Answers to authorizations by answer and reason; those to repeats among them."""
     found: Counter[tuple[str, str]] = Counter()
+    for labels, count in requests(exposition):
+        if labels["mti"].startswith("01"):
+            found[labels["answer"], labels["reason"]] += count
+    return +found
+
+
+def answers_to(exposition: str, mti: str) -> int:
+    return sum(count for labels, count in requests(exposition) if labels["mti"].startswith(mti))
+
+
+def requests(exposition: str) -> Iterator[tuple[dict[str, str], int]]:
     for family in text_string_to_metric_families(exposition):
         for sample in family.samples:
-            labels = sample.labels
-            if sample.name == "authz_requests_total" and labels["mti"].startswith("01"):
-                found[labels["answer"], labels["reason"]] += int(sample.value)
-    return +found
+            if sample.name == "authz_requests_total":
+                yield sample.labels, int(sample.value)

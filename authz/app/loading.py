@@ -15,6 +15,7 @@ from msgspec import Struct
 from redis.asyncio import Redis
 
 from authz import profiles
+from authz.app.changes import Changes
 from authz.app.meaning import Entry, Money, is_id, money_of, read_account, read_card, read_entry
 from authz.app.rows import BadCell, BadRow, BadRows, Row, Table, open_table
 from authz.control import (
@@ -22,6 +23,7 @@ from authz.control import (
     NewCard,
     Outcome,
     card_id_for,
+    card_profile,
     put_accounts,
     put_cards,
     put_lists,
@@ -29,7 +31,7 @@ from authz.control import (
 from authz.hot import keys
 from authz.hot.store import RedisHotState
 from authz.privacy import Pan, PanKeys
-from rules.facts import AccountProfile
+from rules.facts import AccountProfile, CardProfile
 
 NO_CARD = "no such card, in these files or in the store"
 STEP = 1000  # rows or keys compared with the store in one round trip
@@ -43,10 +45,14 @@ class LoadReport(Struct, kw_only=True):
 
     ok: bool = False
     loaded: bool = False  # whether anything was done at all
+    partial_helps: bool = True  # no: a file as a whole cannot be used
     accounts: Outcome = msgspec.field(default_factory=Outcome)
     cards: Outcome = msgspec.field(default_factory=Outcome)
     lists_version: int | None = None  # None: no lists were given
     lists_entries: int = 0
+    account_changes: Changes = msgspec.field(default_factory=Changes)
+    card_changes: Changes = msgspec.field(default_factory=Changes)
+    funds_ignored: int = 0  # rows with opening funds of accounts that were there
     bad_rows: int = 0
     bad: list[BadRow] = msgspec.field(default_factory=list)  # the first of them
 
@@ -63,6 +69,8 @@ class Batch:
         self.lists_given = False
         # Accounts that cards may name: their money, or None for one whose row is bad.
         self.money: dict[str, Money | None] = {}
+        self.account_changes, self.card_changes = Changes(), Changes()
+        self.funds_ignored = 0
 
     def reject(self, row: Row, bad: BadCell) -> None:
         self.bad.add(row.file, row.line, bad.column, str(bad))
@@ -81,11 +89,13 @@ async def load(
 
     Raises: HotStateError, redis.RedisError: run it again.
     """
-    batch = Batch()
+    batch, report = Batch(), LoadReport()
     tables: dict[str, list[Table]] = {"accounts": [], "cards": [], "lists": []}
     for file in files:
         table = open_table(file, batch.bad)
-        if table is not None:
+        if table is None:
+            report.partial_helps = False
+        else:
             tables[table.kind].append(table)
     # Cards are read with their accounts' currencies known, lists with the cards.
     for table in tables["accounts"]:
@@ -96,7 +106,6 @@ async def load(
         await read_lists(batch, table, state, pan_keys)
     await reject_unknown_ids(batch, client, pan_keys)
 
-    report = LoadReport()
     if batch.bad.count == 0 or partial:
         await put(batch, report, state, client, pan_keys, source)
     report.bad, report.bad_rows = batch.bad.listed, batch.bad.count
@@ -126,6 +135,9 @@ async def read_accounts(batch: Batch, table: Table, client: Redis) -> None:
                 batch.reject(row, bad)
                 continue
             batch.accounts[id] = (row.file, row.line), account
+            if was is not None:
+                batch.account_changes.note_account(was, account.profile)
+                batch.funds_ignored += bool(account.opening_minor)
             batch.money[id] = money_of(currency)
 
 
@@ -162,7 +174,9 @@ async def keep_cards(
     """Those that the directory does not contradict."""
     replaced = [card.replaces for _, card in cards if card.replaces is not None]
     pans = [card.pan for _, card in cards] + [p for p in replaced if isinstance(p, Pan)]
-    owners = await card_owners(client, pan_keys, pans)
+    known = await directory(client, pan_keys, pans)
+    owners = {pan: None if found is None else found[0] for pan, found in known.items()}
+    were = await stored_profiles(client, [found for found in known.values() if found is not None])
     ids = [(card.account_id, c) for _, card in cards if isinstance(c := card.replaces, str)]
     known_ids = await stored_cards(client, ids)
     for row, card in cards:
@@ -184,6 +198,10 @@ async def keep_cards(
             batch.reject(row, bad)
             continue
         batch.cards[card.pan] = (row.file, row.line), card
+        was = were.get(known[card.pan] or ("", ""))
+        if was is not None:
+            subject = card.limit_subject or was.limit_subject
+            batch.card_changes.note_card(was, card_profile(card, was.card_id, subject))
 
 
 async def read_lists(
@@ -244,6 +262,8 @@ async def put(
 ) -> None:
     """The acts. What the store refuses even so has changed meanwhile: bad rows, too."""
     report.loaded = True
+    report.account_changes, report.card_changes = batch.account_changes, batch.card_changes
+    report.funds_ignored = batch.funds_ignored
     report.accounts = await put_all(
         batch, batch.accounts.values(), lambda some: put_accounts(state, some, source)
     )
@@ -308,15 +328,28 @@ async def stored_cards(client: Redis, ids: Sequence[tuple[str, str]]) -> set[tup
     return {id for id, found in zip(ids, there, strict=True) if found}
 
 
-async def card_owners(
-    client: Redis, pan_keys: PanKeys, pans: Sequence[Pan]
-) -> dict[Pan, str | None]:
-    """The account of each card, None where the directory does not know it."""
-    calls = [("HGET", keys.directory(pan_keys.card_key(pan)), "account") for pan in pans]
-    accounts = await ask(client, calls)
+async def stored_profiles(
+    client: Redis, ids: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], CardProfile]:
+    """The cards that are there, by account and card id."""
+    calls = [("HGET", keys.account(account), keys.card_field(card)) for account, card in ids]
+    packed = await ask(client, calls)
     return {
-        pan: None if account is None else account.decode()
-        for pan, account in zip(pans, accounts, strict=True)
+        id: profiles.read_card(one.partition(b" ")[2])
+        for id, one in zip(ids, packed, strict=True)
+        if one is not None
+    }
+
+
+async def directory(
+    client: Redis, pan_keys: PanKeys, pans: Sequence[Pan]
+) -> dict[Pan, tuple[str, str] | None]:
+    """Account and id of each card, None where the directory does not know it."""
+    calls = [("HMGET", keys.directory(pan_keys.card_key(pan)), "account", "card") for pan in pans]
+    found = await ask(client, calls)
+    return {
+        pan: None if account is None else (account.decode(), card.decode())
+        for pan, (account, card) in zip(pans, found, strict=True)
     }
 
 

@@ -19,11 +19,16 @@ from authz.profiles import read_account, read_card
 from authz.standing import Seen, look_call, read_look
 from ledger.journal import Entry
 from rules.facts import AccountProfile, CardProfile
+from rules.reason import Reason
 
 SEARCH_MAX = 5_000_000  # keys looked through for an id; a million cards with their accounts
 JOURNAL_MAX = 200_000  # newest entries of one shard looked through: a second or two
 MESSAGES_MAX = 1_000_000  # newest entries looked through for a message: some 7 s
 STEP = 2000
+NOT_JOURNALLED = (
+    "the journal has no repeats, nor what was answered 30, 12, 91 or 94. "
+    "Most of those refused with 30 or 12 are in the engine's log, by MTI and STAN"
+)
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
@@ -143,12 +148,12 @@ async def latest(
     if count == 0:
         return {}
     shards, reach = (keys.shard_of(account_id),), Reach(JOURNAL_MAX)
-    acts, is_all = await gather(newest_first(client, shards, reach), count, is_wanted)
+    acts, is_all = await gather(client, newest_first(client, shards, reach), count, is_wanted)
     return {"latest_acts": acts, "older_left_out": not (is_all and reach.whole)}
 
 
 async def gather(
-    entries: AsyncIterator[Entry], count: int, is_wanted: Callable[[Entry], bool]
+    client: Redis, entries: AsyncIterator[Entry], count: int, is_wanted: Callable[[Entry], bool]
 ) -> tuple[list[Plain], bool]:
     """The first so many that are wanted, and whether there were no more."""
     found = list[Plain]()
@@ -156,8 +161,23 @@ async def gather(
         if is_wanted(entry):
             if len(found) == count:
                 return found, False
-            found.append(told(entry))
+            found.append(await told_with_ceiling(client, entry))
     return found, True
+
+
+async def told_with_ceiling(client: Redis, entry: Entry) -> Plain:
+    """An act; where the card's own ceiling refused, with it, if the card is as it was then.
+
+    Counters and funds have theirs in the journal; this one is read off the card's profile.
+    """
+    act, e = told(entry), entry.envelope
+    if act["reason"] != Reason.TRANSACTION_LIMIT:
+        return act
+    card = await reply(client, "HGET", keys.account(e.account_id), keys.card_field(e.card_id))
+    version, _, packed = (card or b"").partition(b" ")
+    if e.versions[1:2] == [int(version or 0)]:
+        return act | {"ceiling_minor": read_card(packed).transaction_limit_minor}
+    return act | {"detail": "per_transaction; the card was changed since"}
 
 
 async def look_for_message(client: Redis, wanted: Wanted, count: int) -> Plain:
@@ -167,10 +187,10 @@ async def look_for_message(client: Redis, wanted: Wanted, count: int) -> Plain:
         shards = (keys.shard_of(wanted.account_id),)
     reach = Reach(MESSAGES_MAX)
     entries = newest_first(client, shards, reach, wanted.since_ms)
-    messages, is_all = await gather(entries, count, wanted.is_met_by)
+    messages, is_all = await gather(client, entries, count, wanted.is_met_by)
     if not messages:
         where = "" if reach.whole else f" among the {MESSAGES_MAX:,} newest entries"
-        raise NotThere(f"no such message{where}")
+        raise NotThere(f"no such message{where}; {NOT_JOURNALLED}")
     return {
         "messages": messages,
         "older_left_out": not (is_all and reach.whole),
@@ -247,6 +267,27 @@ async def search(client: Redis, field: str) -> str:
         if int(cursor) == 0:
             raise NotThere("no such id in this store")
     raise NotThere(f"not among the first {SEARCH_MAX} keys: name its account with --account")
+
+
+async def look_for_card(client: Redis, card_id: str) -> tuple[str, str, str]:
+    """Its key in the directory, its id and its account, by the id alone. Raises: NotThere."""
+    cursor: bytes | int = 0
+    looked_at = 0
+    while is_id(card_id) and looked_at < SEARCH_MAX:
+        cursor, page = await reply(
+            client, "SCAN", cursor, "MATCH", keys.directory("*"), "COUNT", STEP
+        )
+        looked_at += STEP
+        async with client.pipeline(transaction=False) as pipeline:
+            for key in page:
+                pipeline.hmget(key, "card", "account")
+            rows = await pipeline.execute()
+        for key, (card, account) in zip(page, rows, strict=True):
+            if card == card_id.encode():
+                return key.decode().partition("{")[2].removesuffix("}"), card_id, account.decode()
+        if int(cursor) == 0:
+            break
+    raise NotThere("no such card")
 
 
 async def entries_of(client: Redis, account_id: str, id: str) -> tuple[list[Plain], bool]:

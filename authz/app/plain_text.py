@@ -7,6 +7,7 @@ from typing import Any
 from authz.app.meaning import BY_NUMBER
 
 MINOR = "_minor"
+NOTES = {"approved_authorizations": "reversed ones among them"}
 TABLES = ("latest_acts", "messages")
 COLUMNS = (
     "at", "kind", "mti", "stan", "rrn", "amount_minor", "verdict", "reason", "detail",
@@ -38,7 +39,8 @@ def lines(found: dict[str, Any], currency: str = "", indent: str = "") -> list[s
                 out += [f"{indent}  -", *lines(item, currency, indent + "    ")]
         else:
             said = text(name, value, currency_of(found, name, currency))
-            out.append(f"{indent}{label:<{width}}  {said}")
+            note = f", {NOTES[name]}" if name in NOTES and value else ""
+            out.append(f"{indent}{label:<{width}}  {said}{note}")
     return out
 
 

@@ -110,8 +110,7 @@ def open_table(path: Path, bad: BadRows) -> Table | None:
     columns = set(first[1])
     kind = next((k for k, required in REQUIRED.items() if set(required) <= columns), None)
     if kind is None:
-        known = "; ".join(f"{k}: {', '.join(required)}" for k, required in REQUIRED.items())
-        bad.add(path.name, first[0], "", f"not a known kind of file, which have {known}")
+        bad.add(path.name, first[0], "", unlike_any_kind(first[1]))
         return None
     if not jsonl:
         unknown = unknown_columns(kind, first[1])
@@ -119,6 +118,20 @@ def open_table(path: Path, bad: BadRows) -> Table | None:
             bad.add(path.name, first[0], name, "unknown column")
         return None if unknown else Table(kind, rows_of(path.name, kind, cells, bad))
     return Table(kind, rows_of(path.name, kind, again(first, cells), bad))
+
+
+def unlike_any_kind(columns: Mapping[str, str]) -> str:
+    """Which kind these columns are most like, and what is missing of it or unknown to it."""
+    shared = {kind: len({*REQUIRED[kind], *OPTIONAL[kind]} & columns.keys()) for kind in REQUIRED}
+    nearest = max(shared, key=lambda kind: shared[kind])
+    if not shared[nearest]:
+        known = "; ".join(f"{k}: {', '.join(required)}" for k, required in REQUIRED.items())
+        comma = " (is it comma-separated?)" if len(columns) == 1 else ""
+        return f"not a known kind of file{comma}, which have {known}"
+    missing = [name for name in REQUIRED[nearest] if name not in columns]
+    said = f"not a known kind of file; for {nearest} it lacks {', '.join(missing)}"
+    unknown = unknown_columns(nearest, columns)
+    return said + (f", and has unknown {', '.join(unknown)}" if unknown else "")
 
 
 def again(

@@ -45,8 +45,8 @@ async def spools_locked(config: Config, store_id: str) -> AsyncIterator[int]:
         while not try_lock(descriptor):
             if clock.monotonic() > until:
                 raise SpoolsTaken(
-                    f"{path} is locked: another engine works with this state folder. "
-                    "Stop it, or name another folder with --state-dir."
+                    f"An engine is already running on this store: {path} is locked. "
+                    "Stop it, or give this one another folder with --state-dir."
                 )
             await asyncio.sleep(0.02)
         yield descriptor

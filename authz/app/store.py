@@ -12,9 +12,15 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from msgspec import Struct
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    NoPermissionError,
+    RedisError,
+)
 
-from authz.app.embedded.process import write_privately
-from authz.app.embedded.valkey import EmbeddedValkey
+from authz.app.embedded.process import EmbeddedError, write_privately
+from authz.app.embedded.valkey import EmbeddedValkey, has_data
 from authz.config import Config, ConfigError
 from authz.hot import admin, library
 from authz.hot.resp import connect
@@ -23,6 +29,14 @@ from authz.privacy import PanKeys
 
 ADDRESS = "valkey.address"  # in the data folder: the URL of the server that runs on it
 PAN_KEY = "pan.key"  # likewise: the key that was drawn for it, in hex
+
+
+class StoreMissing(Exception):
+    """There is no store, or it does not let us in. The text says which, without a password."""
+
+
+# What finding a store may raise. Each has a text for the person who asked for it.
+NO_STORE = (StoreMissing, EmbeddedError, admin.NotFit, ConfigError)
 
 
 class Store(Struct):
@@ -39,30 +53,49 @@ class Store(Struct):
             self.embedded.stop()
 
 
-async def find_store(config: Config) -> Store:
-    """The configured store, or our own, running.
+async def find_store(config: Config, *, make: bool = True) -> Store:
+    """The configured store, or our own, running; made where there is none, unless told not to.
 
-    Raises: EmbeddedError; NotFit where a configured store is weaker than it must be.
+    Raises: StoreMissing; EmbeddedError; NotFit where a configured store is weaker than it must be.
     """
     address = config.redis.address()
     if address is not None:
         store = Store(address, address, None, False)
     else:
-        store = await own_store(config.embedded.data_dir.expanduser(), config.redis.fsync)
+        try:
+            store = await own_store(config.embedded.data_dir.expanduser(), config.redis.fsync, make)
+        except OSError as error:
+            raise StoreMissing(f"The {named(config)} cannot be had: {error.strerror}.") from None
     client = admin.administrator(store.url)
     try:
         await admin.check_fit(client, config.redis.fsync)
+    except (AuthenticationError, AuthorizationError, NoPermissionError):
+        store.stop()
+        raise StoreMissing(f"The {named(config)} refuses this user or password.") from None
+    except (RedisError, OSError):
+        store.stop()
+        raise StoreMissing(f"The {named(config)} cannot be reached.") from None
     finally:
         await client.aclose()
     return store
 
 
-async def own_store(data_dir: Path, fsync: str) -> Store:
+def named(config: Config) -> str:
+    """Which store this is, for people: an address in a configuration has no password in it."""
+    if config.redis.url is not None:
+        return f"store at {config.redis.url}"
+    return f"store in {config.embedded.data_dir.expanduser()}"
+
+
+async def own_store(data_dir: Path, fsync: str, make: bool) -> Store:
     """The server of this data folder, started unless it runs already."""
     address_file = data_dir / ADDRESS
     url = address_file.read_text().strip() if address_file.exists() else ""
     if url and await answers(url):
         return Store(url, as_engine(url), None, False)
+    if not make and not has_data(data_dir):
+        # Whoever only looks would leave an empty one behind, that nobody knows to be new.
+        raise StoreMissing(f"There is no store in {data_dir} yet: `authz load` makes one.")
     embedded = EmbeddedValkey.start(
         data_dir,
         appendfsync="no" if fsync in ("no", "off") else fsync,  # type: ignore[arg-type]

@@ -21,15 +21,14 @@ from pathlib import Path
 import click
 import structlog
 
-from authz.app.announce import announce_when_ready, tell
-from authz.app.embedded.process import EmbeddedError, short_folder
+from authz.app.announce import CannotListen, announce_when_ready, listening, tell
+from authz.app.embedded.process import short_folder
 from authz.app.front import Front
 from authz.app.spools import SpoolsTaken, spools_locked
-from authz.app.store import Store, find_store, learn_id, pan_keys, prepare
+from authz.app.store import NO_STORE, Store, find_store, learn_id, pan_keys, prepare
 from authz.app.supervise import Worker
 from authz.clock import SystemClock
-from authz.config import Config, ConfigError
-from authz.hot.admin import NotFit
+from authz.config import Config
 
 log = structlog.get_logger()
 clock = SystemClock()
@@ -53,7 +52,7 @@ async def serve_with_workers(config: Config, announce: Path | None) -> int:
         raise click.ClickException(f"With workers there can be {LINK_KINDS_MAX} listeners.")
     try:
         store = await find_store(config)
-    except (EmbeddedError, NotFit, ConfigError, OSError) as error:
+    except NO_STORE as error:
         raise click.ClickException(str(error)) from None
     folder = short_folder()
     try:
@@ -74,7 +73,7 @@ async def serve_with_workers(config: Config, announce: Path | None) -> int:
                     await ready
             finally:
                 await crew.stop()
-    except SpoolsTaken as error:
+    except (SpoolsTaken, CannotListen) as error:
         raise click.ClickException(str(error)) from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -101,15 +100,17 @@ class Crew:
         return (await self.front.health()).ready
 
     async def start(self) -> None:
-        """Listen, and start the workers. Raises: OSError, when an address is taken."""
+        """Listen, and start the workers. Raises: CannotListen."""
         loop = asyncio.get_running_loop()
         metrics = self._config.metrics
-        await self.front.start(metrics.host, metrics.port, None)
+        with listening("metrics", metrics.host, metrics.port, "--metrics-port"):
+            await self.front.start(metrics.host, metrics.port, None)
         for place, link in enumerate(self._config.links):
             # asyncio finds and binds the addresses; what it would accept with stays unused.
-            bound = await loop.create_server(
-                asyncio.Protocol, link.host, link.port, start_serving=False
-            )
+            with listening("ISO 8583", link.host, link.port, "--port"):
+                bound = await loop.create_server(
+                    asyncio.Protocol, link.host, link.port, start_serving=False
+                )
             self.ports[link.name] = bound.sockets[0].getsockname()[1]
             for listener in [each.dup() for each in bound.sockets]:
                 listener.setblocking(False)

@@ -53,7 +53,7 @@ class Keeper:
     async def run(self) -> None:
         """Connect, watch, connect again; until cancelled."""
         failures = 0
-        while True:
+        while not is_cancelled():
             try:
                 self._lost.clear()
                 connection = await connect(self._url, self._lost.set)
@@ -75,7 +75,7 @@ class Keeper:
     async def _watch(self, connection: Connection) -> None:
         """Look at the gates until the connection is lost. Raises: HotStateError."""
         run_id = await store_run_id(connection)
-        while connection.connected:
+        while connection.connected and not is_cancelled():
             if self._store_id in ("", await store_id(connection)):
                 self._hot.attach(connection, run_id)
                 await self._look(connection, run_id)
@@ -86,7 +86,8 @@ class Keeper:
                     "load accounts if it is empty, and start the engine again"
                 )
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._lost.wait(), LOOK_S)
+                async with asyncio.timeout(LOOK_S):
+                    await self._lost.wait()
         self._not_ready("the connection to the hot state was lost")
 
     async def _look(self, connection: Connection, run_id: str) -> None:
@@ -105,7 +106,9 @@ class Keeper:
                 log.info("ready", store_run=run_id[:8])
             self.ready, self.why_not = True, ""
         elif state == "new":
-            self._not_ready("the store is empty: load accounts into it")
+            self._not_ready(
+                "the store is empty: load accounts into it, with --new-store if it is a new one"
+            )
         else:
             self._not_ready(f"the gates are not open: {state}")
 
@@ -120,6 +123,15 @@ class Keeper:
         if self.why_not != why:
             log.warning("not_ready", why=why)
         self.ready, self.why_not = False, why
+
+
+def is_cancelled() -> bool:
+    """Whether this task was cancelled, also where it did not hear of it.
+
+    asyncio.wait_for of Python 3.11 drops a cancel that comes in one turn with its result.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def store_run_id(connection: Connection) -> str:

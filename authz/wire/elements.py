@@ -27,6 +27,13 @@ def text(message: Message, field: int) -> str:
     return value.strip(" ") if isinstance(value, str) else ""
 
 
+def named(message: Message) -> str:
+    """What a message is looked for by in a log: its MTI and DE 11, and nothing of its card."""
+    stan = text(message, 11)
+    fit = len(stan) <= 6 and stan.isascii() and stan.isdigit()
+    return f"MTI {message.mti}, STAN {stan if fit else '-'}"
+
+
 def required(message: Message, field: int) -> str:
     """A field's text. Raises: BadElement where it is absent or blank."""
     value = text(message, field)

@@ -4,10 +4,20 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from authz import control
-from authz.control import NewAccount, NewCard, put_accounts, put_cards, put_lists
+from authz.control import (
+    NewAccount,
+    NewCard,
+    WrongState,
+    card_id_for,
+    freeze_card,
+    put_accounts,
+    put_cards,
+    put_lists,
+)
 from authz.hot import admin, keys
 from authz.hot.errors import Cold, HotStateError
 from authz.privacy import Pan, PanKeys
@@ -231,3 +241,24 @@ def test_many_are_under_way_at_once_but_no_more_than_the_bound(fresh_redis: str)
 
     run(fresh_redis, scenario)
     assert control.IN_FLIGHT // 4 < most <= control.IN_FLIGHT
+
+
+def test_a_card_is_frozen_and_goes_on_with_all_else_as_it_was(fresh_redis: str) -> None:
+    async def scenario(state: Any, client: Any) -> None:
+        await put_accounts(state, [account()], "s")
+        limits = {"transaction_limit_minor": 5, "daily_count": 3, "blocked_mccs": ("7995",)}
+        await put_cards(state, KEYS, [card(**limits), card(TWO, state=CardState.LOST)], "s")
+        before = await stored_card(client, ONE)
+        who = await card_id_for(state, KEYS, ONE)
+        for frozen, now in ((True, CardState.FROZEN), (False, CardState.ACTIVE)):
+            expected = msgspec.structs.replace(before, state=now)
+            assert await freeze_card(state, who, frozen=frozen, source="s") == (expected, True)
+            assert await freeze_card(state, who, frozen=frozen, source="s") == (expected, False)
+            assert await stored_card(client, ONE) == expected
+        lost = await card_id_for(state, KEYS, TWO)
+        for frozen in (True, False):
+            with pytest.raises(WrongState, match="the card is lost"):
+                await freeze_card(state, lost, frozen=frozen, source="s")
+        assert (await stored_card(client, TWO)).state is CardState.LOST
+
+    run(fresh_redis, scenario)

@@ -150,7 +150,7 @@ def test_many_requests_in_one_write_and_byte_by_byte() -> None:
     ],
 )
 def test_what_cannot_be_judged_is_answered_30(
-    mti: str, fields: dict[int, str], answer: str, kind: str
+    mti: str, fields: dict[int, str], answer: str, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def story(world: World, server: Server, heard: Heard, connect: Any) -> None:
         peer = await connect()
@@ -160,6 +160,10 @@ def test_what_cannot_be_judged_is_answered_30(
         assert (await peer.ask("0100", purchase(77, 10)))[39] == "00"
 
     play(story)
+    # It is not in the journal, so it must be findable in the log; not by its card.
+    out = "".join(capsys.readouterr())
+    assert f"MTI {mti}, STAN {fields[11]}" in out
+    assert PAN not in out
 
 
 GARBAGE = {

@@ -82,6 +82,7 @@ def test_requests_are_asked_only_where_the_state_lets_them(
         [answer] = sent(actions)
         assert (answer.mti, answer[39]) == ("0110", "30")
         assert troubles(actions)
+        assert "MTI 0100, STAN 000001" in repr(actions)
 
 
 @given(st.lists(st.integers(1, 60), max_size=40))

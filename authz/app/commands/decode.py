@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,7 @@ def command(source: tuple[str, ...], dialect: str, framing: str, as_json: bool) 
     Exit code 1 when a message does not follow its dialect: the fields before the fault are
     shown, with their values if a card number with its right check digit is among them.
     """
+    refuse_a_card_number(source)
     dialects = list(BY_NAME) if dialect == AUTO else [dialect]
     framings = ["none", *FRAMINGS] if framing == AUTO else [framing]
     data = input_of(source)
@@ -73,6 +75,14 @@ def command(source: tuple[str, ...], dialect: str, framing: str, as_json: bool) 
 def is_file(source: tuple[str, ...]) -> bool:
     # Not Path.is_file, which fails on a name too long to be one: most messages are.
     return source == ("-",) or (len(source) == 1 and os.path.isfile(source[0]))
+
+
+def refuse_a_card_number(source: tuple[str, ...]) -> None:
+    """A message has at least an MTI and a bitmap, which is more digits than a card number has."""
+    digits = re.sub(r"[\s-]", "", "".join(source))
+    if re.fullmatch(r"[0-9]{12,19}", digits) and not is_file(source):
+        # Nor quoted, as a name or as hexadecimal.
+        raise click.UsageError("That looks like a card number, not like a message. See --help.")
 
 
 def input_of(source: tuple[str, ...]) -> bytes:

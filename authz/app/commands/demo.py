@@ -12,7 +12,7 @@ from rich.table import Table
 
 from authz.app.demo import Result, Settings, run_demo
 from authz.app.embedded.process import EmbeddedError
-from authz.app.output import extent, write_json
+from authz.app.output import counted, extent, write_json
 from authz.simulator.report import Report
 from iso8583.codec import decode
 from iso8583.describe import name_of
@@ -90,7 +90,11 @@ def print_result(console: Console, result: Result) -> None:
     console.print(Group(one_question(result.report), counts(result), times(result)))
     seen, audit = result.report.summary(), result.audit
     console.out(
-        f"\n{seen['sent']:,} sent, {seen['answered']:,} answered; the first "
+        f"\nanswers to {counted(result.repeats, 'repeat')} are among those to authorizations; "
+        f"{counted(result.reversals, 'reversal')} answered besides"
+    )
+    console.out(
+        f"{seen['sent']:,} sent, {seen['answered']:,} answered; the first "
         f"{result.first_answer_s:.1f} s after the start, with nothing set up before"
     )
     console.out(f"audit: {extent(audit)}: {'all agree' if audit.ok else 'they differ'}")

@@ -10,11 +10,10 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from authz.app.embedded.process import EmbeddedError
 from authz.app.loading import LoadReport, load
 from authz.app.options import configured
 from authz.app.output import counted
-from authz.app.store import Store, find_store, opened, pan_keys, prepare
+from authz.app.store import NO_STORE, Store, find_store, opened, pan_keys, prepare
 from authz.audit import audit_before_opening
 from authz.config import Config, ConfigError
 from authz.hot import admin
@@ -70,10 +69,8 @@ async def run(
     source = "authz load " + " ".join(file.name for file in files)
     try:
         store = await find_store(config)
-    except (EmbeddedError, admin.NotFit, ConfigError) as error:
+    except NO_STORE as error:
         raise click.ClickException(str(error)) from None
-    except (OSError, RedisError):
-        raise click.ClickException("The store cannot be reached.") from None
     try:
         await prepare(store, source)
         client = admin.administrator(store.url)
@@ -124,16 +121,20 @@ def tell(report: LoadReport, to_stderr: bool) -> None:
     if more > 0:
         click.echo(f"and {more:,} more", err=True)
     if not report.loaded:
-        click.echo(
-            f"Nothing was loaded: {counted(report.bad_rows, 'bad row')}. --partial loads the rest.",
-            err=True,
-        )
+        rest = " --partial loads the rest." if report.partial_helps else ""
+        click.echo(f"Nothing was loaded: {counted(report.bad_rows, 'bad row')}.{rest}", err=True)
         return
     for name, done in (("accounts", report.accounts), ("cards", report.cards)):
         click.echo(
             f"{name:<9} {done.created:,} new, {done.moved:,} changed, {done.same:,} as they were",
             err=to_stderr,
         )
+    for line in (*report.account_changes.told("account"), *report.card_changes.told("card")):
+        click.echo(line, err=to_stderr)
+    if report.funds_ignored:
+        of = counted(report.funds_ignored, "account")
+        there = "it exists" if report.funds_ignored == 1 else "they exist"
+        click.echo(f"opening_funds of {of} ignored: {there} already", err=to_stderr)
     if report.lists_version is not None:
         said = f"lists     {counted(report.lists_entries, 'entry')}, version {report.lists_version}"
         click.echo(said, err=to_stderr)
@@ -151,6 +152,8 @@ def as_json(report: LoadReport) -> dict[str, Any]:
         "ok": report.ok,
         "loaded": report.loaded,
         **counts,
+        "changes": {"accounts": report.account_changes.ways, "cards": report.card_changes.ways},
+        "opening_funds_ignored": report.funds_ignored,
         "lists": None if report.lists_version is None else lists,
         "bad_rows": report.bad_rows,
         "bad": report.bad,

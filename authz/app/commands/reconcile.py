@@ -8,15 +8,14 @@ import click
 import msgspec
 from redis.exceptions import RedisError
 
-from authz.app.embedded.process import EmbeddedError
 from authz.app.options import configured
 from authz.app.output import counted, extent
 from authz.app.plain_text import money
-from authz.app.store import find_store
+from authz.app.store import NO_STORE, find_store
 from authz.audit import AuditReport, audit_store
-from authz.config import Config, ConfigError
+from authz.config import Config
 from authz.hot import keys
-from authz.hot.admin import NotFit, administrator
+from authz.hot.admin import administrator
 from authz.hot.errors import HotStateError
 from authz.profiles import read_account
 
@@ -60,11 +59,9 @@ def command(json_file: str | None, config: Config) -> None:
 async def run(config: Config) -> tuple[AuditReport, dict[str, str]]:
     """The report, and the currencies of the accounts that will be shown."""
     try:
-        store = await find_store(config)
-    except (EmbeddedError, NotFit, ConfigError) as error:
+        store = await find_store(config, make=False)
+    except NO_STORE as error:
         raise click.ClickException(str(error)) from None
-    except (OSError, RedisError):
-        raise click.ClickException("The store cannot be reached.") from None
     try:
         report = await audit_store(store.url)
         accounts = {d.account for d in report.differences[:SHOWN] if d.account}

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import errno
 import signal
 from pathlib import Path
 from typing import Any
@@ -10,14 +9,12 @@ from typing import Any
 import click
 import uvloop
 
-from authz.app.announce import announce_when_ready, tell
+from authz.app.announce import CannotListen, announce_when_ready, tell
 from authz.app.compose import running
-from authz.app.embedded.process import EmbeddedError
 from authz.app.options import COMMON, read_config, without_url
 from authz.app.spools import SpoolsTaken, spools_locked
-from authz.app.store import Store, find_store, learn_id, prepare
-from authz.config import Config, ConfigError
-from authz.hot.admin import NotFit
+from authz.app.store import NO_STORE, Store, find_store, learn_id, prepare
+from authz.config import Config
 from authz.log import set_up_log
 from iso8583.dialects import BY_NAME
 from iso8583.framing import FRAMINGS
@@ -89,7 +86,7 @@ async def serve(config: Config, announce: Path | None) -> int:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
         store = await find_store(config)
-    except (EmbeddedError, NotFit, ConfigError, OSError) as error:
+    except NO_STORE as error:
         raise click.ClickException(str(error)) from None
     try:
         await prepare(store, "authz serve")
@@ -111,14 +108,8 @@ async def serve(config: Config, announce: Path | None) -> int:
             ready.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await ready
-    except SpoolsTaken as error:
+    except (SpoolsTaken, CannotListen) as error:
         raise click.ClickException(str(error)) from None
-    except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            raise
-        raise click.ClickException(
-            "A port is taken already: name others with --port and --metrics-port."
-        ) from None
     finally:
         store.stop()
     return code

@@ -11,7 +11,6 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from authz.app.embedded.process import EmbeddedError
 from authz.app.history import Plain
 from authz.app.looking import (
     JOURNAL_MAX,
@@ -28,7 +27,7 @@ from authz.app.looking import (
 from authz.app.meaning import is_like_a_pan
 from authz.app.options import configured
 from authz.app.plain_text import lines
-from authz.app.store import find_store, pan_keys
+from authz.app.store import NO_STORE, find_store, pan_keys
 from authz.clock import SystemClock, utc
 from authz.config import Config, ConfigError
 from authz.hot import admin, keys
@@ -228,11 +227,9 @@ def show(config: Config, look: Callable[[Redis], Awaitable[Plain]], plain: bool)
 
 async def run(config: Config, look: Callable[[Redis], Awaitable[Plain]]) -> Plain:
     try:
-        store = await find_store(config)
-    except (EmbeddedError, admin.NotFit, ConfigError) as error:
+        store = await find_store(config, make=False)
+    except NO_STORE as error:
         raise click.ClickException(str(error)) from None
-    except (OSError, RedisError):
-        raise click.ClickException("The store cannot be reached.") from None
     client = admin.administrator(store.url)
     try:
         return await look(client)

@@ -12,7 +12,7 @@ import uvloop
 from authz.app.options import configured
 from authz.app.output import write_json
 from authz.app.people import load_population
-from authz.app.store import find_store, opened, pan_keys
+from authz.app.store import NO_STORE, find_store, opened, pan_keys
 from authz.clock import SystemClock, utc
 from authz.config import Config
 from authz.simulator.cards import Population
@@ -86,7 +86,7 @@ def command(config: Config, **given: Any) -> None:
             show_comparison(given["seed"], given["compare_with"])
             return
         report = uvloop.run(simulate(config, given))
-    except (NotTransactions, OSError) as error:
+    except (NotTransactions, OSError, *NO_STORE) as error:
         raise click.ClickException(str(error)) from None
     summary = report.summary()
     if given["json_file"]:
@@ -124,7 +124,7 @@ async def simulate(config: Config, given: dict[str, Any]) -> Report:
 
 async def load(config: Config, population: Population, source: str) -> None:
     """Put the population into the engine's store; those that are there stay as they are."""
-    store = await find_store(config)
+    store = await find_store(config, make=False)  # where an engine runs, there is one
     try:
         async with opened(store, "authz simulate") as state:
             accounts, cards = await load_population(state, pan_keys(config), population, source)

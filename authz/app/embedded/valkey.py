@@ -71,7 +71,7 @@ class EmbeddedValkey(Server):
         """
         binary = find_binary()
         with home_for(data_dir, "valkey.sock") as home:
-            fresh = not any((home.folder / name).exists() for name in ("appendonlydir", "dump.rdb"))
+            fresh = not has_data(home.folder)
             config = home.folder / "valkey.conf"
             write_privately(config, configure(home, appendfsync, maxmemory, acl))
             process = Guarded(
@@ -83,6 +83,11 @@ class EmbeddedValkey(Server):
             )
         wait_for_pong(process, home.socket, timeout_s)
         return cls(process, home.socket, fresh)
+
+
+def has_data(folder: Path) -> bool:
+    """Whether a server has ever kept anything here."""
+    return any((folder / name).exists() for name in ("appendonlydir", "dump.rdb"))
 
 
 def find_binary() -> Path:

@@ -214,6 +214,15 @@ WHOLE_FILES = [
     ("a.csv", f"{PAN},A1,2812\n".encode(),
      ["a.csv, line 1: not a known kind of file, which have cards: pan, account_id, expiry; "
       "lists: kind, value; accounts: account_id, currency"]),
+    ("a.csv", b"pan;account_id;expiry\n1;2;3\n",
+     ["a.csv, line 1: not a known kind of file (is it comma-separated?), which have "
+      "cards: pan, account_id, expiry; lists: kind, value; accounts: account_id, currency"]),
+    ("a.csv", b"pan,account_id,status,daily_amonut\n",
+     ["a.csv, line 1: not a known kind of file; for cards it lacks expiry, and has unknown "
+      "daily_amonut"]),
+    ("a.csv", f"account_id,time_zone,{PAN}\n".encode(),
+     ["a.csv, line 1: not a known kind of file; for accounts it lacks currency, and has unknown "
+      "column 3"]),
     ("a.csv", b"account_id,currency\n" + b"A" * 2_000_000 + b",USD\n",
      ["a.csv, line 2: the line is over 1 MiB long"]),
     ("a.jsonl", b'{"account_id": "A1", "currency": "USD"}\n[1]\n{"a": 1, "a": 2}\n{\n'
@@ -231,6 +240,10 @@ def test_a_file_that_cannot_be_used(
     report = loaded(fresh_redis, tmp_path, {name: content})
     assert said(report) == expected
     assert not report.loaded
+    # Of a file whose header is wrong no row is good.
+    assert report.partial_helps == all(
+        "line 1" not in bad and "empty" not in bad for bad in expected
+    )
 
 
 def test_marks_line_ends_blanks_and_quotes_make_no_difference(

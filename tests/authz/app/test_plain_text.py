@@ -63,3 +63,10 @@ def test_acts_are_a_table() -> None:
     assert first.endswith("  daily_amount_limit  ceiling 100.00 USD  0.00 USD    -")
     assert second.endswith("  held        daily_amount_limit  -                   -           -")
     assert "  250 JPY  " in first
+
+
+def test_a_count_that_may_be_misread_has_its_note() -> None:
+    assert lines({"approved_authorizations": 3}) == [
+        "approved authorizations  3, reversed ones among them"
+    ]
+    assert lines({"approved_authorizations": 0}) == ["approved authorizations  0"]

@@ -85,7 +85,7 @@ def test_a_second_engine_is_told_which_file_and_gets_it_when_it_is_free(
 
     async def story() -> None:
         async with spools_locked(config(tmp_path), "one"):
-            with pytest.raises(SpoolsTaken, match=r"withdrawals-one\.lock is locked"):
+            with pytest.raises(SpoolsTaken, match=r"already running on this store: .*-one\.lock"):
                 async with spools_locked(config(tmp_path), "one"):
                     pass
             async with spools_locked(config(tmp_path), "two"):
@@ -135,7 +135,7 @@ def test_a_second_engine_on_the_same_folder_stops_with_one_sentence(
             capture_output=True, timeout=30, text=True, check=False,
         )  # fmt: skip
         assert second.returncode == 1
-        assert ".lock is locked: another engine works with this state folder" in second.stderr
+        assert "An engine is already running on this store" in second.stderr
         assert "Traceback" not in second.stderr
         os.kill(scene.engine.pid, signal.SIGKILL)  # and then the next may have it
         scene.engine.kill()

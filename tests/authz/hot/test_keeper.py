@@ -203,3 +203,26 @@ def test_another_store_behind_the_same_address_is_not_asked(fresh_redis: str) ->
 
     asyncio.run(prepare())
     keep(fresh_redis, story)
+
+
+def test_it_ends_in_whatever_moment_it_is_cancelled(fresh_redis: str) -> None:
+    """Also in the turn of the loop in which what it waits for is there."""
+
+    async def whole() -> None:
+        (await opened(fresh_redis))._connection.close()  # type: ignore[union-attr]
+        for turns in range(60):
+            hot = RedisHotState()
+
+            async def nothing(_: object) -> str:
+                return ""
+
+            keeper = Keeper(fresh_redis, hot, SystemClock(), nothing, nothing)  # type: ignore[arg-type]
+            task = asyncio.create_task(keeper.run())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            keeper._lost.set()  # a cancel and a result in one turn
+            task.cancel()
+            done, _ = await asyncio.wait((task,), timeout=2)
+            assert done, f"cancelled after {turns} turns it goes on"
+
+    asyncio.run(whole())

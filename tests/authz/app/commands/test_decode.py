@@ -195,7 +195,7 @@ def test_any_bytes_end_in_an_answer(data: bytes) -> None:
         (PAN + "x", "neither hexadecimal nor the name of a file"),
         ("", "The input is empty"),
         ("x" * 5000, "neither hexadecimal nor the name of a file"),
-        (PAN + "1", "an odd number of hexadecimal digits"),
+        (PAN + "12345", "an odd number of hexadecimal digits"),
     ],
     ids=["text", "empty", "long", "odd"],
 )
@@ -218,3 +218,12 @@ def test_the_example_of_the_help_works() -> None:
     example = next(line for line in text.splitlines() if "authz decode 0800" in line)
 
     assert "network management request" in decode(*example.split()[2:]).stdout
+
+
+@pytest.mark.parametrize(
+    "words", [("9999991234567890",), ("9999", "9912", "3456", "7890"), ("9999-9912-3456-7890",)]
+)
+def test_a_card_number_is_no_message(words: tuple[str, ...]) -> None:
+    result = decode(*words)
+    assert (result.exit_code, "looks like a card number" in result.output) == (2, True)
+    assert "3456" not in result.output

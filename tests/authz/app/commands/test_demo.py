@@ -33,6 +33,8 @@ def test_everything_from_nothing() -> None:
     assert answer["audit_ok"]
     assert answer["approved"] > 200
     assert sum(answer["reasons"].values()) >= answer["approved"]
+    assert answer["sent"] == sum(answer["reasons"].values()) + answer["reversals"]
+    assert f"answers to {answer['repeats']} repeat" in done.stderr
     assert "every promise held" in done.stderr or done.returncode == 3
     assert "******" in done.stderr, "a masked pair is shown"
 

@@ -77,6 +77,37 @@ def test_a_restarted_store_is_audited_first(fresh_redis: str, files: list[str]) 
     assert (result.exit_code, "found 1 difference;" in result.output) == (1, True)
 
 
+def test_what_a_shorter_row_takes_away_is_said(
+    fresh_redis: str, files: list[str], tmp_path: Path
+) -> None:
+    wide = tmp_path / "wide.csv"
+    wide.write_text(
+        "pan,account_id,expiry,status,per_transaction,daily_amount,daily_count,blocked_mccs\n"
+        f"{PAN},A1,2812,active,100,300,5,7995\n"
+    )
+    accounts = tmp_path / "wide_accounts.csv"
+    accounts.write_text(
+        "account_id,program,currency,opening_funds,credit_line,time_zone\n"
+        "A1,gold,USD,100,50,America/New_York\n"
+    )
+    assert "changed:" not in run(fresh_redis, "--new-store", str(wide), str(accounts)).stdout
+    short = tmp_path / "short.csv"
+    short.write_text(f"pan,account_id,expiry,status\n{PAN},A1,2812,frozen\n")
+    result = run(fresh_redis, "--json", str(tmp_path / "report.json"), str(short), files[1])
+    assert result.stdout.splitlines()[2:] == [
+        "1 account changed: program now the default; credit_line now 0; time_zone now UTC",
+        "1 card changed: status; per_transaction, daily_amount, daily_count now without limit; "
+        "blocked_mccs now none",
+        "opening_funds of 1 account ignored: it exists already",
+    ]
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert list(report["changes"]["cards"].values()) == [1]
+    assert report["opening_funds_ignored"] == 1
+    short.write_text(f"pan,account_id,expiry\n{PAN},A1,2901\n")
+    said = run(fresh_redis, str(short)).stdout.splitlines()
+    assert said[2] == "1 card changed: expiry; status now active"
+
+
 def test_bad_rows_are_told_one_by_one(fresh_redis: str, files: list[str], tmp_path: Path) -> None:
     bad = tmp_path / "bad.csv"
     bad.write_text(f"pan,account_id,expiry\n{PAN},A9,2812\n{PAN}0000,A1,2812\n")
@@ -117,4 +148,6 @@ def test_wrong_use(fresh_redis: str, files: list[str], tmp_path: Path) -> None:
 
 def test_a_store_that_is_not_there(tmp_path: Path, files: list[str]) -> None:
     result = run(f"unix://{tmp_path}/none", *files)
-    assert (result.exit_code, result.stderr) == (1, "Error: The store cannot be reached.\n")
+    assert (result.exit_code, result.stderr) == (
+        1, f"Error: The store at unix://{tmp_path}/none cannot be reached.\n",
+    )  # fmt: skip

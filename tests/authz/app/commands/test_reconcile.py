@@ -105,4 +105,6 @@ def test_an_empty_store_does_not_agree(fresh_redis: str) -> None:
 
 def test_a_store_that_is_not_there(tmp_path: Path) -> None:
     result = run(f"unix://{tmp_path}/none")
-    assert (result.exit_code, result.stderr) == (1, "Error: The store cannot be reached.\n")
+    assert (result.exit_code, result.stderr) == (
+        1, f"Error: The store at unix://{tmp_path}/none cannot be reached.\n",
+    )  # fmt: skip

@@ -38,5 +38,21 @@ def test_a_port_that_is_taken_is_told_in_a_sentence(tmp_path: Path) -> None:
         taken.listen()
         port = str(taken.getsockname()[1])
         engine = EngineProcess(tmp_path, "--data-dir", str(tmp_path / "data"), "--port", port)
-        with pytest.raises(RuntimeError, match="port is taken"):
+        with pytest.raises(RuntimeError, match=f"ISO 8583 port {port} is taken"):
             engine.wait_until_ready()
+
+
+TRIES = 4
+
+
+def test_a_metrics_port_that_is_taken_is_told_every_time(tmp_path: Path) -> None:
+    """And the command ends: it was seen to wait for ever, every second time or so."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for n in range(TRIES):
+            (tmp_path / str(n)).mkdir()
+            engine = EngineProcess(
+                tmp_path / str(n), "--data-dir", str(tmp_path / "data"), "--metrics-port", port
+            )
+            with pytest.raises(RuntimeError, match=f"metrics port {port} is taken"):
+                engine.wait_until_ready(timeout_s=10)

@@ -212,7 +212,8 @@ NOT_NAMED = [
 @pytest.mark.parametrize("named", NOT_NAMED, ids=" ".join)
 def test_a_message_that_is_not_there(store: str, named: tuple[str, ...]) -> None:
     result = run(store, "message", *named, given="4000000000000002\n")
-    assert (result.exit_code, result.stderr) == (1, "Error: No such message.\n")
+    assert (result.exit_code, result.stderr[:24]) == (1, "Error: No such message; ")
+    assert "are in the engine's log" in result.stderr
 
 
 def test_what_a_card_that_is_not_ours_was_told(store: str) -> None:
@@ -235,6 +236,40 @@ def test_what_a_card_that_is_not_ours_was_told(store: str) -> None:
     (act,) = found["messages"]
     assert (act["kind"], act["reason"], act["account_id"]) == ("note", "card_unknown", "")
     assert body.card_key not in repr(found)
+
+
+def test_the_ceiling_of_the_card_itself(store: str) -> None:
+    """The journal has no number for it; the card has, for as long as it is the same card."""
+
+    async def put(limit: int, act: Authorize | None = None) -> None:
+        state = await opened(store)
+        card = NewCard(
+            pan=Pan(PAN), account_id="A1", expiry="2812", daily_count=3,
+            transaction_limit_minor=limit,
+        )  # fmt: skip
+        await put_cards(state, KEYS, [card], "test")
+        if act is not None:
+            assert (await state.authorize(act, 5)).kind == "declined"
+        state._connection.close()  # type: ignore[union-attr]
+        await asyncio.sleep(0)
+
+    body = msgspec.structs.replace(AUTHORIZATION, planned="transaction_limit", stan="000005")
+    declined = Authorize(
+        account_id="A1", card_id=CARD, account_version=1, card_version=2, lists_version=0,
+        message_id="m5", fingerprint="f", attempt="t", deadline_ms=0, planned="transaction_limit",
+        hold_minor=0, asked_minor=1000, asked_currency="414", currency="414",
+        credit_line_minor=2000, limits=(), references=(), sent_at=1_790_000_000,
+        expires_at=1_790_600_000, answer_ttl_s=3600, body=encode_body(body),
+    )  # fmt: skip
+    asyncio.run(put(500, declined))
+    (act,) = shown(store, "message", "--stan", "5")["messages"]
+    assert (act["reason"], act["ceiling_minor"]) == ("transaction_limit", 500)
+    assert "ceiling 0.500 KWD" in run(store, "message", "--stan", "5").stdout
+    asyncio.run(put(900))
+    (act,) = shown(store, "message", "--stan", "5")["messages"]
+    assert (act["detail"], "ceiling_minor" in act) == (
+        "per_transaction; the card was changed since", False,
+    )  # fmt: skip
 
 
 def test_a_search_for_a_message_has_an_end(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
