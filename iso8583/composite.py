@@ -20,6 +20,7 @@ from iso8583.errors import Key
 
 class Positional(Struct, frozen=True):
     may_end_early: bool = False  # after any part; networks add parts at the end
+    half_bytes: bool = False  # of bytes: each part is so many hexadecimal digits of them
 
 
 class Repeated(Struct, frozen=True):

@@ -70,6 +70,9 @@ def read_part(part: Element, raw: bytes, at: int, depth: int) -> tuple[Node, int
 
 
 def positional(inside: Inside, shape: Positional, raw: bytes, depth: int) -> Pairs:
+    """Offsets in half bytes count these."""
+    if shape.half_bytes:
+        raw = raw.hex().upper().encode()
     at = 0
     for key, part in inside.elements.items():
         if at == len(raw) and shape.may_end_early:

@@ -67,7 +67,9 @@ def write_parts(inside: Inside, parts: Mapping[Key, Given] | Parts, depth: int) 
         case Repeated():
             return b"".join(repeated(inside, pairs, depth))
         case Positional():
-            return b"".join(positional(inside, inside.shape, once_each(inside, pairs), depth))
+            shape = inside.shape
+            raw = b"".join(positional(inside, shape, once_each(inside, pairs), depth))
+            return join_halves(raw) if shape.half_bytes else raw
         case Bitmapped():
             return bitmapped(inside, inside.shape, once_each(inside, pairs), depth)
 
@@ -96,6 +98,13 @@ def positional(
             raise EncodeError(Problem.MISSING_PART, key)
         left -= 1
         yield write_part(part, values[key], depth)
+
+
+def join_halves(digits: bytes) -> bytes:
+    """Hexadecimal digits to bytes; one half alone would be read back as two parts."""
+    if len(digits) % 2 or digits.translate(None, HEX_DIGITS):
+        raise EncodeError(Problem.WRONG_SIZE)
+    return a2b_hex(digits)
 
 
 def repeated(inside: Inside, pairs: Iterable[tuple[Key, Given]], depth: int) -> Iterator[bytes]:

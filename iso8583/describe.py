@@ -42,7 +42,8 @@ def rows_of(number: int, value: Value, dialect: Dialect) -> Iterator[Line]:
     except DecodeError as error:
         yield path, name, f"{hidden(value)}, {error}"
         return
-    yield path, name, ""
+    # A text that is no secret has no secret part either, and says most as a whole.
+    yield path, name, shown if isinstance(value, str) and not dialect.fields[number].secret else ""
     yield from rows_inside(path, inside, parts)
 
 

@@ -137,7 +137,9 @@ def inside(row: Field, composite: Composite, codings: Codings, depth: int) -> In
     where, shape = f"field {row.number}", composite.shape
     assert row.characters is not XN, f"{where}: a signed amount has no parts"
     assert depth < DEPTH, f"{where}: nested too deep"
-    if row.characters is B:
+    halves = isinstance(shape, Positional) and shape.half_bytes
+    assert row.characters is B or not halves, f"{where}: only bytes have halves"
+    if row.characters is B and not halves:
         inner = Codings(codings.lengths, codings.numbers, RAW, codings.text)
     else:
         inner = IN_TEXT

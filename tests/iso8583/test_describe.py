@@ -94,7 +94,7 @@ def test_composites_show_their_parts_and_no_secret():
     lines = [line.strip() for line in describe(message, EVERY_SHAPE).splitlines()[1:]]
     assert lines == [
         "2  pan         400000******7899",
-        "44  results",
+        "44  results     5Y1ab",
         "44.1  source      5",
         "44.2  avs         Y",
         "44.3  flags",
@@ -104,7 +104,7 @@ def test_composites_show_their_parts_and_no_secret():
         "48.tcc  category    R",
         "48.92  cvc2        ‹hidden, 3 characters›",
         "48.99  unknown     ‹hidden, 6 bytes›",
-        "54  amounts",
+        "54  amounts     01C0100",
         "54.1",
         "54.1.1  type        01",
         "54.1.2  sign        C",

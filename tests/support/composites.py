@@ -95,8 +95,10 @@ def any_parts(inside: Inside, randomly: Random, budget: int = 40) -> dict[Any, G
     """
     elements = list(inside.elements.values())
     match inside.shape:
-        case Positional(may_end_early=early):
-            kept = randomly.randint(1, len(elements)) if early else len(elements)
+        case Positional() as shape:
+            kept = randomly.randint(1, len(elements)) if shape.may_end_early else len(elements)
+            while shape.half_bytes and sum(part.maximum for part in elements[:kept]) % 2:
+                kept -= 1  # whole bytes only
             return {part.number: a_value(part, randomly, budget) for part in elements[:kept]}
         case Repeated():
             return {
