@@ -69,14 +69,17 @@ def fields_for(dialect: Dialect) -> dict[int, Value]:
 
 
 class Peer:
-    """pyiso8583 behind a pipe."""
+    """A library of others behind a pipe; pyiso8583 unless another one is named."""
+
+    def __init__(self, worker: str = "pyiso8583_worker.py") -> None:
+        self.worker = HERE / "peers" / worker
 
     def __enter__(self) -> Self:
         if not PEER_PYTHON.exists():
             raise SystemExit("pyiso8583 is not installed beside us: make peers")
         # -I: the peer must find its own `iso8583`, not the one in the working directory.
         self.process = subprocess.Popen(
-            [PEER_PYTHON, "-I", HERE / "peers" / "pyiso8583_worker.py"],
+            [PEER_PYTHON, "-I", self.worker],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
