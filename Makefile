@@ -46,7 +46,7 @@ peers: $(PEERS_STAMP)
 $(PEERS_STAMP): constraints.txt
 	@if [ -z "$(PYTHON)" ]; then echo "No Python 3.11 or newer with venv was found: PYTHON=/path/to/python3"; exit 1; fi
 	$(PYTHON) -m venv $(PEERS)
-	$(PEERS)/bin/python -m pip install --quiet pyiso8583
+	$(PEERS)/bin/python -m pip install --quiet pyiso8583 pyemv
 	@touch $(PEERS_STAMP)
 
 demo: setup

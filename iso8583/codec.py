@@ -8,8 +8,10 @@ the plan has doubts (tests/iso8583/test_plans.py holds the two against each othe
 from collections.abc import Mapping
 
 from iso8583 import decode_plan, encode_plan
+from iso8583.composite_writer import put_together
 from iso8583.errors import DecodeError
 from iso8583.message import Layout, Message, Value
+from iso8583.parts import Given
 from iso8583.slow_reader import read_bitmaps, read_mti, walk
 from iso8583.slow_writer import write
 from iso8583.spec import Dialect
@@ -49,11 +51,13 @@ def decode_slowly(raw: bytes, dialect: Dialect) -> Message:
     dialect.decode_plans.saw(
         raw[:at], lambda: decode_plan.make_decode_plan(dialect, mti, numbers, at)
     )
-    return Message(mti, tuple(values), Layout.of(numbers))
+    return Message(mti, tuple(values), Layout.of(numbers, dialect.insides))
 
 
-def encode(mti: str, fields: Mapping[int, Value], dialect: Dialect) -> bytes:
+def encode(mti: str, fields: Mapping[int, Given], dialect: Dialect) -> bytes:
     """Write one whole message; the fields may come in any order.
+
+    A composite may be given as its value, or as a mapping of its parts.
 
     Raises: EncodeError, with the field.
     """
@@ -68,11 +72,20 @@ def encode(mti: str, fields: Mapping[int, Value], dialect: Dialect) -> bytes:
     return encode_slowly(mti, fields, dialect)
 
 
-def encode_slowly(mti: str, fields: Mapping[int, Value], dialect: Dialect) -> bytes:
-    raw = write(mti, fields, dialect)
+def encode_slowly(mti: str, fields: Mapping[int, Given], dialect: Dialect) -> bytes:
+    raw = write(mti, put_together(fields, dialect.fields), dialect)
     numbers = tuple(fields)
     dialect.encode_plans.saw(numbers, lambda: encode_plan.make_encode_plan(dialect, numbers))
     return raw
+
+
+def look_everywhere(message: Message) -> None:
+    """Open every composite once, for a caller that wants no surprises later.
+
+    Raises: PartError, for the first one that is broken.
+    """
+    for number in message.layout.insides:
+        message.parts(number)
 
 
 def salvage(raw: bytes, dialect: Dialect) -> Message | None:
@@ -89,8 +102,8 @@ def salvage(raw: bytes, dialect: Dialect) -> Message | None:
     try:
         numbers, at = read_bitmaps(raw, dialect)
     except DecodeError:
-        return Message.of(mti, fields)
+        return Message.of(mti, fields, dialect.insides)
     for step in walk(raw, dialect, numbers, at):
         if not isinstance(step, DecodeError):
             fields[step[0]] = step[1]
-    return Message.of(mti, fields)
+    return Message.of(mti, fields, dialect.insides)

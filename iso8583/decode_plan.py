@@ -24,8 +24,9 @@ from msgspec import Struct
 from iso8583.message import Layout, Message
 from iso8583.plan_source import CONSTANTS, Checks, Place, counts_in_kind
 from iso8583.plans import Plan, compile_plan
-from iso8583.spec import ASCII, BCD, HEX, XN, B, Dialect, Element, N, Pad
+from iso8583.spec import ASCII, BCD, EBCDIC, HEX, XN, B, Coding, Dialect, Element, N, Pad
 
+TEXT_VIEWS = {ASCII: "s", EBCDIC: "u"}
 GIVES_UP = (KeyError, IndexError, ValueError)
 
 
@@ -39,23 +40,24 @@ class Placed(Struct, frozen=True):
 
 
 def make_decode_plan(dialect: Dialect, mti: str, numbers: tuple[int, ...], at: int) -> Plan:
-    return Generator(at).generate(mti, [dialect.fields[number] for number in numbers])
+    fields = [dialect.fields[number] for number in numbers]
+    return Generator(at).generate(mti, fields, Layout.of(numbers, dialect.insides))
 
 
 def run_view(field: Element) -> str:
     """The view in which fixed neighbours can be sliced out together, if any."""
     if not field.is_fixed or field.characters in (XN, B):
         return ""
-    if field.coding is ASCII:
-        return "s"
+    if field.coding in TEXT_VIEWS:
+        return TEXT_VIEWS[field.coding]
     return "h" if field.characters is N else ""
 
 
 class Generator:
     """Writes the source of one plan while walking along the message.
 
-    Three views of it: `s` is the message as text, `x` its half bytes as bytes, which are
-    the fast ones to check, and `h` its half bytes as text, for values.
+    Views of it, for checks and for values: `raw` and `s`, its characters in ASCII; `t` and
+    `u`, its characters in EBCDIC; `x` and `h`, its half bytes.
     """
 
     def __init__(self, at: int) -> None:
@@ -64,6 +66,7 @@ class Generator:
         self.values: list[str] = []  # lines that take them out
         self.checks = Checks()
         self.last_digits: Place | None = None  # where the last BCD field ends
+        self.views: set[str] = set()  # of text that are needed
         self.names: dict[str, object] = {
             "Message": Message,
             "a2b_hex": a2b_hex,
@@ -71,7 +74,7 @@ class Generator:
             **CONSTANTS,
         }
 
-    def generate(self, mti: str, fields: list[Element]) -> Plan:
+    def generate(self, mti: str, fields: list[Element], layout: Layout) -> Plan:
         for view, group in groupby(fields, run_view):
             run = [self.place(field) for field in group]
             for placed in run:
@@ -81,9 +84,13 @@ class Generator:
             else:
                 for placed in run:
                     self.take(placed)
-        self.names["layout"] = Layout.of(field.number for field in fields)
+        self.names["layout"] = layout
         values = "".join(f"v{field.number}, " for field in fields)
-        source = ["def decode_plan(raw):", *self.borders, 's = raw.decode("latin-1")']
+        source = ["def decode_plan(raw):", *self.borders]
+        if "s" in self.views:
+            source.append('s = raw.decode("latin-1")')
+        if "u" in self.views:
+            source += ["t = raw.translate(FROM_EBCDIC)", "u = t.decode()"]
         if self.last_digits is not None:
             source += [f"x = hexlify(raw[:{self.last_digits}])", "h = x.decode()"]
         source += [
@@ -142,8 +149,11 @@ class Generator:
         if field.characters is B:
             return  # any byte will do, and a2b_hex knows its digits
         start, end, view = placed.start, placed.end, "raw"
+        if EBCDIC in (field.coding, field.sign):
+            view = "t"
+            self.views.add("u")
         if field.characters is XN:
-            checks.add(f"raw[{start}] in SIGNS")
+            checks.add(f"{view}[{start}] in SIGNS")
             start += 1
         elif counts_in_kind(field):
             start = placed.first  # so the stretch before runs on over the prefix
@@ -164,6 +174,7 @@ class Generator:
         """Fixed neighbours: one slice, taken apart by one call."""
         spans = [self.digits(p)[:2] if view == "h" else (p.start, p.end) for p in run]
         begin, end = spans[0][0], spans[-1][1]
+        self.views.add(view)
         number = run[0].field.number
         self.names[f"G{number}"] = itemgetter(
             *(slice(start.plus - begin.plus, stop.plus - begin.plus) for start, stop in spans)
@@ -177,14 +188,19 @@ class Generator:
         if field.characters is B:
             piece = f"raw[{start}:{end}]"
             value = f"a2b_hex({piece})" if field.coding is HEX else piece
-        elif field.coding is ASCII:
-            value = f"s[{start}:{end}]"
+        elif field.coding in TEXT_VIEWS:
+            value = f"{self.text(field.coding)}[{start}:{end}]"
         elif field.characters is XN:
             digits = f"h[{self.nibbles(start) + 2}:{self.nibbles(end)}]"
-            value = f"s[{start}:{start + 1}] + {digits}"
+            value = f"{self.text(field.sign)}[{start}:{start + 1}] + {digits}"
         else:
             first, last, _ = self.digits(placed)
             value = f"h[{first}:{last}]"
             if field.characters is not N:
                 value += ".upper()"
         self.values.append(f"v{field.number} = {value}")
+
+    def text(self, coding: Coding) -> str:
+        """The view that shows what is written so."""
+        self.views.add(TEXT_VIEWS[coding])
+        return TEXT_VIEWS[coding]

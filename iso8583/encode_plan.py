@@ -20,9 +20,9 @@ from binascii import a2b_hex, hexlify
 from iso8583.bitmap import bitmap_of
 from iso8583.plan_source import CONSTANTS, Checks, Place, counts_in_kind
 from iso8583.plans import Plan, compile_plan
-from iso8583.spec import ASCII, BCD, HEX, XN, B, Coding, Dialect, Element, N, Pad, Z
+from iso8583.spec import ASCII, BCD, EBCDIC, HEX, RAW, XN, B, Coding, Dialect, Element, N, Pad, Z
 
-GIVES_UP = (AttributeError, IndexError, TypeError, ValueError)
+GIVES_UP = (AttributeError, LookupError, TypeError, ValueError)
 
 
 def make_encode_plan(dialect: Dialect, numbers: tuple[int, ...]) -> Plan:
@@ -38,7 +38,7 @@ class Generator:
         self.checks = Checks()
         self.names: dict[str, object] = {"a2b_hex": a2b_hex, "hexlify": hexlify, **CONSTANTS}
         self.parts: list[str] = []  # of the result
-        self.coding = ASCII  # of the part being gathered: ASCII, BCD
+        self.coding = ASCII  # of the part being gathered: ASCII, EBCDIC, BCD
         self.gathered: list[str] = []
         self.at = Place(0)  # in the part being gathered
 
@@ -87,14 +87,14 @@ class Generator:
 
     def characters(self, field: Element) -> None:
         value = f"v{field.number}"
-        if field.prefix is field.coding:
+        if field.prefix is field.coding or (field.prefix is RAW and field.coding is BCD):
             self.turn_to(field.coding)
         first = self.at
         self.prefix(field)
         self.turn_to(field.coding)
         if not counts_in_kind(field):
             first = self.at
-        if field.coding is ASCII:
+        if field.coding is not BCD:
             self.gather(value, self.length(field))
             self.checks.stretch(field.characters, self.part, first, self.at)
             return
@@ -121,11 +121,12 @@ class Generator:
         self.checks.add(f"{value}[0] in 'CD'")
         digits = field.maximum - 1
         if field.coding is BCD:
-            self.put(f"{value}[:1].encode('ascii')")
+            page = "cp037" if field.sign is EBCDIC else "ascii"
+            self.put(f"{value}[:1].encode('{page}')")
             self.turn_to(BCD)
             self.gather(f"{value}[1:]", digits)
         else:
-            self.turn_to(ASCII)
+            self.turn_to(field.coding)
             self.gather(value, digits + 1)
         self.checks.stretch(N, self.part, self.at + -digits, self.at)
 
@@ -134,8 +135,8 @@ class Generator:
             return
         number, table = field.number, field.prefixes
         name, choice = f"W{number}", f"W{number}[n{number}]"
-        if field.prefix is ASCII:
-            self.turn_to(ASCII)
+        if field.prefix in (ASCII, EBCDIC):
+            self.turn_to(field.prefix)
             self.names[name] = table.texts
             self.gather(choice, table.size)
         elif self.coding is BCD and self.gathered:
@@ -180,6 +181,7 @@ class Generator:
             return
         part = self.part
         self.lines.append(f"{part} = ''.join(({', '.join(self.gathered)},)).encode('ascii')")
-        self.parts.append(part if self.coding is ASCII else f"a2b_hex({part})")
+        wire = {BCD: f"a2b_hex({part})", EBCDIC: f"{part}.translate(TO_EBCDIC)"}
+        self.parts.append(wire.get(self.coding, part))
         self.gathered = []
         self.at = Place(0)

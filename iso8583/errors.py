@@ -6,6 +6,8 @@ read: no attribute, no cause, no context (tests/iso8583/test_errors.py looks for
 
 from enum import StrEnum
 
+Key = int | str  # of a field: its number; of a part: its number or tag
+
 
 class Problem(StrEnum):
     """Every way in which bytes fail to be a message, or a message fails to become bytes."""
@@ -20,7 +22,10 @@ class Problem(StrEnum):
     BAD_CHARACTER = "bad_character"  # a sign in a number, a control character in a text
     BAD_PADDING = "bad_padding"  # the nibble that fills up a byte is not the filler
     LEFTOVER = "leftover"  # bytes after the last field
+    BAD_TAG = "bad_tag"  # a tag that is no number, that never ends, or whose end is missing
+    TOO_DEEP = "too_deep"  # composites in composites beyond any that are in use
     WRONG_SIZE = "wrong_size"  # encode only: the value does not have the field's size
+    MISSING_PART = "missing_part"  # encode only: a part that has to stand there
     WRONG_TYPE = "wrong_type"  # encode only: bytes for a text field, or the other way round
 
 
@@ -39,27 +44,64 @@ class FrameError(Iso8583Error):
         return f"{self.problem} in a frame"
 
 
-class DecodeError(Iso8583Error):
+class PlacedError(Iso8583Error):
+    """A fault in a field, or in a part of one: its path is the field's number, then keys."""
+
+    path: tuple[Key, ...]
+
+    @property
+    def field(self) -> int | None:
+        """The data element; None: the fault lies in none."""
+        number = self.path[0] if self.path else None
+        return number if isinstance(number, int) else None
+
+    @property
+    def dotted(self) -> str:
+        return ".".join(map(str, self.path))
+
+
+class DecodeError(PlacedError):
     """The peer sent bytes that are not a message of this dialect."""
 
-    def __init__(self, problem: Problem, offset: int, field: int | None = None) -> None:
-        super().__init__(problem, offset, field)
+    def __init__(self, problem: Problem, offset: int, *path: Key) -> None:
+        super().__init__(problem, offset, *path)
         self.problem = problem
         self.offset = offset  # in bytes from the start of the message
-        self.field = field  # None: the fault lies in the MTI, in a bitmap or behind the last field
+        self.path = path  # empty: the fault lies in the MTI, in a bitmap or behind the last field
+
+    def outwards(self, offset: int, *path: Key) -> None:
+        """Say it from one composite further out, in which this one stands at the offset."""
+        self.offset += offset
+        self.path = (*path, *self.path)
+        self.args = (self.problem, self.offset, *self.path)
 
     def __str__(self) -> str:
-        where = "" if self.field is None else f"field {self.field}, "
+        where = f"field {self.dotted}, " if self.path else ""
         return f"{self.problem} at {where}byte {self.offset}"
 
 
-class EncodeError(Iso8583Error):
-    """We were asked to write what this dialect cannot say."""
+class PartError(DecodeError):
+    """A good message, until somebody looked into one of its composites.
 
-    def __init__(self, problem: Problem, field: int | None = None) -> None:
-        super().__init__(problem, field)
-        self.problem = problem
-        self.field = field  # None: the fault lies in the MTI
+    The offset counts from the start of the field's value: where that stood is forgotten.
+    """
 
     def __str__(self) -> str:
-        return f"{self.problem} in {'the MTI' if self.field is None else f'field {self.field}'}"
+        return f"{self.problem} at field {self.dotted}, byte {self.offset} of its value"
+
+
+class EncodeError(PlacedError):
+    """We were asked to write what this dialect cannot say."""
+
+    def __init__(self, problem: Problem, *path: Key) -> None:
+        super().__init__(problem, *path)
+        self.problem = problem
+        self.path = path  # empty: the fault lies in the MTI
+
+    def outwards(self, *path: Key) -> None:
+        """Say it from one composite further out."""
+        self.path = (*path, *self.path)
+        self.args = (self.problem, *self.path)
+
+    def __str__(self) -> str:
+        return f"{self.problem} in {f'field {self.dotted}' if self.path else 'the MTI'}"

@@ -1,11 +1,18 @@
 """A message as the rest of the house sees it: an MTI and values by field number."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar, overload
 
 from msgspec import Struct
 
-Value = str | bytes  # bytes for binary fields (kind B), str for all others
+from iso8583.composite_reader import look_into
+from iso8583.element import Inside
+from iso8583.errors import Key
+from iso8583.parts import Node, Parts
+from iso8583.parts import Value as Value
+
+Path = tuple[Key, ...]  # a field's number, then keys of parts: (48, "92"), (55, "01", "9F26")
+NO_COMPOSITES: Mapping[int, Inside] = {}
 T = TypeVar("T")
 
 
@@ -17,35 +24,89 @@ class Layout(Struct, frozen=True, gc=False):
 
     fields: tuple[int, ...]  # ascending
     index: dict[int, int]  # field number to position
+    insides: Mapping[int, Inside]  # the composites of its dialect
 
     @classmethod
-    def of(cls, fields: Iterable[int]) -> "Layout":
+    def of(cls, fields: Iterable[int], insides: Mapping[int, Inside] = NO_COMPOSITES) -> "Layout":
         ordered = tuple(fields)
-        return cls(ordered, {number: position for position, number in enumerate(ordered)})
+        return cls(ordered, {number: place for place, number in enumerate(ordered)}, insides)
 
 
 class Message(Struct, frozen=True, gc=False):
-    """One decoded message. Immutable, and silent about its contents when printed."""
+    """One decoded message. Immutable, and silent about its contents when printed.
+
+    Composites stay closed until somebody looks into one, by a path or by `parts`: that
+    keeps reading fast, and it means that a fault inside is found then, as a PartError.
+    """
 
     mti: str
     values: tuple[Value, ...]
     layout: Layout
 
     @classmethod
-    def of(cls, mti: str, fields: dict[int, Value]) -> "Message":
+    def of(
+        cls, mti: str, fields: dict[int, Value], insides: Mapping[int, Inside] = NO_COMPOSITES
+    ) -> "Message":
         numbers = sorted(fields)
-        return cls(mti, tuple(fields[number] for number in numbers), Layout.of(numbers))
+        return cls(mti, tuple(fields[number] for number in numbers), Layout.of(numbers, insides))
 
     @overload
     def get(self, number: int) -> Value | None: ...
     @overload
+    def get(self, number: Path) -> Node | None: ...
+    @overload
     def get(self, number: int, default: T) -> Value | T: ...
-    def get(self, number: int, default: Any = None) -> Any:
-        position = self.layout.index.get(number)
-        return default if position is None else self.values[position]
+    @overload
+    def get(self, number: Path, default: T) -> Node | T: ...
+    def get(self, number: Any, default: Any = None) -> Any:
+        """The value of a field, or of a part.
 
-    def __getitem__(self, number: int) -> Value:
-        return self.values[self.layout.index[number]]
+        Raises: PartError, for a path into a composite that is broken anywhere.
+        """
+        position = self.layout.index.get(number)
+        if position is not None:
+            return self.values[position]
+        if isinstance(number, tuple):
+            try:
+                return self._part(number)
+            except KeyError:
+                return default
+        return default
+
+    @overload
+    def __getitem__(self, number: int) -> Value: ...
+    @overload
+    def __getitem__(self, number: Path) -> Node: ...
+    def __getitem__(self, number: Any) -> Any:
+        position = self.layout.index.get(number)
+        if position is not None:
+            return self.values[position]
+        if isinstance(number, tuple):
+            return self._part(number)
+        raise KeyError(number)
+
+    def _part(self, path: Path) -> Node:
+        number, *keys = path
+        assert isinstance(number, int), "a path begins with a field's number"
+        node: Node = self[number]
+        if not keys:
+            return node
+        inside = self.layout.insides[number]
+        assert not isinstance(node, Parts)
+        node = look_into(inside, number, node)
+        for key in keys:
+            if not isinstance(node, Parts):
+                raise KeyError(path)
+            node = node[key]
+        return node
+
+    def parts(self, number: int) -> Parts | None:
+        """What is inside a field: None if it is not there, or its dialect sees it as one piece.
+
+        Raises: PartError.
+        """
+        inside, value = self.layout.insides.get(number), self.get(number)
+        return None if inside is None or value is None else look_into(inside, number, value)
 
     def __contains__(self, number: object) -> bool:
         return number in self.layout.index

@@ -6,7 +6,8 @@ possible: thirteen numbers in a row are one `isdigit()`, length prefix between i
 
 from msgspec import Struct
 
-from iso8583.encodings import DIGITS
+from iso8583.axes import DIGITS
+from iso8583.encodings import FROM_EBCDIC, TO_EBCDIC
 from iso8583.spec import AN, ANS, SIGNS, A, Characters, Element, N, Z
 
 # One call of C each. An empty stretch fails them; the slow way then decides.
@@ -19,6 +20,8 @@ CONSTANTS = {
     "PRINTABLE": ANS.value,
     "TRACK_2": Z.value,
     "TRACK_2_HALVES": DIGITS + b"d",
+    "FROM_EBCDIC": FROM_EBCDIC,
+    "TO_EBCDIC": TO_EBCDIC,
 }
 
 

@@ -37,10 +37,66 @@ def bcd_spec() -> dict[str, dict[str, Any]]:
     return spec
 
 
+def visa_spec() -> dict[str, dict[str, Any]]:
+    """BASE I: numbers in BCD, texts in EBCDIC, one binary byte of length, private fields raw."""
+    spec = {key: dict(row) for key, row in specs.default.items()}
+    spec["t"]["data_enc"] = "b"
+    raw = {46, 47, 48, 55, 56, 57, 58, 60, 62, 63, 104, *range(105, 128)}
+    numbers = NUMBERS | {34, 36, 49, 50, 51, 61}
+    for key, row in spec.items():
+        if not key.isdigit() or key == "1":
+            continue
+        number = int(key)
+        if row["len_type"]:
+            row |= {"len_enc": "b", "len_type": 1, "max_len": min(row["max_len"], 255)}
+        if number in raw:
+            row |= {"data_enc": "b", "max_len": 255}
+        elif number in numbers:
+            row |= {"data_enc": "b", "len_count": "nibbles", "left_pad": "0"}
+        elif number in SIGNED:
+            row |= {"data_enc": "b", "max_len": (row["max_len"] + 1) // 2}
+        elif row["data_enc"] != "b":
+            row |= {"data_enc": "cp037"}
+    spec["22"] |= {"max_len": 4}
+    spec["35"] |= {"left_pad": "", "right_pad": "F"}
+    spec["36"] |= {"len_enc": "bcd", "len_type": 2}
+    spec["54"] |= {"max_len": 120}
+    spec["59"] |= {"max_len": 14}
+    spec["61"] |= {"max_len": 36}
+    return spec
+
+
+def mastercard_spec() -> dict[str, dict[str, Any]]:
+    """All characters in EBCDIC, bytes as they are."""
+    spec = {key: dict(row) for key, row in specs.default.items()}
+    for row in spec.values():
+        row["len_enc"] = "cp037"
+        if row["data_enc"] == "ascii":
+            row["data_enc"] = "cp037"
+    for number, size in {54: 120, 56: 37, 60: 60, 61: 26, 62: 100, 63: 50, 121: 6, 123: 512,
+                         124: 299, 126: 100, 127: 100}.items():  # fmt: skip
+        spec[str(number)]["max_len"] = size
+    spec["48"] |= {"data_enc": "b"}
+    spec["112"] |= {"data_enc": "b", "max_len": 782}
+    spec["125"] |= {"data_enc": "b", "len_type": 0, "max_len": 8}
+    return spec
+
+
+def postilion_spec() -> dict[str, dict[str, Any]]:
+    """ASCII around raw bytes; DE 127 with six digits of length."""
+    spec = {key: dict(row) for key, row in specs.default.items()}
+    spec["53"] |= {"data_enc": "b", "max_len": 48}
+    spec["127"] |= {"data_enc": "b", "len_type": 6, "max_len": 9999}
+    return spec
+
+
 SPECS = {
     "iso87_ascii": specs.default_ascii,
     "iso87_ascii_binary_bitmap": specs.default,
     "iso87_binary": bcd_spec(),
+    "visa": visa_spec(),
+    "mastercard": mastercard_spec(),
+    "postilion": postilion_spec(),
 }
 
 

@@ -8,7 +8,7 @@ from iso8583.codec import decode, decode_slowly, encode, encode_slowly, salvage
 from iso8583.dialects import BY_NAME
 from iso8583.errors import DecodeError, EncodeError, Problem
 from iso8583.spec import BCD, Z
-from tests.support.iso import DIALECTS, PURCHASE, damaged, field_sets, mtis
+from tests.support.iso import DIALECTS, NETWORKS, PURCHASE, damaged, field_sets, mtis
 
 ASCII_1987, BINARY_1987 = BY_NAME["iso87_ascii"], BY_NAME["iso87_binary"]
 each_dialect = pytest.mark.parametrize("dialect", DIALECTS, ids=lambda d: d.name)
@@ -50,15 +50,20 @@ def test_what_is_written_is_read_back(dialect, mti, data):
 @each_dialect
 @given(data=st.data())
 def test_a_repaired_message_is_written_as_it_was_read(dialect, data):
-    """Whatever decode accepts, encode writes again, byte for byte but for the case of hex."""
+    """Whatever decode accepts, encode writes again, byte for byte but for the case of hex.
+
+    And but for fillers on the other side, where a field is lenient: these are put right.
+    """
     raw = data.draw(damaged(encode("0100", data.draw(field_sets(dialect)), dialect)))
     try:
         message = decode(raw, dialect)
     except DecodeError:
         return
     again = encode(message.mti, message.to_dict(), dialect)
+    assert decode(again, dialect) == message
     if len(again) == len(raw):
-        assert again.upper() == raw.upper()
+        lenient = any(dialect.fields[number].lenient for number in message)
+        assert lenient or again.upper() == raw.upper()
     else:  # an empty second bitmap is read, and left out when written
         assert len(raw) - len(again) == dialect.bitmap_size
 
@@ -232,7 +237,7 @@ def test_without_an_mti_nothing_is_salvaged(raw):
 @each_dialect
 def test_plans_take_over_and_agree(dialect):
     shared = {number: value for number, value in PURCHASE.items() if number in dialect.fields}
-    fields = shared if dialect is not DIALECTS[-1] else {16: "text", 17: "1", 70: "a1"}
+    fields = shared if dialect in NETWORKS else {16: "text", 2: "1", 70: "a1"}
     dialect.decode_plans.clear()
     dialect.encode_plans.clear()
     raw = encode_slowly("0100", fields, dialect)

@@ -4,10 +4,12 @@ from random import Random
 
 import pytest
 
+from iso8583.codec import decode, encode
 from iso8583.describe import describe
 from iso8583.dialects import BY_NAME
 from iso8583.message import Message
-from tests.support.iso import any_message
+from tests.support.composites import EVERY_SHAPE
+from tests.support.iso import PAN, any_message
 
 ASCII_1987 = BY_NAME["iso87_ascii"]
 
@@ -72,3 +74,54 @@ def test_any_message_has_one_line_a_field():
         fields = any_message(ASCII_1987, randomly)
         lines = describe(Message.of("0200", fields), ASCII_1987).splitlines()
         assert len(lines) == 1 + len(fields)
+
+
+def test_composites_show_their_parts_and_no_secret():
+    fields = {
+        2: PAN,
+        44: {1: "5", 2: "Y", 3: {1: "1", 2: "ab"}},
+        48: {"tcc": "R", "92": "123", "99": b"secret"},
+        54: {1: {1: "01", 2: "C", 3: "0100"}},
+        55: {
+            "5A": bytes.fromhex(PAN + "FFFF"),
+            "57": bytes.fromhex(PAN + "D301"),
+            "9F36": b"\0\1",
+            "72": {"86": b"\x84"},
+        },
+        62: {2: "123456789012345"},
+    }
+    message = decode(encode("0100", fields, EVERY_SHAPE), EVERY_SHAPE)
+    lines = [line.strip() for line in describe(message, EVERY_SHAPE).splitlines()[1:]]
+    assert lines == [
+        "2  pan         400000******7899",
+        "44  results     5Y1ab",
+        "44.1  source      5",
+        "44.2  avs         Y",
+        "44.3  flags",
+        "44.3.1  one         1",
+        "44.3.2  two         ab",
+        "48  tagged",
+        "48.tcc  category    R",
+        "48.92  cvc2        ‹hidden, 3 characters›",
+        "48.99  unknown     ‹hidden, 6 bytes›",
+        "54  amounts     01C0100",
+        "54.1",
+        "54.1.1  type        01",
+        "54.1.2  sign        C",
+        "54.1.3  amount      0100",
+        "55  chip",
+        "55.5A  pan         400000******7899",
+        "55.57  track_2     ‹hidden, 10 bytes›",
+        "55.9F36  counter     0001",
+        "55.72",
+        "55.72.86  unknown     ‹hidden, 1 bytes›",
+        "62  bits",
+        "62.2  identifier  123456789012345",
+    ]
+
+
+def test_a_broken_composite_is_hidden_whole():
+    message = decode(encode("0100", {55: b"\x5a\x09secret"}, EVERY_SHAPE), EVERY_SHAPE)
+    text = describe(message, EVERY_SHAPE)
+    assert "lying_length at field 55.5A, byte 1 of its value" in text
+    assert "secret" not in text

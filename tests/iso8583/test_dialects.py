@@ -1,30 +1,60 @@
-"""The 1987 tables: whole, and drawn from one source."""
+"""The tables: whole, drawn from one source, and hiding what is secret."""
 
 import pytest
 
 from iso8583.dialects import BY_NAME
 from iso8583.dialects.iso87_ascii import ASCII_1987
 from iso8583.dialects.iso87_binary import ASCII_BINARY_BITMAP_1987, BINARY_1987
-from iso8583.spec import B
+from iso8583.dialects.tables import changed
+from iso8583.element import Inside
+from iso8583.spec import B, Field, N, fixed
 
 # What describe, logs and traces must never show in clear.
 SECRET = {2, 34, 35, 36, 45, 48, 52, 53, 55, 64, 96, 102, 103, 128}
+SECRET_NAMES = {
+    "pan", "track_1", "track_2", "track_3", "track_2_contactless", "cardholder_name", "pin_block",
+    "pin_block_secondary", "cvv2", "cvc2", "cvv2_request_data", "cavv", "ucaf", "ucaf_data",
+    "script_command", "script_template_1", "script_template_2", "new_pin_block",
+}  # fmt: skip
+each_dialect = pytest.mark.parametrize("dialect", BY_NAME.values(), ids=lambda d: d.name)
 
 
 def test_names():
-    assert BY_NAME == {
-        "iso87_ascii": ASCII_1987,
-        "iso87_ascii_binary_bitmap": ASCII_BINARY_BITMAP_1987,
-        "iso87_binary": BINARY_1987,
-    }
+    assert list(BY_NAME)[:3] == ["iso87_ascii", "iso87_ascii_binary_bitmap", "iso87_binary"]
+    assert {"visa", "mastercard", "postilion"} <= BY_NAME.keys()
+    assert len({dialect.name for dialect in BY_NAME.values()}) == len(BY_NAME)
 
 
-@pytest.mark.parametrize("dialect", BY_NAME.values(), ids=lambda d: d.name)
+@each_dialect
 def test_every_field_but_65_is_there(dialect):
     assert set(dialect.fields) == set(range(2, 129)) - {65}
     assert {n for n, field in dialect.fields.items() if field.secret} >= SECRET
-    assert all(field.secret for field in dialect.fields.values() if field.characters is B)
+    binary = {n for n, field in dialect.fields.items() if field.characters is B}
+    open_to_all = {n for n in binary if not dialect.fields[n].secret}
+    # Bytes are shown to nobody, but for those whose every part has a name and is no secret.
+    assert open_to_all <= dialect.insides.keys()
+
+
+def parts_of(inside: Inside):
+    for part in [*inside.elements.values(), *filter(None, [inside.lead])]:
+        yield part
+        if part.inside is not None:
+            yield from parts_of(part.inside)
+
+
+@each_dialect
+def test_parts_with_a_secret_name_are_secret(dialect):
+    for inside in dialect.insides.values():
+        for part in parts_of(inside):
+            assert part.secret or part.name not in SECRET_NAMES, part.name
 
 
 def test_the_dialects_of_1987_have_one_table():
     assert ASCII_1987.table == BINARY_1987.table == ASCII_BINARY_BITMAP_1987.table
+
+
+def test_a_changed_table_says_only_what_changes():
+    old, new = Field(3, "a", N, fixed(6)), Field(3, "a", N, fixed(4))
+    assert changed((old,), new, Field(4, "b", N, fixed(1))) == (new, Field(4, "b", N, fixed(1)))
+    with pytest.raises(AssertionError, match="field 3 is no change"):
+        changed((old,), old)

@@ -2,23 +2,24 @@
 
 import pytest
 
+from iso8583.axes import ASCII, BCD
 from iso8583.encodings import prefixes
 
 ROWS = [
-    # digits max  bcd   counts  length  wire
-    (2, 19, False, 1, 16, b"16"),
-    (2, 19, False, 1, 0, b"00"),
-    (3, 999, False, 1, 151, b"151"),
-    (3, 255, False, 2, 151, b"302"),
-    (2, 19, True, 1, 16, b"\x16"),
-    (3, 255, True, 1, 151, b"\x01\x51"),
-    (3, 255, True, 2, 151, b"\x03\x02"),
+    # digits max coding  counts  length  wire
+    (2, 19, ASCII, 1, 16, b"16"),
+    (2, 19, ASCII, 1, 0, b"00"),
+    (3, 999, ASCII, 1, 151, b"151"),
+    (3, 255, ASCII, 2, 151, b"302"),
+    (2, 19, BCD, 1, 16, b"\x16"),
+    (3, 255, BCD, 1, 151, b"\x01\x51"),
+    (3, 255, BCD, 2, 151, b"\x03\x02"),
 ]
 
 
-@pytest.mark.parametrize(("digits", "maximum", "bcd", "counts", "length", "wire"), ROWS)
-def test_prefixes(digits, maximum, bcd, counts, length, wire):
-    table = prefixes(digits, maximum, bcd, counts)
+@pytest.mark.parametrize(("digits", "maximum", "coding", "counts", "length", "wire"), ROWS)
+def test_prefixes(digits, maximum, coding, counts, length, wire):
+    table = prefixes(digits, maximum, coding, counts)
     assert table.size == len(wire)
     assert table.write[length] == wire
     assert table.read[wire] == length
@@ -27,4 +28,4 @@ def test_prefixes(digits, maximum, bcd, counts, length, wire):
 
 
 def test_odd_lengths_of_hexadecimal_do_not_exist():
-    assert b"301" not in prefixes(3, 255, False, 2).read
+    assert b"301" not in prefixes(3, 255, ASCII, 2).read

@@ -7,12 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from iso8583.codec import decode, encode
-from iso8583.errors import DecodeError, EncodeError, FrameError, Problem
+from iso8583.errors import DecodeError, EncodeError, FrameError, PartError, Problem
 from iso8583.framing import FRAMINGS
-from iso8583.spec import Dialect
-from tests.support.iso import DIALECTS, PAN, PURCHASE
+from iso8583.spec import ANS, Dialect
+from tests.support.iso import NETWORKS, PAN, PURCHASE
 
-NETWORK_DIALECTS = DIALECTS[:-1]
 CANARIES = (PAN, PAN[:6], PAN[-6:], PAN.encode().hex())
 
 
@@ -52,9 +51,10 @@ def failure(raw: bytes, dialect: Dialect) -> DecodeError:
 
 
 @pytest.mark.parametrize("planned", [False, True], ids=["table", "plan"])
-@pytest.mark.parametrize("dialect", NETWORK_DIALECTS, ids=lambda d: d.name)
+@pytest.mark.parametrize("dialect", NETWORKS, ids=lambda d: d.name)
 def test_decode_errors_carry_no_content(dialect, planned):
-    raw = encode("0100", {**PURCHASE, 48: PAN, 102: PAN}, dialect)
+    private = PAN if dialect.fields[48].characters is ANS else PAN.encode()
+    raw = encode("0100", {**PURCHASE, 48: private, 102: PAN}, dialect)
     for _ in range(20 if planned else 0):
         decode(raw, dialect)
 
@@ -70,7 +70,7 @@ def test_decode_errors_carry_no_content(dialect, planned):
 
 
 @pytest.mark.parametrize("odd", [PAN + "é", PAN * 99, PAN.encode(), int(PAN), None, [PAN]])
-@pytest.mark.parametrize("dialect", NETWORK_DIALECTS, ids=lambda d: d.name)
+@pytest.mark.parametrize("dialect", NETWORKS, ids=lambda d: d.name)
 def test_encode_errors_carry_no_content(dialect, odd):
     for number in PURCHASE:
         if number == 55 and isinstance(odd, bytes):
@@ -101,6 +101,9 @@ def test_frame_errors_carry_no_content():
         DecodeError(Problem.BAD_CHARACTER, 24, 4),
         EncodeError(Problem.BAD_MTI),
         EncodeError(Problem.WRONG_SIZE, 39),
+        PartError(Problem.LYING_LENGTH, 12, 48, "77"),
+        PartError(Problem.LEFTOVER, 8, 62),
+        EncodeError(Problem.WRONG_SIZE, 55, "01", "9F26"),
     ],
     ids=str,
 )
@@ -108,3 +111,16 @@ def test_errors_survive_pickling_and_read_well(error):
     twin = pickle.loads(pickle.dumps(error))
     assert (type(twin), str(twin), vars(twin)) == (type(error), str(error), vars(error))
     assert str(error.problem) in str(error)
+
+
+def test_a_fault_is_said_from_further_and_further_out():
+    fault = DecodeError(Problem.LYING_LENGTH, 3, "9F26")
+    fault.outwards(2, "01")
+    fault.outwards(0, 55)
+    assert (fault.offset, fault.path, fault.field) == (5, (55, "01", "9F26"), 55)
+    assert str(fault) == "lying_length at field 55.01.9F26, byte 5"
+    assert str(pickle.loads(pickle.dumps(fault))) == str(fault)
+    refusal = EncodeError(Problem.WRONG_SIZE, 2)
+    refusal.outwards(62)
+    assert (str(refusal), refusal.field) == ("wrong_size in field 62.2", 62)
+    assert DecodeError(Problem.BAD_MTI, 0).field is None

@@ -2,7 +2,10 @@
 
 import pytest
 
+from iso8583.codec import decode, encode
+from iso8583.errors import PartError, Problem
 from iso8583.message import Layout, Message
+from tests.support.composites import EVERY_SHAPE
 from tests.support.iso import PAN, PURCHASE
 
 
@@ -43,3 +46,33 @@ def test_it_prints_field_numbers_only():
     assert repr(message) == str(message) == f"{message}" == "Message(0100, fields 2, 35, 55)"
     assert PAN not in repr([message])
     assert PAN not in repr(message.__rich_repr__())
+
+
+COMPOSED = {48: {"tcc": "R", "42": {"01": "212"}, "92": "123"}, 62: {2: "123456789012345"}, 2: "12"}
+
+
+def test_parts_by_path():
+    message = decode(encode("0100", COMPOSED, EVERY_SHAPE), EVERY_SHAPE)
+    assert message[48, "92"] == message.get((48, "92")) == "123"
+    assert message[48, "42", "01"] == "212"
+    assert message[62, 2] == "123456789012345"
+    assert message[(2,)] == message[2] == "12"
+    parts = message.parts(48)
+    assert parts is not None
+    assert parts.to_dict() == COMPOSED[48]
+    for absent in ((48, "93"), (48, "92", 1), (48, "42", "02"), (2, 1), (63, 1), (3, 1)):
+        assert message.get(absent) is None
+        assert message.get(absent, "none") == "none"
+        with pytest.raises(KeyError):
+            message[absent]
+    assert message.parts(2) is message.parts(63) is message.parts(3) is None
+
+
+def test_a_broken_composite_says_so_on_the_first_look():
+    message = decode(encode("0100", {62: b"\x80", 2: "12"}, EVERY_SHAPE), EVERY_SHAPE)
+    assert message[62] == b"\x80"
+    for look in (lambda: message[62, 1], lambda: message.get((62, 1)), lambda: message.parts(62)):
+        with pytest.raises(PartError) as caught:
+            look()
+        assert caught.value.problem is Problem.TOO_SHORT
+        assert caught.value.__context__ is None

@@ -1,36 +1,12 @@
-"""The walk along the table: borders, and what is yielded after a fault."""
+"""The walk along the table: MTI, bitmaps, and what is yielded after a fault."""
 
 import pytest
 
 from iso8583.dialects import BY_NAME
 from iso8583.errors import DecodeError, Problem
-from iso8583.slow_reader import find, read_bitmaps, read_mti, read_value, walk
+from iso8583.slow_reader import read_bitmaps, read_mti, walk
 
 ASCII_1987, BINARY_1987 = BY_NAME["iso87_ascii"], BY_NAME["iso87_binary"]
-
-
-@pytest.mark.parametrize(
-    ("dialect", "number", "raw", "borders"),
-    [
-        (ASCII_1987, 4, b"000000012550", (0, 12, 12)),
-        (ASCII_1987, 2, b"054000012", (2, 7, 5)),
-        (ASCII_1987, 55, b"0049F26", (3, 7, 2)),
-        (BINARY_1987, 19, b"\x08\x40", (0, 2, 3)),
-        (BINARY_1987, 2, b"\x05\x04\x00\x00", (1, 4, 5)),
-        (BINARY_1987, 28, b"C\x00\x00\x00\x01", (0, 5, 9)),
-        (BINARY_1987, 48, b"\x00\x02ab", (2, 4, 2)),
-    ],
-)
-def test_borders(dialect, number, raw, borders):
-    assert find(dialect.fields[number], raw, 0) == borders
-    with pytest.raises(DecodeError):
-        find(dialect.fields[number], raw[: borders[1] - 1], 0)
-
-
-def test_values():
-    assert read_value(BINARY_1987.fields[28], b"C\x00\x00\x00\x01", 0, 5, 9) == "C00000001"
-    assert read_value(BINARY_1987.fields[19], b"\x08\x40", 0, 2, 3) == "840"
-    assert read_value(ASCII_1987.fields[55], b"9f26", 0, 4, 2) == b"\x9f\x26"
 
 
 def test_mti_and_bitmaps():

@@ -1,28 +1,9 @@
-"""Each coding, written from the table."""
-
-import pytest
+"""Whole messages, written from the table."""
 
 from iso8583.dialects import BY_NAME
-from iso8583.slow_writer import write, write_value
+from iso8583.slow_writer import write
 
 ASCII_1987, BINARY_1987 = BY_NAME["iso87_ascii"], BY_NAME["iso87_binary"]
-
-
-@pytest.mark.parametrize(
-    ("number", "value", "in_ascii", "in_binary"),
-    [
-        (3, "000000", b"000000", b"\x00\x00\x00"),
-        (19, "840", b"840", b"\x08\x40"),
-        (28, "C00000001", b"C00000001", b"C\x00\x00\x00\x01"),
-        (35, "41D3012", b"41D3012", b"\x04\x1d\x30\x12"),
-        (35, "41=3012", b"41=3012", b"\x04\x1d\x30\x12"),
-        (39, "00", b"00", b"00"),
-        (52, b"\x9f\x26\x00\x00\x00\x00\x00\x01", b"9F26000000000001", b"\x9f\x26\0\0\0\0\0\x01"),
-    ],
-)
-def test_values(number, value, in_ascii, in_binary):
-    assert write_value(ASCII_1987.fields[number], value) == in_ascii
-    assert write_value(BINARY_1987.fields[number], value) == in_binary
 
 
 def test_whole_messages():

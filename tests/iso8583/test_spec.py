@@ -37,7 +37,7 @@ MISTAKES = [
     ("always empty", [Field(2, "a", N, Size(2, 0))]),
     ("hexadecimal or raw", [Field(2, "a", B, ll(8), coding=BCD)]),
     ("digits only", [Field(2, "a", ANS, ll(8), coding=BCD)]),
-    ("ASCII or BCD", [Field(2, "a", N, ll(8), coding=RAW)]),
+    ("text or in BCD", [Field(2, "a", N, ll(8), coding=RAW)]),
     ("fixed size", [Field(2, "a", XN, ll(9))]),
     ("even number", [Field(2, "a", XN, fixed(8))]),
 ]

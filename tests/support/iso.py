@@ -12,6 +12,7 @@ from iso8583.spec import (
     ANS,
     ASCII,
     BCD,
+    EBCDIC,
     HEX,
     RAW,
     XN,
@@ -23,7 +24,9 @@ from iso8583.spec import (
     N,
     Pad,
     Z,
+    counted,
     fixed,
+    l1,
     ll,
     lll,
 )
@@ -63,7 +66,37 @@ PECULIAR = Dialect(
     numbers=BCD,
     binary=RAW,
 )
-DIALECTS = [*BY_NAME.values(), PECULIAR]
+# What a mainframe speaks: EBCDIC around BCD, lengths as binary numbers, fillers on either side.
+HOST = Dialect(
+    "host",
+    Field(2, "lenient", N, l1(19), lenient=True),
+    Field(3, "lenient_right", N, l1(19), pad=Pad.RIGHT_F, lenient=True),
+    Field(4, "odd_fixed", N, fixed(5), lenient=True),
+    Field(5, "letters", A, fixed(4)),
+    Field(6, "letters_counted", A, l1(30)),
+    Field(7, "track", Z, l1(37), pad=Pad.RIGHT_F, lenient=True),
+    Field(8, "track_in_text", Z, ll(37), coding=EBCDIC, prefix=EBCDIC),
+    Field(9, "number_in_text", N, l1(30), coding=EBCDIC),
+    Field(10, "number_counted_in_text", N, lll(30), prefix=EBCDIC),
+    Field(11, "bytes", B, counted(2, 300)),
+    Field(12, "bytes_counted_in_text", B, lll(20), prefix=EBCDIC),
+    Field(13, "text_in_ascii", ANS, l1(30), coding=ASCII),
+    Field(14, "signed_in_text", XN, fixed(9), coding=EBCDIC),
+    Field(15, "signed", XN, fixed(9)),
+    Field(16, "text", ANS, l1(40)),
+    Field(17, "text_counted_in_bcd", ANS, ll(40), prefix=BCD),
+    Field(18, "alphanumeric", AN, fixed(3)),
+    Field(70, "text_counted_in_text", AN, ll(12), prefix=EBCDIC),
+    Field(128, "raw", B, fixed(8)),
+    mti=EBCDIC,
+    bitmap=RAW,
+    lengths=RAW,
+    numbers=BCD,
+    binary=RAW,
+    text=EBCDIC,
+)
+NETWORKS = list(BY_NAME.values())
+DIALECTS = [*NETWORKS, HOST, PECULIAR]
 
 PAN = "4000001234567899"
 

@@ -54,7 +54,9 @@ def test_dialect_and_framing_are_found(dialect: str, framing: str) -> None:
 
     reading = best_reading([[data]], list(BY_NAME), ["none", *FRAMINGS])
 
-    assert (reading.ok, reading.dialect, reading.framing) == (True, dialect, framing)
+    # Several dialects write an echo alike; the plainest of them is named.
+    first = next(name for name in BY_NAME if encode("0800", ECHO, BY_NAME[name]) == body)
+    assert (reading.ok, reading.dialect, reading.framing) == (True, first, framing)
 
 
 def test_keep_alives_alone_are_no_message() -> None:

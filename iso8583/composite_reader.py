@@ -1,0 +1,202 @@
+"""Looking into a composite: bytes to parts, shape by shape.
+
+Every step takes at least one byte and depth is bounded, so the work is bounded by the length
+of the value. Nothing is guessed: a part whose border is uncertain refuses the whole composite.
+"""
+
+from binascii import a2b_hex
+from collections.abc import Iterator
+
+from iso8583.axes import HEX, RAW
+from iso8583.bitmap import numbers_in
+from iso8583.composite import Ber, Bitmapped, Positional, Repeated, Tagged
+from iso8583.element import DEPTH, Element, Inside
+from iso8583.encodings import as_digits
+from iso8583.errors import DecodeError, Key, PartError, Problem
+from iso8583.field_reader import HEX_DIGITS, find, read_value
+from iso8583.parts import Node, Parts, Value
+
+# EMV uses tags of one to three bytes; a tag that goes on and on is no tag.
+LONGEST_TAG = 4
+# Two bytes of length after the first count to 65,535: more than any frame holds.
+LONGEST_LENGTH = 2
+
+Pairs = Iterator[tuple[Key, Node]]
+
+
+def look_into(inside: Inside, number: int, value: Value) -> Parts:
+    """The parts of a field's value.
+
+    Raises: PartError, with the path and the offset in the value. Nothing else, whatever
+        the value (tests/iso8583/test_composite_reader.py::test_any_value).
+    """
+    # Of a text that no message brought: what is no ASCII must be refused, not fail to be bytes.
+    raw = value if isinstance(value, bytes) else value.encode(errors="surrogatepass")
+    try:
+        return read_parts(inside, raw, 1)
+    except DecodeError as error:
+        fault = PartError(error.problem, error.offset, number, *error.path)
+    raise fault  # out here, so that it drags no context along
+
+
+def read_parts(inside: Inside, raw: bytes, depth: int) -> Parts:
+    if depth > DEPTH:
+        raise DecodeError(Problem.TOO_DEEP, 0)
+    match inside.shape:
+        case Positional():
+            return Parts(tuple(positional(inside, inside.shape, raw, depth)))
+        case Repeated():
+            return Parts(tuple(repeated(inside, raw, depth)))
+        case Bitmapped():
+            return Parts(tuple(bitmapped(inside, inside.shape, raw, depth)))
+        case Tagged():
+            return Parts(tuple(tagged(inside, inside.shape, raw, depth)))
+        case Ber():
+            return Parts(tuple(ber(inside, raw, depth)))
+
+
+def read_part(part: Element, raw: bytes, at: int, depth: int) -> tuple[Node, int]:
+    """What stands there, and where it ends."""
+    start, end, length = find(part, raw, at)
+    value = read_value(part, raw, start, end, length)
+    if part.inside is None:
+        return value, end
+    content = value if isinstance(value, bytes) else value.encode()
+    try:
+        return read_parts(part.inside, content, depth + 1), end
+    except DecodeError as error:
+        error.outwards(start, part.number)
+        raise
+
+
+def positional(inside: Inside, shape: Positional, raw: bytes, depth: int) -> Pairs:
+    """Offsets in half bytes count these."""
+    if shape.half_bytes:
+        raw = raw.hex().upper().encode()
+    at = 0
+    for key, part in inside.elements.items():
+        if at == len(raw) and shape.may_end_early:
+            return
+        value, at = read_part(part, raw, at, depth)
+        yield key, value
+    if at != len(raw):
+        raise DecodeError(Problem.LEFTOVER, at)
+
+
+def repeated(inside: Inside, raw: bytes, depth: int) -> Pairs:
+    at, turn = 0, 0
+    while at < len(raw):
+        turn += 1
+        parts: list[tuple[Key, Node]] = []
+        for key, part in inside.elements.items():
+            try:
+                value, at = read_part(part, raw, at, depth)
+            except DecodeError as error:
+                error.outwards(0, turn)
+                raise
+            parts.append((key, value))
+        yield turn, Parts(tuple(parts))
+
+
+def bitmapped(inside: Inside, shape: Bitmapped, raw: bytes, depth: int) -> Pairs:
+    at = shape.size * (2 if shape.coding is HEX else 1)
+    bitmap = raw[:at]
+    if len(bitmap) < at:
+        raise DecodeError(Problem.TOO_SHORT, len(raw))
+    if shape.coding is HEX:
+        if bad := bitmap.translate(None, HEX_DIGITS):
+            raise DecodeError(Problem.BAD_BITMAP, bitmap.index(bad[0]))
+        bitmap = a2b_hex(bitmap)
+    for number in numbers_in(bitmap):
+        part = inside.elements.get(number)
+        if part is None:
+            raise DecodeError(Problem.UNKNOWN_FIELD, at, number)
+        value, at = read_part(part, raw, at, depth)
+        yield number, value
+    if at != len(raw):
+        raise DecodeError(Problem.LEFTOVER, at)
+
+
+def tagged(inside: Inside, shape: Tagged, raw: bytes, depth: int) -> Pairs:
+    at, coding = 0, inside.coding
+    if inside.lead is not None and raw and not as_digits(raw[:1], coding).isdigit():
+        value, at = read_part(inside.lead, raw, 0, depth)
+        yield inside.lead.number, value
+    while at < len(raw):
+        counted = at + shape.tag
+        start = counted + shape.length
+        tag = as_digits(raw[at:counted], coding)
+        if counted > len(raw) or (coding is not RAW and not tag.isdigit()):
+            raise DecodeError(Problem.BAD_TAG, at)
+        key = tag.decode()
+        length = as_digits(raw[counted:start], coding)
+        if start > len(raw) or (coding is not RAW and not length.isdigit()):
+            raise DecodeError(Problem.BAD_LENGTH, counted, key)
+        end = start + int(length, 16 if coding is RAW else 10)
+        if end > len(raw):
+            raise DecodeError(Problem.LYING_LENGTH, counted, key)
+        yield key, read_tagged(inside, key, raw[start:end], start, depth)
+        at = end
+
+
+def read_tagged(inside: Inside, key: str, value: bytes, start: int, depth: int) -> Node:
+    """The value that a tag brought along, all of it; of an unknown tag as it is."""
+    part = inside.elements.get(key)
+    if part is None:
+        return value
+    try:
+        node, end = read_part(part, value, 0, depth)
+        if end != len(value):
+            raise DecodeError(Problem.LEFTOVER, end, key)
+    except DecodeError as error:
+        error.outwards(start)
+        raise
+    return node
+
+
+def ber(inside: Inside, raw: bytes, depth: int) -> Pairs:
+    at = 0
+    while at < len(raw):
+        if raw[at] == 0:  # between tags, zero bytes mean nothing (EMV 4.3 Book 3, Annex B1)
+            at += 1
+            continue
+        counted = end_of_tag(raw, at)
+        key = raw[at:counted].hex().upper()
+        start, end = ber_borders(raw, counted, key)
+        value = raw[start:end]
+        if raw[at] & 0x20 and key not in inside.elements:  # constructed: tags inside
+            try:
+                yield key, read_parts(inside, value, depth + 1)
+            except DecodeError as error:
+                error.outwards(start, key)
+                raise
+        else:
+            yield key, read_tagged(inside, key, value, start, depth)
+        at = end
+
+
+def end_of_tag(raw: bytes, at: int) -> int:
+    """One byte; more when its low five bits are all set, as long as top bits announce another."""
+    end = at + 1
+    if raw[at] & 0x1F == 0x1F:
+        while end < len(raw) and raw[end] & 0x80 and end - at < LONGEST_TAG:
+            end += 1
+        end += 1
+    if end > len(raw) or end - at > LONGEST_TAG:
+        raise DecodeError(Problem.BAD_TAG, at)
+    return end
+
+
+def ber_borders(raw: bytes, at: int, key: str) -> tuple[int, int]:
+    """Where the value of a tag starts and ends. Lengths may be longer than they need to be."""
+    if at == len(raw):
+        raise DecodeError(Problem.BAD_LENGTH, at, key)
+    length, start = raw[at], at + 1
+    if length & 0x80:
+        start += length & 0x7F
+        if not at + 1 < start <= at + 1 + LONGEST_LENGTH or start > len(raw):
+            raise DecodeError(Problem.BAD_LENGTH, at, key)  # 0x80 would be an indefinite one
+        length = int.from_bytes(raw[at + 1 : start], "big")
+    if start + length > len(raw):
+        raise DecodeError(Problem.LYING_LENGTH, at, key)
+    return start, start + length
