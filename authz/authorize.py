@@ -84,6 +84,8 @@ def plan_act(
         sent_at=request.sent_at,
         expires_at=request.sent_at + engine.settings.hold_days * DAY_S,
         answer_ttl_s=engine.answer_ttl_s(engine.settings.answer_window_s),
+        posts=request.posts,
+        sign=request.sign,
         body=journal_body(request, plan, account.credit_line_minor),
     )
 
@@ -143,7 +145,7 @@ def outcome_of(act: Authorize | Note, verdict: Verdict) -> Outcome:
 def message_id(request: AuthorizationRequest, subject: str) -> str:
     return identity.message_id(
         network=request.network,
-        mti="0100",
+        mti=request.mti,
         stan=request.stan,
         sent_at=request.sent_at,
         acquirer_id=request.acquirer_id,
@@ -166,14 +168,18 @@ def fingerprint(request: AuthorizationRequest) -> str:
 
 
 def journal_body(request: AuthorizationRequest, plan: Plan, credit_line_minor: int) -> bytes:
+    return encode_body(authorization_body(request, plan, credit_line_minor))
+
+
+def authorization_body(
+    request: AuthorizationRequest, plan: Plan, credit_line_minor: int
+) -> AuthorizationBody:
     """The facts and the plan, as the journal keeps them. By position: it is twice as fast."""
     r = request
-    return encode_body(
-        AuthorizationBody(
-            r.network, r.card_key, r.purpose, r.amount_minor, r.currency, r.transaction_minor,
-            r.transaction_currency, r.mcc, r.merchant_id, r.terminal_id, r.acquirer_id, r.country,
-            r.entry_mode, r.expiry, r.stan, r.rrn, r.sent_at, plan.reason,
-            tuple((x.reason, x.counter, x.use, x.ceiling, x.scale) for x in plan.limits),
-            credit_line_minor,
-        )
+    return AuthorizationBody(
+        r.network, r.card_key, r.purpose, r.amount_minor, r.currency, r.transaction_minor,
+        r.transaction_currency, r.mcc, r.merchant_id, r.terminal_id, r.acquirer_id, r.country,
+        r.entry_mode, r.expiry, r.stan, r.rrn, r.sent_at, plan.reason,
+        tuple((x.reason, x.counter, x.use, x.ceiling, x.scale) for x in plan.limits),
+        credit_line_minor, r.mti,
     )  # fmt: skip

@@ -2,12 +2,13 @@
 
 from collections.abc import Awaitable, Callable
 
+from authz.advise import advise
 from authz.authorize import authorize
 from authz.engine import Engine, Outcome
 from authz.privacy import PanKeys
 from authz.reverse import reverse
 from authz.wire.elements import BadElement, named
-from authz.wire.to_request import Unsupported, to_request, to_reversal
+from authz.wire.to_request import Unsupported, to_advice, to_request, to_reversal
 from iso8583.message import Message
 from rules.reason import Reason
 
@@ -60,10 +61,20 @@ class Dispatcher:
             self._engine, to_reversal(message, network, self._keys, now_ms), received
         )
 
+    async def _advice(self, message: Message, network: str, received: float) -> Outcome:
+        now_ms = self._engine.now_ms()
+        return await advise(self._engine, to_advice(message, network, self._keys, now_ms), received)
+
 
 STORIES: dict[str, Story] = {
     "0100": Dispatcher._authorization,
     "0101": Dispatcher._authorization,
+    "0120": Dispatcher._advice,
+    "0121": Dispatcher._advice,
+    "0200": Dispatcher._authorization,
+    "0201": Dispatcher._authorization,
+    "0220": Dispatcher._advice,
+    "0221": Dispatcher._advice,
     "0400": Dispatcher._reversal,
     "0401": Dispatcher._reversal,
     "0420": Dispatcher._reversal,

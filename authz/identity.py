@@ -10,7 +10,7 @@ from functools import lru_cache
 from hashlib import blake2b
 
 from iso8583.mti import without_repeat
-from rules.facts import AuthorizationRequest, Reversal
+from rules.facts import Advice, AuthorizationRequest, Reversal
 
 
 def message_id(
@@ -23,6 +23,11 @@ def message_id(
     kind = without_repeat(mti)[1:]  # class and function: 1987 and 1993 mean the same
     parts = (network, kind, stan, str(sent_at), acquirer_id, subject)
     return _short("\x1f".join(parts), 15)
+
+
+def closing_id(kind: str, account_id: str, authorization_id: str, at: int) -> str:
+    """The id of the act that ends a hold."""
+    return _short("\x1f".join((kind, account_id, authorization_id, str(at))), 15)
 
 
 def fingerprint(*parts: str) -> str:
@@ -53,20 +58,41 @@ def approval_code(message_id: str) -> str:
 # there are up to four per authorization, and nobody needs to read them.
 
 ORIGINAL, RETRIEVAL, RRN, APPROVAL = "de90", "de37", "rrn", "de38"
+OWN = "own"  # no rung: what an advice itself is named by
+
+
+def own_reference(request: AuthorizationRequest, subject: str) -> str:
+    """What a full DE 90 names this message by."""
+    return _reference(ORIGINAL, request.mti, request.stan, _as_sent(request.sent_at), subject)
 
 
 def references_of_request(
     request: AuthorizationRequest, code: str, subject: str
 ) -> tuple[str, ...]:
-    """All that a later act may find this authorization by."""
-    sent = _as_sent(request.sent_at)
-    rungs = [_reference(ORIGINAL, "0100", request.stan, sent, subject)]
+    """All that a later act may find this authorization by; its own first."""
+    rungs = [own_reference(request, subject)]
     if request.rrn:
         if request.terminal_id or request.merchant_id:
             rungs.append(_by_retrieval(request, subject))
         rungs.append(_reference(RRN, request.rrn, subject))
     rungs.append(_reference(APPROVAL, code, str(request.transaction_minor), subject))
     return tuple(rungs)
+
+
+def references_of_advice(advice: Advice, subject: str) -> tuple[tuple[str, str], ...]:
+    """What this advice says of its authorization, strongest first; and its own, for a reversal."""
+    told, rungs = advice.told, []
+    if advice.original_stan:
+        mti, stan, sent = advice.original_mti, advice.original_stan, advice.original_sent
+        rungs.append((ORIGINAL, _reference(ORIGINAL, without_repeat(mti), stan, sent, subject)))
+    elif told.rrn and (told.terminal_id or told.merchant_id):
+        rungs.append((RETRIEVAL, _by_retrieval(told, subject)))
+    elif told.rrn:
+        rungs.append((RRN, _reference(RRN, told.rrn, subject)))
+    if advice.approval_code and not advice.original_stan:
+        amount = str(told.transaction_minor)
+        rungs.append((APPROVAL, _reference(APPROVAL, advice.approval_code, amount, subject)))
+    return (*rungs, (OWN, own_reference(told, subject)))
 
 
 def references_of_reversal(reversal: Reversal, subject: str) -> tuple[tuple[str, str], ...]:

@@ -33,7 +33,10 @@ from prometheus_client.utils import floatToGoString
 from rules.reason import Reason, answer_of
 
 OTHER = "other"
-MTIS = ("0100", "0101", "0400", "0401", "0420", "0421", "0800", "0801", OTHER)
+MTIS = (
+    "0100", "0101", "0120", "0121", "0200", "0201", "0220", "0221",
+    "0400", "0401", "0420", "0421", "0800", "0801", OTHER,
+)  # fmt: skip
 STAGES = ("decode", "decide", "hot", "encode", OTHER)
 # Verdicts of the hot state by their own names, then the ways to get none.
 HOT_CALLS = {
@@ -43,6 +46,9 @@ HOT_CALLS = {
     "no_funds": "no_funds",
     "reversed": "reversed",
     "unmatched": "unmatched",
+    "applied": "applied",
+    "unapplied": "unapplied",
+    "declined_elsewhere": "declined_elsewhere",
     "mismatch": "mismatch",
     "stale_twice": "stale_twice",
     "NotConnected": "not_connected",
@@ -55,6 +61,7 @@ HOT_CALLS = {
     "OutOfStep": "out_of_step",
     OTHER: OTHER,
 }
+HOLDS_ENDED = ("closed", "open", "gone", OTHER)
 WITHDRAWALS = ("released", "forgotten", "kept", "marked", OTHER)
 BAD_INPUT = (
     "framing",
@@ -191,6 +198,9 @@ class Metrics:
         self._withdrawals = counters(
             "withdrawals", "Acts taken back that had no reply in time.", "outcome", WITHDRAWALS
         )
+        self._holds_ended = counters(
+            "holds_ended", "Holds whose date had come.", "outcome", HOLDS_ENDED
+        )
         self._bad_input = counters(
             "bad_input", "What peers sent that could not be taken.", "kind", BAD_INPUT
         )
@@ -227,6 +237,9 @@ class Metrics:
 
     def withdrawn(self, outcome: str) -> None:
         (self._withdrawals.get(outcome) or self._withdrawals[OTHER])()
+
+    def hold_ended(self, outcome: str) -> None:
+        (self._holds_ended.get(outcome) or self._holds_ended[OTHER])()
 
     def bad_input(self, kind: str) -> None:
         (self._bad_input.get(kind) or self._bad_input[OTHER])()

@@ -238,7 +238,8 @@ def make_acts(accounts: list[AccountProfile], cards: list[CardProfile]) -> Itera
     for number in count(1):
         account, card = accounts[number % ACCOUNTS], cards[number % ACCOUNTS]
         request = AuthorizationRequest(
-            network="generic", card_key=f"1{card.card_id:0<22}", purpose=Purpose.PURCHASE,
+            network="generic", mti="0100", card_key=f"1{card.card_id:0<22}",
+            purpose=Purpose.PURCHASE,
             amount_minor=1000 + number % 9000, currency="840",
             transaction_minor=1000 + number % 9000, transaction_currency="840", mcc="5411",
             merchant_id=f"M{number % 5000:014d}", terminal_id=f"T{number % 5000:07d}",

@@ -24,7 +24,8 @@ class Envelope(Struct, frozen=True, array_like=True, kw_only=True):
     """What an act did to the hot state, told by the function that did it."""
 
     layout: int
-    kind: str  # authorization | reversal | withdrawal | note | account | card | lists | gate
+    kind: str  # authorization | reversal | advice | completion | close | withdrawal | note |
+    # account | card | lists | gate
     message_id: str
     authorization_id: str
     account_id: str
@@ -65,6 +66,7 @@ class AuthorizationBody(Struct, frozen=True, array_like=True, tag="authorization
     planned: str  # the plan's reason
     limits: tuple[tuple[str, str, int, int, int], ...]  # reason, counter, use, ceiling, scale
     credit_line_minor: int
+    mti: str = "0100"
 
 
 class ReversalBody(Struct, frozen=True, array_like=True, tag="reversal", gc=False):
@@ -80,6 +82,22 @@ class ReversalBody(Struct, frozen=True, array_like=True, tag="reversal", gc=Fals
     rrn: str
     sent_at: int
     references: tuple[tuple[str, str], ...]  # rung and reference, as they were tried
+
+
+class AdviceBody(Struct, frozen=True, array_like=True, tag="advice", gc=False):
+    """An advice or a completion as it was told, and what it was taken for."""
+
+    told: AuthorizationBody
+    act: str  # set | post | last; "" where it was only taken note of
+    approved: bool
+    approval_code: str
+    references: tuple[tuple[str, str], ...]  # rung and reference, as they were tried
+
+
+class CloseBody(Struct, frozen=True, array_like=True, tag="close", gc=False):
+    """A hold that was ended: by its date, or by a named person's word."""
+
+    source: str
 
 
 class WithdrawalBody(Struct, frozen=True, array_like=True, tag="withdrawal", gc=False):
@@ -122,6 +140,8 @@ class GateBody(Struct, frozen=True, array_like=True, tag="gate", gc=False):
 Body = (
     AuthorizationBody
     | ReversalBody
+    | AdviceBody
+    | CloseBody
     | WithdrawalBody
     | AccountBody
     | CardBody

@@ -83,10 +83,10 @@ def is_expired(expiry: str, today: date) -> bool:
 def limits_for(request: AuthorizationRequest, card: CardProfile, today: date) -> tuple[Limit, ...]:
     """The ceilings that this request must stay under, in the order they are checked.
 
-    An account check (zero amount) uses nothing up, so it meets no ceiling.
+    An account check (zero amount) or a refund uses nothing up, so it meets no ceiling.
     """
     amount = request.amount_minor
-    if amount == 0:
+    if amount == 0 or request.sign < 0:
         return ()
     limits = []
     bucket = day_bucket(today)

@@ -34,6 +34,10 @@ class Purpose(StrEnum):
     PURCHASE_WITH_CASH = "purchase_with_cash"  # 09
     ACCOUNT_FUNDING = "account_funding"  # 10
     QUASI_CASH = "quasi_cash"  # 11
+    REFUND = "refund"  # 20: money back to the card
+
+
+CREDITS = frozenset({Purpose.REFUND})
 
 
 class AuthorizationRequest(Struct, frozen=True, kw_only=True, gc=False):
@@ -44,6 +48,7 @@ class AuthorizationRequest(Struct, frozen=True, kw_only=True, gc=False):
     """
 
     network: str  # the network profile that the message came by
+    mti: str  # without the repeat digit: 0100 asks to hold, 0200 to post at once
     card_key: str
     purpose: Purpose
     amount_minor: int  # DE 6 where the network billed it, else DE 4
@@ -65,6 +70,28 @@ class AuthorizationRequest(Struct, frozen=True, kw_only=True, gc=False):
         assert 0 <= self.amount_minor <= EXACT_MAX, self.amount_minor
         assert 0 <= self.transaction_minor <= EXACT_MAX, self.transaction_minor
         assert len(self.mcc) == 4, self.mcc
+
+    @property
+    def posts(self) -> bool:
+        """Whether it moves the money at once: a financial request."""
+        return self.mti[1] == "2"
+
+    @property
+    def sign(self) -> int:
+        """-1 for money that comes to the card."""
+        return -1 if self.purpose in CREDITS else 1
+
+
+class Advice(Struct, frozen=True, kw_only=True, gc=False):
+    """What was decided elsewhere: by the network in our stead (0120), or by the merchant who
+    completes (0220). Told with the same facts as a request."""
+
+    told: AuthorizationRequest
+    approved: bool  # DE 39 there; absent means that it was
+    original_mti: str  # DE 90; "" where absent or zeros
+    original_stan: str
+    original_sent: str
+    approval_code: str  # DE 38 of the original's answer
 
 
 class Reversal(Struct, frozen=True, kw_only=True, gc=False):

@@ -22,6 +22,7 @@ from authz.clock import SystemClock
 from authz.config import Config, LinkConfig
 from authz.dispatch import Dispatcher
 from authz.engine import Engine, Settings
+from authz.expire import Expiry
 from authz.hot import admin
 from authz.hot.errors import HotStateError
 from authz.hot.keeper import Keeper
@@ -153,7 +154,8 @@ async def running(
                 )  # fmt: skip
             run.http_port = http.port
         # Not before: what is not ours to listen on is told with nothing under way.
-        tasks = [asyncio.ensure_future(keeper.run()), asyncio.ensure_future(spool.run())]
+        expiry = Expiry(engine, keeper, metrics.hold_ended)
+        tasks = [asyncio.ensure_future(part.run()) for part in (keeper, spool, expiry)]
         # What is alive now lives as long as we do: the collector need not look at it again.
         gc.collect()
         gc.freeze()

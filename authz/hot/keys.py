@@ -53,6 +53,10 @@ def journal(shard: str) -> str:
     return f"authz:{{{shard}}}:journal"
 
 
+def expiry(shard: str) -> str:
+    return f"authz:{{{shard}}}:expiry"
+
+
 def directory(card_key: str) -> str:
     """Card key to card and account. Its own tag: one fixed tag would put every card in one slot."""
     return f"authz:pan:{{{card_key}}}"

@@ -17,7 +17,7 @@ PARTS = (
 ENGINE_ACL = (
     "user engine on nopass ~authz:* -@all +fcall +fcall_ro +ping +info +auth +time +config|get "
     "+hget +hmget +hset +hdel +hlen +hexists +hgetall +get +set +smembers "
-    "+zadd +zrem +zcard +xadd +xlen +xrange +xrevrange +scan"
+    "+zadd +zrem +zcard +zrange +xadd +xlen +xrange +xrevrange +scan"
 )
 
 

@@ -6,6 +6,7 @@ keeps no keys, shards or life times: an answer is forgotten by `forget`.
 
 from copy import deepcopy
 
+from authz.hot import keys
 from authz.hot.acts import (
     Apply,
     Authorize,
@@ -20,8 +21,6 @@ from authz.hot.acts import (
 )
 from authz.hot.errors import Cold, TooLate
 from authz.hot.model import (
-    NAMED_MAX,
-    SEVERAL,
     Account,
     Answer,
     Base,
@@ -116,7 +115,7 @@ class MemoryHotState:
             self._give(act.message_id, given, "")
             return said(given, "")
         record.given = given
-        self._settle(account, record, act.message_id, taken, base)
+        account.settle(record, act.message_id, taken, base)
         return said(given, act.message_id)
 
     async def apply(self, act: Apply, timeout_s: float = 0) -> Verdict | Stale:
@@ -183,7 +182,7 @@ class MemoryHotState:
                 return said(given, "")
         mine = account.free_of_others(references, id) if matched else references
         add_references(record, mine)
-        self._settle(account, record, id, taken, base)
+        account.settle(record, id, taken, base)
         kind = "unmatched" if not matched else "reversed" if reversal else "applied"
         if foreign or not kept:
             kind = "unapplied"
@@ -207,9 +206,21 @@ class MemoryHotState:
         base.add(record)
         add_act(record.acts, Act(act.kind, act.act_id, act.at))
         record.holds, record.posted = fold(record)
-        self._settle(account, record, act.authorization_id, [], base)
+        account.settle(record, act.authorization_id, [], base)
         self.journal.append(("close", act.act_id, record.holds - base.hold))
         return "closed", base.hold - record.holds
+
+    async def due(
+        self, shard: str, now_s: int, count: int, timeout_s: float = 0
+    ) -> list[tuple[str, str]]:
+        due = [
+            (end, account_id, id)
+            for account_id, account in self.accounts.items()
+            if keys.shard_of(account_id) == shard
+            for id, end in account.expiry.items()
+            if end <= now_s
+        ]
+        return [(account_id, id) for _, account_id, id in sorted(due)[:count]]
 
     async def note(self, act: Note, timeout_s: float = 0) -> Verdict:
         self._enter(act.deadline_ms)
@@ -246,17 +257,17 @@ class MemoryHotState:
             record.acts = [one for one in record.acts if one.message_id != act.message_id]
             record.holds, record.posted = fold(record)
             released = (record.holds, record.posted) != (base.hold, base.posted)
-            self._settle(account, record, id, [], base)
+            account.settle(record, id, [], base)
             if not record.acts and not record.original:
-                self._drop(account, record, id)
+                account.drop(record, id)
         elif account is not None and record is not None:
             base.add(record)
             record.asked, record.asked_in, record.approved, record.original = 0, "", 0, ""
             record.posts, record.given, record.touched = 0, Given(), []
             record.holds, record.posted = fold(record)
             released = (record.holds, record.posted) != (base.hold, base.posted)
-            self._settle(account, record, act.message_id, [], base)
-            self._drop(account, record, act.message_id)
+            account.settle(record, act.message_id, [], base)
+            account.drop(record, act.message_id)
             if record.acts:
                 record.references, record.sent = [], 0
                 account.records[act.message_id] = record
@@ -348,47 +359,3 @@ class MemoryHotState:
     def _give(self, message_id: str, given: Given, id: str) -> None:
         old = self.answers.get(message_id, Answer())
         self.answers[message_id] = Answer(given, id, old.withdrawn)
-
-    def _drop(self, account: Account, record: Record, id: str) -> None:
-        """A record that says nothing any more; its references name it no longer."""
-        del account.records[id]
-        for reference in record.references:
-            named = account.references[reference]
-            left = [other for other in named.split() if other != id]
-            if named != SEVERAL:
-                account.references[reference] = " ".join(left)
-                if not left:
-                    del account.references[reference]
-
-    def _settle(
-        self, account: Account, record: Record, id: str, taken: list[str], base: Base
-    ) -> None:
-        """The record stands, its references name it, and what it took in is gone."""
-        gone = [other for other in taken if other != id]
-        for other in gone:
-            del account.records[other]
-            account.expiry.pop(other, None)
-        account.records[id] = record
-        for reference in record.references:
-            named = account.references.get(reference, "")
-            if named != SEVERAL:
-                ids = sorted({*named.split(), id} - set(gone))
-                account.references[reference] = SEVERAL if len(ids) > NAMED_MAX else " ".join(ids)
-        if record.currency:
-            account.held[record.currency] = (
-                account.held.get(record.currency, 0) + record.holds - base.hold
-            )
-            account.posted[record.currency] = (
-                account.posted.get(record.currency, 0) + (base.posted - record.posted) * record.sign
-            )
-        changes = {counter: -had for counter, had in base.shares.items()}
-        for counter, scale in record.counted_by:
-            changes[counter] = changes.get(counter, 0) + share(record.spent, scale)
-        for counter, change in changes.items():
-            account.used[counter] = account.used.get(counter, 0) + change
-            if account.used[counter] == 0:
-                del account.used[counter]
-        if record.holds > 0:
-            account.expiry[id] = record.expires
-        else:
-            account.expiry.pop(id, None)

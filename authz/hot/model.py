@@ -67,6 +67,48 @@ class Account:
             )
         )
 
+    def drop(self, record: Record, id: str) -> None:
+        """A record that says nothing any more; its references name it no longer."""
+        del self.records[id]
+        for reference in record.references:
+            named = self.references[reference]
+            left = [other for other in named.split() if other != id]
+            if named != SEVERAL:
+                self.references[reference] = " ".join(left)
+                if not left:
+                    del self.references[reference]
+
+    def settle(self, record: Record, id: str, taken: list[str], base: "Base") -> None:
+        """The record stands, its references name it, and what it took in is gone."""
+        gone = [other for other in taken if other != id]
+        for other in gone:
+            del self.records[other]
+            self.expiry.pop(other, None)
+        self.records[id] = record
+        for reference in record.references:
+            named = self.references.get(reference, "")
+            if named != SEVERAL:
+                ids = sorted({*named.split(), id} - set(gone))
+                self.references[reference] = SEVERAL if len(ids) > NAMED_MAX else " ".join(ids)
+        if record.currency:
+            self.held[record.currency] = (
+                self.held.get(record.currency, 0) + record.holds - base.hold
+            )
+            self.posted[record.currency] = (
+                self.posted.get(record.currency, 0) + (base.posted - record.posted) * record.sign
+            )
+        changes = {counter: -had for counter, had in base.shares.items()}
+        for counter, scale in record.counted_by:
+            changes[counter] = changes.get(counter, 0) + share(record.spent, scale)
+        for counter, change in changes.items():
+            self.used[counter] = self.used.get(counter, 0) + change
+            if self.used[counter] == 0:
+                del self.used[counter]
+        if record.holds > 0:
+            self.expiry[id] = record.expires
+        else:
+            self.expiry.pop(id, None)
+
 
 def hold(holders: list[str], attempt: str) -> None:
     """One more attempt may have delivered the answer; none is ever forgotten."""

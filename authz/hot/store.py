@@ -29,6 +29,9 @@ class HotState(Protocol):
     async def authorize(self, act: Authorize, timeout_s: float) -> Verdict | Stale: ...
     async def apply(self, act: Apply, timeout_s: float) -> Verdict | Stale: ...
     async def close(self, act: Close, timeout_s: float) -> tuple[str, int]: ...
+    async def due(
+        self, shard: str, now_s: int, count: int, timeout_s: float
+    ) -> list[tuple[str, str]]: ...
     async def note(self, act: Note, timeout_s: float) -> Verdict: ...
     async def withdraw(self, act: Withdraw, timeout_s: float) -> str: ...
     async def look_up(self, card_key: str, timeout_s: float) -> tuple[str, str] | None: ...
@@ -95,6 +98,16 @@ class RedisHotState:
         said = (act.act_id, act.account_id, act.authorization_id, act.kind, act.at)
         reply = await self._act(b"authz_close", act.account_id, said, timeout_s, act.body)
         return str(reply[1], "ascii"), reply[2]
+
+    async def due(
+        self, shard: str, now_s: int, count: int, timeout_s: float
+    ) -> list[tuple[str, str]]:
+        """Holds whose date has come, the oldest first: account and authorization."""
+        members = await self._call(
+            ("ZRANGE", keys.expiry(shard), "-inf", now_s, "BYSCORE", "LIMIT", 0, count), timeout_s
+        )
+        found = (member.decode().rpartition(" ") for member in members)
+        return [(account_id, id) for account_id, _, id in found]
 
     async def note(self, act: Note, timeout_s: float) -> Verdict:
         """Remember an answer that moves nothing."""

@@ -4,7 +4,8 @@ from authz.privacy import PanKeys
 from authz.wire import elements
 from authz.wire.elements import BadElement
 from iso8583.message import Message
-from rules.facts import AuthorizationRequest, Purpose, Reversal
+from iso8583.mti import without_repeat
+from rules.facts import Advice, AuthorizationRequest, Purpose, Reversal
 
 # The first two digits of DE 3. Credits, inquiries and transfers are other stories.
 PURPOSES = {
@@ -13,7 +14,12 @@ PURPOSES = {
     "09": Purpose.PURCHASE_WITH_CASH,
     "10": Purpose.ACCOUNT_FUNDING,
     "11": Purpose.QUASI_CASH,
+    "20": Purpose.REFUND,
 }
+
+
+# DE 39 of an advice: what was answered elsewhere. Absent, it tells of an approval.
+APPROVED_ELSEWHERE = frozenset({"", "00", "08", "10", "11", "85", "000", "002"})
 
 
 class Unsupported(Exception):
@@ -21,7 +27,7 @@ class Unsupported(Exception):
 
 
 def to_request(message: Message, network: str, keys: PanKeys, now_ms: int) -> AuthorizationRequest:
-    """The question that a 0100 asks. Raises: BadElement, Unsupported."""
+    """The question that a 0100 or a 0200 asks. Raises: BadElement, Unsupported."""
     processing_code = elements.required(message, 3)
     transaction_minor = elements.amount(message, 4)
     transaction_currency = elements.currency(message, 49)
@@ -45,6 +51,7 @@ def to_request(message: Message, network: str, keys: PanKeys, now_ms: int) -> Au
         raise Unsupported(f"processing code {processing_code[:2]}")
     return AuthorizationRequest(
         network=network,
+        mti=without_repeat(message.mti),
         card_key=card_key,
         purpose=purpose,
         amount_minor=amount_minor,
@@ -61,6 +68,19 @@ def to_request(message: Message, network: str, keys: PanKeys, now_ms: int) -> Au
         stan=stan,
         rrn=elements.retrieval_reference(message),
         sent_at=sent_at,
+    )
+
+
+def to_advice(message: Message, network: str, keys: PanKeys, now_ms: int) -> Advice:
+    """What a 0120 or a 0220 tells. Raises: BadElement, Unsupported."""
+    original_mti, original_stan, original_sent = original(message)
+    return Advice(
+        told=to_request(message, network, keys, now_ms),
+        approved=elements.text(message, 39) in APPROVED_ELSEWHERE,
+        original_mti=original_mti,
+        original_stan=original_stan,
+        original_sent=original_sent,
+        approval_code=elements.text(message, 38),
     )
 
 

@@ -141,7 +141,7 @@ def test_many_requests_in_one_write_and_byte_by_byte() -> None:
     ("mti", "fields", "answer", "kind"),
     [
         ("0300", purchase(1), "0310", "unknown_mti"),
-        ("0120", purchase(1), "0130", "unknown_mti"),
+        ("0300", purchase(1), "0310", "unknown_mti"),
         ("1100", purchase(1), "1110", "unknown_mti"),
         ("0100", purchase(1, de18=""), "0110", "bad_element"),
         ("0100", purchase(1, de2=""), "0110", "bad_element"),

@@ -11,6 +11,7 @@ from tests.support.engine import (
     OTHER_PAN,
     World,
     account,
+    advice_of,
     card,
     code,
     encode,
@@ -667,12 +668,137 @@ def test_a_credit_line_counts_as_available() -> None:
     run(story())
 
 
-@pytest.mark.parametrize("purpose", ["20", "30", "21", "40", "99"])
+@pytest.mark.parametrize("purpose", ["30", "21", "40", "99"])
 def test_a_purpose_that_is_no_spending_is_refused_as_unsupported(purpose: str) -> None:
     async def story() -> None:
         world = await World().open_with()
         answer = await world.link().say("0100", purchase(1, 100, de3=f"{purpose}0000"))
         assert code(answer) == "12"
         assert held(world) == 0
+
+    run(story())
+
+
+# -- advices, completions, single messages --------------------------------------------
+
+
+def posted(world: World) -> int:
+    """What has been posted against the opening funds of 100.00."""
+    return 10_000 - int(world.hot.accounts["A1"].posted["840"])
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_an_advice_of_our_own_approval_makes_one_hold(early: bool) -> None:
+    async def story() -> None:
+        world = await World().open_with(10_000, daily_count=5, daily_amount_minor=9000)
+        link = world.link()
+        asked = purchase(1, 6000)
+        told = [("0100", asked), ("0120", advice_of(asked, 700))]
+        for mti, fields in told[:: -1 if early else 1]:
+            answer = await link.say(mti, fields)
+            assert (answer.mti, code(answer)) == (f"{mti[:2]}{int(mti[2]) + 1}0", "00")
+        assert held(world) == 6000
+        assert sorted(used(world).values()) == [1, 6000]
+
+    run(story())
+
+
+def test_an_advice_is_held_beyond_the_funds_and_never_declined() -> None:
+    async def story() -> None:
+        world = await World().open_with(1_000, daily_amount_minor=100)
+        link = world.link()
+        assert code(await link.say("0120", advice_of(purchase(1, 6000), 700))) == "00"
+        assert code(await link.say("0121", advice_of(purchase(1, 6000), 700))) == "00"
+        assert held(world) == 6000
+        assert code(await link.say("0100", purchase(2, 1))) == "61"
+
+    run(story())
+
+
+def test_an_advice_of_a_decline_holds_nothing() -> None:
+    async def story() -> None:
+        world = await World().open_with()
+        told = advice_of(purchase(1, 6000), 700, de39="05")
+        assert code(await world.link().say("0120", told)) == "00"
+        assert held(world) == 0
+        assert world.hot.journal[-1][0] == "note"
+
+    run(story())
+
+
+@pytest.mark.parametrize("early", [True, False])
+@pytest.mark.parametrize("amount", [4000, 6000, 7500])
+def test_a_completion_posts_what_it_says_and_ends_the_hold(amount: int, early: bool) -> None:
+    """Below, equal to and above the hold; before its authorization and after it."""
+
+    async def story() -> None:
+        world = await World().open_with(10_000, daily_amount_minor=9000)
+        link = world.link()
+        asked = purchase(1, 6000)
+        done = advice_of(asked, 700, de4=f"{amount:012}")
+        for mti, fields in [("0100", asked), ("0220", done)][:: -1 if early else 1]:
+            assert code(await link.say(mti, fields)) == "00"
+        assert (held(world), posted(world)) == (0, amount)
+        assert list(used(world).values()) == [amount]
+        # The completion is taken back: the money returns, the hold does not.
+        back = reversal(done, stan=901, at_ms=NOON + 90_000)
+        back[90] = f"0220{done[11]}{done[7]}{'':0>22}"
+        assert code(await link.say("0400", back)) == "00"
+        assert (held(world), posted(world), used(world)) == (0, 0, {})
+
+    run(story())
+
+
+def test_a_force_post_needs_no_authorization() -> None:
+    async def story() -> None:
+        world = await World().open_with(1_000)
+        assert code(await world.link().say("0220", advice_of(purchase(1, 6000), 700))) == "00"
+        assert world.hot.accounts["A1"].posted["840"] == -5000
+
+    run(story())
+
+
+def test_a_financial_request_authorizes_and_posts_at_once() -> None:
+    async def story() -> None:
+        world = await World().open_with(10_000, daily_count=9)
+        link = world.link()
+        answer = await link.say("0200", purchase(1, 6000))
+        assert (answer.mti, code(answer)) == ("0210", "00")
+        assert code(await link.say("0201", purchase(1, 6000))) == "00"
+        assert code(await link.say("0200", purchase(2, 6000))) == "51"
+        assert (held(world), posted(world)) == (0, 6000)
+        back = reversal(purchase(1, 6000))
+        back[90] = "0200" + back[90][4:]
+        assert code(await link.say("0400", back)) == "00"
+        assert (posted(world), used(world)) == (0, {})
+
+    run(story())
+
+
+def test_a_refund_gives_and_its_reversal_takes_even_beyond_the_funds() -> None:
+    async def story() -> None:
+        world = await World().open_with(0, daily_amount_minor=100)
+        link = world.link()
+        refund = purchase(1, 6000, de3="200000")
+        assert code(await link.say("0100", refund)) == "00"
+        assert (held(world), world.hot.accounts["A1"].posted["840"]) == (0, 0)
+        given = advice_of(refund, 700)
+        assert code(await link.say("0220", given)) == "00"
+        assert world.hot.accounts["A1"].posted["840"] == 6000
+        assert code(await link.say("0100", purchase(2, 50))) == "00"
+        back = reversal(given, stan=901, at_ms=NOON + 90_000)
+        back[90] = f"0220{given[11]}{given[7]}{'':0>22}"
+        assert code(await link.say("0400", back)) == "00"
+        assert world.hot.accounts["A1"].posted["840"] == 0
+        assert held(world) == 50
+
+    run(story())
+
+
+def test_a_financial_refund_posts_at_once() -> None:
+    async def story() -> None:
+        world = await World().open_with(0)
+        assert code(await world.link().say("0200", purchase(1, 6000, de3="200000"))) == "00"
+        assert world.hot.accounts["A1"].posted["840"] == 6000
 
     run(story())

@@ -171,6 +171,14 @@ def reversal(
     return with_changes(fields, changes)
 
 
+def advice_of(
+    of: dict[int, str], stan: int, *, at_ms: int = NOON + 60_000, **changes: str
+) -> dict[int, str]:
+    """The fields of a 0120 or 0220 that refers to a 0100 by DE 37 with 41 and 42."""
+    moment = utc(at_ms).strftime("%m%d%H%M%S")
+    return with_changes(of | {7: moment, 11: f"{stan:06}"}, changes)
+
+
 def with_changes(fields: dict[int, str], changes: dict[str, str]) -> dict[int, str]:
     fields = fields | {int(name[2:]): value for name, value in changes.items()}
     return {number: value for number, value in sorted(fields.items()) if value != ""}

@@ -1,0 +1,107 @@
+"""The story of an advice: what was decided elsewhere is taken in, and never decided again.
+
+A 0120 tells of an authorization that the network gave in our stead: it is held, also beyond the
+funds, and makes one hold with our own approval of the same purchase, whichever came first. A 0220
+completes an authorization, or posts by force where there is none.
+"""
+
+from authz import identity
+from authz.authorize import DAY_S, authorization_body, fingerprint, message_id
+from authz.engine import Engine, Outcome
+from authz.hot.acts import Apply, Note, Verdict
+from authz.hot.errors import HotStateError
+from authz.hot.record import Act
+from ledger.journal import AdviceBody, encode_body
+from rules.decide import limits_for
+from rules.facts import Advice, Plan
+from rules.reason import Reason
+from rules.windows import civil_date
+
+
+async def advise(engine: Engine, advice: Advice, received: float) -> Outcome:
+    """Take it in, and say so. There is nothing to withdraw: the network asks again until it is
+    acknowledged, and that is the same act."""
+    told = advice.told
+    budget = engine.budget(received)
+    attempt = engine.attempt()
+    ttl_s = engine.answer_ttl_s(engine.settings.advice_window_s)
+    content = identity.fingerprint(fingerprint(told), str(advice.approved))
+    too_old = engine.too_old(told.sent_at, engine.settings.advice_window_s)
+    try:
+        known = await engine.known(told.card_key, budget)
+        deadline_ms = budget.store_deadline_ms(engine.store_offset_ms)
+        if known is None or too_old or not advice.approved:
+            # Nothing of ours, nothing that moved, or too old to tell from a repeat: taken note
+            # of, for the books to look at.
+            subject = known.card.card_id if known else told.card_key
+            verdict = await engine.hot.note(
+                Note(
+                    shard_of=known.card.account_id if known else told.card_key,
+                    message_id=message_id(told, subject),
+                    fingerprint=content,
+                    attempt=attempt,
+                    deadline_ms=deadline_ms,
+                    verdict=why_not(known is None, too_old),
+                    planned=Reason.APPROVED,
+                    answer_ttl_s=ttl_s,
+                    body=advice_body(advice, "", ()),
+                ),
+                budget.left_s(),
+            )
+        else:
+            card, account = known.card, known.account
+            id = message_id(told, card.card_id)
+            references = identity.references_of_advice(advice, card.limit_subject)
+            today = civil_date(told.sent_at, account.time_zone)
+            kind = "last" if told.posts else "set"
+            answer = await engine.hot.apply(
+                Apply(
+                    kind="completion" if told.posts else "advice",
+                    account_id=account.account_id,
+                    card_id=card.card_id,
+                    message_id=id,
+                    fingerprint=content,
+                    attempt=attempt,
+                    deadline_ms=deadline_ms,
+                    act=Act(
+                        kind,
+                        id,
+                        told.sent_at,
+                        told.transaction_minor,
+                        told.transaction_currency,
+                        told.amount_minor,
+                        references[-1][1] if told.posts else "",
+                    ),
+                    references=references,
+                    currency=told.currency,
+                    sign=told.sign,
+                    expires_at=told.sent_at + engine.settings.hold_days * DAY_S,
+                    touched=tuple((x.counter, x.scale) for x in limits_for(told, card, today)),
+                    answer_ttl_s=ttl_s,
+                    body=advice_body(advice, kind, references),
+                ),
+                budget.left_s(),
+            )
+            assert isinstance(answer, Verdict)  # only an increment is planned, and can be stale
+            verdict = answer
+    except HotStateError as trouble:
+        return engine.no_verdict(trouble, None)
+    engine.observer.hot_call(verdict.kind)
+    return Outcome(
+        reason=Reason.DUPLICATE if verdict.kind == "mismatch" else Reason.APPROVED,
+        held_minor=-verdict.held_minor,
+        authorization_id=verdict.authorization_id,
+        replayed=verdict.replayed,
+    )
+
+
+def why_not(unknown: bool, too_old: bool) -> str:
+    """What a note says of an advice that moves nothing."""
+    if unknown:
+        return "unmatched"
+    return "unapplied" if too_old else "declined_elsewhere"
+
+
+def advice_body(advice: Advice, act: str, references: tuple[tuple[str, str], ...]) -> bytes:
+    told = authorization_body(advice.told, Plan(Reason.APPROVED), 0)
+    return encode_body(AdviceBody(told, act, advice.approved, advice.approval_code, references))
