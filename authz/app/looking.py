@@ -26,8 +26,8 @@ JOURNAL_MAX = 200_000  # newest entries of one shard looked through: a second or
 MESSAGES_MAX = 1_000_000  # newest entries looked through for a message: some 7 s
 STEP = 2000
 NOT_JOURNALLED = (
-    "the journal has no repeats, nor what was answered 30, 12, 91 or 94. "
-    "Most of those refused with 30 or 12 are in the engine's log, by MTI and STAN"
+    "the journal has no repeats, and nothing that was answered 30, 12, 91 or 94. "
+    "Most that were refused with 30 or 12 are in the engine's log, by MTI and STAN"
 )
 
 

@@ -25,6 +25,12 @@ def counted(count: int, what: str) -> str:
     return f"{count:,} {what}"
 
 
+def sentence(error: Exception) -> str:
+    """An error's text with a capital letter and a full stop; all else as it is."""
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:]}."
+
+
 def extent(report: AuditReport) -> str:
     """What was compared. Authorizations as `authz show` counts them: no early reversals."""
     return ", ".join(

@@ -9,6 +9,7 @@ from authz.app.commands.load import let_in
 from authz.app.commands.show import pan_from_stdin, refuse_card_numbers
 from authz.app.looking import NotThere, look_for_card
 from authz.app.options import configured
+from authz.app.output import sentence
 from authz.app.store import NO_STORE, find_store, opened, pan_keys
 from authz.config import Config, ConfigError
 from authz.control import Identity, WrongState, card_id_for, freeze_card
@@ -76,7 +77,7 @@ async def run(config: Config, card_id: str, frozen: bool) -> str:
                 who = Identity(*await look_for_card(client, card_id))
             return await put(state, who, frozen, source)
     except (NotThere, WrongState, admin.NotFit) as error:
-        raise click.ClickException(f"{str(error).capitalize()}.") from None
+        raise click.ClickException(sentence(error)) from None
     except ConfigError as error:
         raise click.UsageError(str(error)) from None
     except (HotStateError, RedisError, OSError) as error:

@@ -27,6 +27,12 @@ Examples:
   authz serve                          on 127.0.0.1:8583, with a store of its own
   authz serve --port 9000 --dialect iso87_binary --framing ascii4
   authz serve --config authz.toml      several listeners, an own Redis, secrets by file
+
+\b
+Exit codes:
+  0  ended by SIGTERM or SIGINT
+  1  it could not start (a port, the store, another engine on it), or its own store ended
+  2  wrong use, or a wrong configuration
 """
 
 

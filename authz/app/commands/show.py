@@ -26,6 +26,7 @@ from authz.app.looking import (
 )
 from authz.app.meaning import is_like_a_pan
 from authz.app.options import configured
+from authz.app.output import sentence
 from authz.app.plain_text import lines
 from authz.app.store import NO_STORE, find_store, pan_keys
 from authz.clock import SystemClock, utc
@@ -234,7 +235,7 @@ async def run(config: Config, look: Callable[[Redis], Awaitable[Plain]]) -> Plai
     try:
         return await look(client)
     except NotThere as error:
-        raise click.ClickException(f"{str(error).capitalize()}.") from None
+        raise click.ClickException(sentence(error)) from None
     except ConfigError as error:
         raise click.UsageError(str(error)) from None
     except (RedisError, OSError) as error:
