@@ -7,7 +7,14 @@ loading them is an administrator's act, the engine's own user may only call them
 from importlib.resources import files
 
 NAME = "authz"
-PARTS = ("prelude.lua", "authorize.lua", "reverse.lua", "withdraw.lua", "control.lua")
+PARTS = (
+    "prelude.lua",
+    "authorize.lua",
+    "reverse.lua",
+    "withdraw.lua",
+    "control.lua",
+    "directory.lua",
+)
 
 # What the engine's own user may do: call functions, which may only touch our keys, and
 # look up a card. No KEYS, CONFIG SET, EVAL, FUNCTION LOAD or FLUSHALL.
