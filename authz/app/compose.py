@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
+import structlog
 from redis.exceptions import RedisError
 
 from authz.app.http import Health, start_http
@@ -32,6 +33,8 @@ from authz.withdrawals import Withdrawals
 from iso8583.dialects import BY_NAME
 from iso8583.framing import FRAMINGS
 from rules.reason import Reason
+
+log = structlog.get_logger()
 
 # A request leaves no cycles behind, so the collector finds next to nothing: it looks seldom.
 GC_THRESHOLDS = (50_000, 20, 50)
@@ -173,6 +176,8 @@ async def reopen(store: Store, name: str) -> str:
         return f"the audit could not be finished ({type(error).__name__})"
     finally:
         await client.aclose()
+    if report is not None and report.repaired:
+        log.warning("directory_repaired", cards=report.repaired)
     if report is not None and not report.ok:
         return f"the audit found {counted(report.found, 'difference')}: see authz reconcile"
     return ""

@@ -109,6 +109,12 @@ async def let_in(store: Store, client: Redis, new_store: bool, source: str) -> N
         await admin.open_gates(client, new=True, source=source)
     elif state != "open":
         report = await audit_before_opening(client, store.url, source)
+        if report is not None and report.repaired:
+            click.echo(
+                f"{counted(report.repaired, 'card')} of a load that was cut short could not be "
+                "found by number, and can be now",
+                err=True,
+            )
         if report is not None and not report.ok:
             raise admin.NotFit(
                 f"the store was restarted and its audit found "

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from authz.app.commands.load import command
 from authz.hot import admin, keys
+from authz.privacy import Pan, PanKeys
 
 PAN = "4000000000000001"
 KEY = "ab" * 32
@@ -75,6 +76,19 @@ def test_a_restarted_store_is_audited_first(fresh_redis: str, files: list[str]) 
     asked(fresh_redis, *shut, ("HINCRBY", keys.account("A1"), "posted:840", 1))
     result = run(fresh_redis, *files)
     assert (result.exit_code, "found 1 difference;" in result.output) == (1, True)
+
+
+def test_a_card_that_a_killed_load_left_without_its_row_is_found_again(
+    fresh_redis: str, files: list[str]
+) -> None:
+    assert run(fresh_redis, "--new-store", *files).exit_code == 0
+    shut = [("HSET", keys.control(shard), "run_id", "before") for shard in keys.ALL_SHARDS]
+    row = keys.directory(PanKeys(bytes.fromhex(KEY)).card_key(Pan(PAN)))
+    asked(fresh_redis, *shut, ("DEL", row))
+    result = run(fresh_redis, *files)
+    assert result.exit_code == 0
+    assert "1 card of a load that was cut short" in result.stderr
+    assert asked(fresh_redis, ("HGET", row, "account")) == [b"A1"]
 
 
 def test_bad_rows_are_told_one_by_one(fresh_redis: str, files: list[str], tmp_path: Path) -> None:
