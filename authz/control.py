@@ -134,8 +134,10 @@ async def put_cards(
     Refused: no such account, a PAN that the directory has under another account, a
     replaced card that is not there. A replaced card must have been put before: cards
     given in one call do not see one another.
-    Raises: HotStateError; what was done by then stays, and may be done again.
+    Raises: NotFit for another key than the store's; HotStateError: what was done by then
+        stays, and may be done again.
     """
+    await claim_pan_key(state, pan_keys)
     outcome = Outcome()
 
     async def put(position: int, card: NewCard) -> None:
@@ -176,6 +178,15 @@ async def put_cards(
 
     await pour(cards, put)
     return outcome
+
+
+async def claim_pan_key(state: RedisHotState, pan_keys: PanKeys) -> None:
+    """Put no card under a second key: its number would stand on a second account.
+
+    Raises: NotFit, HotStateError.
+    """
+    if not await state.claim_pan_key(pan_keys.check, TIMEOUT_S):
+        raise admin.NotFit(admin.OTHER_KEY)
 
 
 async def limit_subject(

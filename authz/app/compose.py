@@ -106,8 +106,9 @@ async def running(
     spool = open_spool(config, store.id, hot, metrics.withdrawn)
     name = secrets.token_hex(3)
     engine = Engine(hot, cards, clock, spool, watch, settings_of(config), name)
+    own_keys = pan_keys(config)
     server = Server(
-        Dispatcher(engine, pan_keys(config)), clock, watch,
+        Dispatcher(engine, own_keys), clock, watch,
         in_flight_max=config.engine.in_flight_max,
         hot_deadline_s=config.engine.hot_deadline_ms / 1000,
     )  # fmt: skip
@@ -118,8 +119,9 @@ async def running(
             await engine.refresh_lists(engine.budget(clock.monotonic()))
 
     keeper = Keeper(
-        store.engine_url, hot, clock, lambda run_id: reopen(store, name), on_ready, store.id
-    )
+        store.engine_url, hot, clock, lambda run_id: reopen(store, name), on_ready, store.id,
+        own_keys.check,
+    )  # fmt: skip
     run = Running(engine, server, keeper, spool, metrics, latency)
     metrics.watch("in_flight", lambda: server.admission.in_flight)
     metrics.watch("in_flight_limit", lambda: int(server.admission.limit))

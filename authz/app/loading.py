@@ -22,6 +22,7 @@ from authz.control import (
     NewCard,
     Outcome,
     card_id_for,
+    claim_pan_key,
     put_accounts,
     put_cards,
     put_lists,
@@ -79,7 +80,8 @@ async def load(
 ) -> LoadReport:
     """Read, compare, load. `pan_keys` is asked only if there are card numbers.
 
-    Raises: HotStateError, redis.RedisError: run it again.
+    Raises: NotFit for another key than the store's cards are kept under;
+        HotStateError, redis.RedisError: run it again.
     """
     batch = Batch()
     tables: dict[str, list[Table]] = {"accounts": [], "cards": [], "lists": []}
@@ -87,6 +89,8 @@ async def load(
         table = open_table(file, batch.bad)
         if table is not None:
             tables[table.kind].append(table)
+    if tables["cards"]:
+        await claim_pan_key(state, pan_keys())
     # Cards are read with their accounts' currencies known, lists with the cards.
     for table in tables["accounts"]:
         await read_accounts(batch, table, client)

@@ -15,6 +15,7 @@ import structlog
 
 from authz.clock import Clock
 from authz.hot import keys
+from authz.hot.admin import OTHER_KEY
 from authz.hot.errors import HotStateError, Refused
 from authz.hot.resp import Connection, connect
 from authz.hot.store import RedisHotState
@@ -42,6 +43,7 @@ class Keeper:
         reopen: Reopen,
         on_ready: Callable[[int], Awaitable[None]],
         store_id: str = "",  # of the only store that is ours; "" for any
+        pan_check: str = "",  # of our PAN key; "" for any
     ) -> None:
         self.ready = False
         self.why_not = "connecting to the hot state"
@@ -51,6 +53,7 @@ class Keeper:
         self._reopen = reopen
         self._on_ready = on_ready  # with the store's clock less ours, in ms
         self._store_id = store_id
+        self._pan_check = pan_check
         self._lost = asyncio.Event()
         self._refusals = 0  # audits of this run of the store that did not open its gates,
         self._refused = ""  # why the last of them did not,
@@ -83,18 +86,26 @@ class Keeper:
         run_id = await store_run_id(connection)
         self._refusals, self._refused = 0, ""
         while connection.connected:
-            if self._store_id in ("", await store_id(connection)):
-                self._hot.attach(connection, run_id)
-                await self._look(connection, run_id)
-            else:
+            if self._store_id not in ("", await store_id(connection)):
                 self._hot.detach()
                 self._not_ready(
                     "this is not the store that the engine was started for, or it was emptied: "
                     "load accounts if it is empty, and start the engine again"
                 )
+            elif await self._has_another_key(connection):
+                self._hot.detach()
+                self._not_ready(OTHER_KEY)
+            else:
+                self._hot.attach(connection, run_id)
+                await self._look(connection, run_id)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._lost.wait(), LOOK_S)
         self._not_ready("the connection to the hot state was lost")
+
+    async def _has_another_key(self, connection: Connection) -> bool:
+        """Whether its cards are kept under another PAN key: every one of them would be unknown."""
+        found: bytes | None = await connection.call(("GET", keys.PAN_KEY), CALL_S)
+        return bool(self._pan_check) and found not in (None, self._pan_check.encode())
 
     async def _look(self, connection: Connection, run_id: str) -> None:
         """Whether requests are decided from now on. Raises: HotStateError."""

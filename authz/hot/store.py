@@ -232,6 +232,11 @@ class RedisHotState:
         self._check(reply, card_id)
         return reply[2].decode(), reply[3].decode()
 
+    async def claim_pan_key(self, check: str, timeout_s: float) -> bool:
+        """Whether this is the key of the store's cards. Where it knows of none yet, it is now."""
+        before = await self._call(("SET", keys.PAN_KEY, check, "NX", "GET"), timeout_s)
+        return before in (None, check.encode())
+
     async def has_account(self, account_id: str, timeout_s: float) -> bool:
         return bool(await self._call(("HEXISTS", keys.account(account_id), "version"), timeout_s))
 

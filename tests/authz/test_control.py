@@ -197,6 +197,23 @@ class Unhurried(Budget):
         return 5.0
 
 
+def test_no_card_is_put_under_a_second_key(fresh_redis: str) -> None:
+    """The same number would be another card there, and stand on two accounts."""
+
+    async def scenario(state: Any, client: Any) -> None:
+        await put_accounts(state, [account(), account("A2")], "s")
+        await put_cards(state, KEYS, [card()], "s")
+        for other in (PanKeys(b"x" * 32), PanKeys(b"k" * 32, "2")):
+            with pytest.raises(admin.NotFit, match="PAN key is not the one"):
+                await put_cards(state, other, [card(account_id="A2")], "s")
+        assert counts(await put_cards(state, PanKeys(b"k" * 32), [card()], "s")) == (0, 0, 1, [])
+        stored = await client.get(keys.PAN_KEY)
+        assert stored == KEYS.check.encode()
+        assert b"k" * 32 not in stored
+
+    run(fresh_redis, scenario)
+
+
 def test_of_two_loads_at_once_one_has_the_card(fresh_redis: str) -> None:
     async def scenario(state: Any, client: Any) -> None:
         await put_accounts(state, [account(), account("A2")], "s")

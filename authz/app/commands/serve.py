@@ -15,7 +15,7 @@ from authz.app.compose import running
 from authz.app.embedded.process import EmbeddedError
 from authz.app.options import COMMON, read_config, without_url
 from authz.app.spools import SpoolsTaken, spools_locked
-from authz.app.store import Store, find_store, learn_id, prepare
+from authz.app.store import Store, check_pan_key, find_store, learn_id, prepare
 from authz.config import Config, ConfigError
 from authz.hot.admin import NotFit
 from authz.log import set_up_log
@@ -94,6 +94,7 @@ async def serve(config: Config, announce: Path | None) -> int:
     try:
         await prepare(store, "authz serve")
         await learn_id(store)
+        await check_pan_key(store, config)
         async with spools_locked(config, store.id), running(config, store) as run:
             tell(config, run.ports, run.http_port)
             waiting = asyncio.ensure_future(stop.wait())
@@ -111,7 +112,7 @@ async def serve(config: Config, announce: Path | None) -> int:
             ready.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await ready
-    except SpoolsTaken as error:
+    except (SpoolsTaken, NotFit, ConfigError) as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
         if error.errno != errno.EADDRINUSE:

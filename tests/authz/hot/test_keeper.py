@@ -219,6 +219,28 @@ def test_a_connection_that_was_lost_is_let_go_of(fresh_redis: str) -> None:
     keep(fresh_redis, story)
 
 
+def test_a_store_whose_cards_are_under_another_key_is_not_asked(fresh_redis: str) -> None:
+    """Every card would be unknown there, and declined for good."""
+
+    async def prepare() -> None:
+        (await opened(fresh_redis))._connection.close()  # type: ignore[union-attr]
+
+    async def story(keeper: Keeper, hot: RedisHotState, audits: list[str]) -> None:
+        client = admin.administrator(fresh_redis)
+        keeper._pan_check = "1ours"
+        await until(lambda: keeper.ready)  # it has no cards yet
+        await client.set(keys.PAN_KEY, "1others")
+        await until(lambda: "the PAN key is not the one" in keeper.why_not)
+        assert not keeper.ready
+        assert not hot.connected
+        await client.set(keys.PAN_KEY, "1ours")
+        await until(lambda: keeper.ready)
+        await client.aclose()
+
+    asyncio.run(prepare())
+    keep(fresh_redis, story)
+
+
 def test_another_store_behind_the_same_address_is_not_asked(fresh_redis: str) -> None:
     """Its profiles may have the versions that we remember of ours, and other contents."""
 

@@ -91,6 +91,18 @@ def test_a_card_that_a_killed_load_left_without_its_row_is_found_again(
     assert asked(fresh_redis, ("HGET", row, "account")) == [b"A1"]
 
 
+def test_another_pan_key_than_the_stores_is_refused_before_anything_is_done(
+    fresh_redis: str, files: list[str]
+) -> None:
+    assert run(fresh_redis, "--new-store", *files).exit_code == 0
+    Path(files[1]).write_text("account_id,currency,opening_funds\nA1,USD,100\nB1,USD,7\n")
+    result = run(fresh_redis, *files, key="cd" * 32)
+    assert result.exit_code == 1
+    assert "the PAN key is not the one" in result.output
+    assert asked(fresh_redis, ("EXISTS", keys.account("B1"))) == [0]
+    assert run(fresh_redis, *files).exit_code == 0
+
+
 def test_bad_rows_are_told_one_by_one(fresh_redis: str, files: list[str], tmp_path: Path) -> None:
     bad = tmp_path / "bad.csv"
     bad.write_text(f"pan,account_id,expiry\n{PAN},A9,2812\n{PAN}0000,A1,2812\n")
