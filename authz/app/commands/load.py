@@ -10,6 +10,7 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from authz.app.cli import hidden
 from authz.app.embedded.process import EmbeddedError
 from authz.app.loading import LoadReport, load
 from authz.app.options import configured
@@ -67,7 +68,8 @@ def command(
 async def run(
     config: Config, files: tuple[Path, ...], partial: bool, new_store: bool
 ) -> LoadReport:
-    source = "authz load " + " ".join(file.name for file in files)
+    # For the journal, and a file may be named by a card.
+    source = hidden("authz load " + " ".join(file.name for file in files))
     try:
         store = await find_store(config)
     except (EmbeddedError, admin.NotFit, ConfigError) as error:

@@ -103,6 +103,20 @@ def test_another_pan_key_than_the_stores_is_refused_before_anything_is_done(
     assert run(fresh_redis, *files).exit_code == 0
 
 
+def test_a_file_that_is_named_by_a_card_leaves_its_mask_in_the_journal(
+    fresh_redis: str, files: list[str], tmp_path: Path
+) -> None:
+    named = tmp_path / f"{PAN}.csv"
+    Path(files[0]).rename(named)
+    assert run(fresh_redis, "--new-store", str(named), files[1]).exit_code == 0
+    journals = [("XRANGE", keys.journal(shard), "-", "+") for shard in keys.ALL_SHARDS]
+    bodies = b"".join(
+        fields[b"b"] for entries in asked(fresh_redis, *journals) for _, fields in entries
+    )
+    assert b"authz load 400000******0001.csv accounts.csv" in bodies
+    assert PAN.encode() not in bodies
+
+
 def test_bad_rows_are_told_one_by_one(fresh_redis: str, files: list[str], tmp_path: Path) -> None:
     bad = tmp_path / "bad.csv"
     bad.write_text(f"pan,account_id,expiry\n{PAN},A9,2812\n{PAN}0000,A1,2812\n")
