@@ -204,6 +204,7 @@ def link_settings(link: LinkConfig) -> LinkSettings:
         framing=FRAMINGS[link.framing],
         network=link.network,
         sign_on_required=link.sign_on_required,
+        sign_on_timeout_s=link.sign_on_timeout_s,
         links_max=link.links_max,
         in_flight_max=link.in_flight_max,
         max_frame=link.max_frame,

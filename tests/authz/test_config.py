@@ -73,6 +73,7 @@ MISTAKES = [
     ("[[link]]\nframing = 'ascii4'\nmax_frame = 10000", "link[0].max_frame: ascii4 cannot count"),
     ("[[link]]\nframe_timeout_s = 0", "link[0].frame_timeout_s: expected `float` > 0"),
     ("[[link]]\nframe_timeout_s = 86401.0", "link[0].frame_timeout_s: expected `float` <= 86400"),
+    ("[[link]]\nsign_on_timeout_s = 0", "link[0].sign_on_timeout_s: expected `float` > 0"),
     ("[[link]]\nidle_echo_s = 86401.0", "link[0].idle_echo_s: expected `float` <= 86400"),
     ("[[link]]\necho_timeout_s = inf", "link[0].echo_timeout_s: expected `float` <= 86400"),
     ("[[link]]\nmax_frame = 255", "link[0].max_frame: expected `int` >= 256"),
