@@ -255,6 +255,26 @@ def test_a_flood_of_one_link_is_read_no_faster_than_it_is_answered() -> None:
     play(story, {"in_flight_max": 100_000}, in_flight_max=8)
 
 
+def test_what_a_lost_link_had_waiting_is_forgotten() -> None:
+    """Its seats are others', and nobody would hear the answers."""
+
+    async def story(world: World, server: Server, heard: Heard, connect: Any) -> None:
+        stuck = world.engine.hot = Stuck(world.hot)
+        peer = await connect()
+        for n in range(1, 6):
+            peer.send("0100", purchase(n, 1))
+        await until(lambda: server.admission.waiting == 3)
+        [link] = server._links
+        link._abort()  # as of one that does not read its answers
+        await until(lambda: server.link_count == 0)
+        assert server.admission.waiting == 0
+        stuck.go.set()
+        assert (await (await connect()).ask("0100", purchase(7, 1)))[39] == "00"
+        assert stuck.asked == 3
+
+    play(story, {"in_flight_max": 2})
+
+
 def test_what_was_asked_before_a_hang_up_is_answered() -> None:
     async def story(world: World, server: Server, heard: Heard, connect: Any) -> None:
         peer = await connect()
