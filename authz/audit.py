@@ -14,7 +14,8 @@ same balance, counters and records:
                same original and reversals, and holding what its entries hold
   profiles     of accounts and cards: as they were journalled last; no card that never was,
                and each is found by the directory
-  references   each of a record's names it
+  references   each of a record's names it; more of them, and of lists, acts and streams, in
+               authz/loose_ends.py
   the chains   count and digest of an account are those of its entries in the stream, the
                gate's those of all others; its lists are the newest there
 
@@ -35,7 +36,7 @@ import msgspec
 from msgspec import Struct
 from redis.asyncio import Redis
 
-from authz import directory
+from authz import directory, loose_ends
 from authz.compare import compare, expiry_rows
 from authz.directory import Stray, strays, write_again
 from authz.hot import admin, keys
@@ -110,9 +111,13 @@ async def audit(
     report = AuditReport()
     accounts = await scan_accounts(store, report)
     gates = 0
+    lists: loose_ends.Lists | None = (0, frozenset())
     for shard in keys.ALL_SHARDS:
         ids = accounts.pop(shard, [])
-        gates += await audit_shard(store, shard, ids, may_be_trimmed, report, missing)
+        journal = await audit_shard(store, shard, ids, may_be_trimmed, report, missing)
+        gates += journal.gate.entries > 0
+        lists = loose_ends.newest_lists(lists, journal)
+    report.add("", await loose_ends.lists_rows(store, lists))
     if gates != keys.SHARDS:
         # Nothing in it contradicts anything, where everything is gone.
         report.add("", [("gates", gates, keys.SHARDS)])
@@ -196,11 +201,8 @@ async def audit_shard(
     may_be_trimmed: bool,
     report: AuditReport,
     missing: list[Stray] | None,
-) -> bool:
-    """The gate first, then the accounts, then the journal up to where they were seen.
-
-    Returns whether there is a gate.
-    """
+) -> Journal:
+    """The gate first, then the accounts, then the journal up to where they were seen."""
     gate = await read_gate(connection, shard)
     accounts: dict[str, Seen] = {}
     differing: dict[str, list[Row]] = {}
@@ -212,11 +214,13 @@ async def audit_shard(
     journal = Journal(shard, gate)
     await journal.read(connection, accounts)
     report.add("", journal.gate_rows(may_be_trimmed))
+    report.add("", loose_ends.stream_rows(journal, accounts))
 
     for id in accounts.keys() | journal.told.keys():
         if id in accounts:
             told = journal.told.get(id) or Told(whole=journal.whole)
             differing[id] += compare(accounts[id], told)
+            differing[id] += loose_ends.account_rows(accounts[id], told, differing[id])
         elif not await connection.call(("EXISTS", keys.account(id)), TIMEOUT_S):
             differing[id] = [("account", None, "in the journal")]
     unwritten, wrong = await strays(connection, journal, accounts)
@@ -238,17 +242,22 @@ async def audit_shard(
     for id, seen in accounts.items():
         report.trimmed += max(seen.entries - journal.told.get(id, Told()).entries, 0)
     report.authorizations += sum(len(told.approved) for told in journal.told.values())
-    return gate.entries > 0
+    return journal
 
 
 async def read_gate(connection: Connection, shard: str) -> Gate:
-    (entries, digest, lists), newest = await together(
+    key = keys.journal(shard)
+    there = await connection.call(("EXISTS", key), TIMEOUT_S)
+    (entries, digest, lists), newest, *about = await together(
         connection,
         ("HMGET", keys.control(shard), "entries", "digest", "lists"),
-        ("XREVRANGE", keys.journal(shard), "+", "-", "COUNT", 1),
+        ("XREVRANGE", key, "+", "-", "COUNT", 1),
+        *[("XINFO", "STREAM", key)] * there,
     )
     at = position(newest[0][0]) if newest else (0, 0)
-    return Gate(int(entries or 0), (digest or b"").decode(), int(lists or 0), at)
+    told = dict(zip(about[0][::2], about[0][1::2], strict=True)) if about else {}
+    added = int(told.get(b"entries-added", 0))
+    return Gate(int(entries or 0), (digest or b"").decode(), int(lists or 0), at, added)
 
 
 async def compare_expiry(

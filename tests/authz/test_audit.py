@@ -55,7 +55,9 @@ def authorize(n: int, amount: int = 1000, **changes: Any) -> Authorize:
 
 
 def reverse(n: int, remaining: int = -1, references: tuple[tuple[str, str], ...] = ()) -> Reverse:
-    body = ReversalBody("default", "0400", "key", 1000, "840", remaining, "1", "", 0, ())
+    body = ReversalBody(
+        "default", "0400", "key", 1000, "840", remaining, "1", "", 1_790_000_100, ()
+    )
     return Reverse(
         account_id=ACCOUNT, card_id=SUBJECT, message_id=f"r{n}", fingerprint="f", attempt="t1",
         deadline_ms=0, remaining_minor=remaining, currency="840",
