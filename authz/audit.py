@@ -14,7 +14,8 @@ same balance, counters and records:
                same original and reversals, and holding what its entries hold
   profiles     of accounts and cards: as they were journalled last; no card that never was,
                and each is found by the directory
-  references   each of a record's names it
+  references   each of a record's names it; more of them, and of lists, acts and streams, in
+               authz/loose_ends.py
   the chains   count and digest of an account are those of its entries in the stream, the
                gate's those of all others; its lists are the newest there
 
@@ -35,7 +36,9 @@ import msgspec
 from msgspec import Struct
 from redis.asyncio import Redis
 
+from authz import directory, loose_ends
 from authz.compare import compare, expiry_rows
+from authz.directory import Stray, strays, write_again
 from authz.hot import admin, keys
 from authz.hot.resp import Argument, Connection, connect
 from authz.replay import Gate, Journal, Told
@@ -44,7 +47,6 @@ from authz.standing import Row, Seen, by_account, look_call, position, read_look
 TIMEOUT_S = 60.0  # of one call: a shard's whole expiry set is the longest
 SCAN_STEP = 5000  # keys looked through in one step of a scan: some 2 ms of the server's
 LOOKS = 256  # accounts asked for at once
-DIRECTORY_LAG_S = 0.2  # a card is found that much after it is there: both are in one batch
 DIFFERENCES_MAX = 200  # listed in a report; all are counted
 LOCK_S = 30  # an engine killed in its audit stops the others no longer; two audits do no harm
 
@@ -66,6 +68,7 @@ class AuditReport(Struct, kw_only=True):
     authorizations: int = 0  # approved and not withdrawn, by the journal
     entries: int = 0  # of the journal
     trimmed: int = 0  # entries that are no longer there to be told
+    repaired: int = 0  # cards whose row of the directory was written again
     found: int = 0  # differences, listed or not
     differences: list[Difference] = msgspec.field(default_factory=list)
 
@@ -77,30 +80,44 @@ class AuditReport(Struct, kw_only=True):
                 self.differences.append(Difference(account, field, hot, expected))
 
 
-async def audit_store(url: str, *, may_be_trimmed: bool = False) -> AuditReport:
+async def audit_store(
+    url: str, *, may_be_trimmed: bool = False, missing: list[Stray] | None = None
+) -> AuditReport:
     """`audit`, over a connection of its own. Raises: HotStateError, OSError, TimeoutError."""
     connection = await connect(url)
     try:
-        return await audit(connection, may_be_trimmed=may_be_trimmed)
+        return await audit(connection, may_be_trimmed=may_be_trimmed, missing=missing)
     finally:
         connection.close()
         await sleep(0)  # it is closed on the loop's next turn
 
 
-async def audit(store: Connection | Redis, *, may_be_trimmed: bool = False) -> AuditReport:
+async def audit(
+    store: Connection | Redis,
+    *,
+    may_be_trimmed: bool = False,
+    missing: list[Stray] | None = None,
+) -> AuditReport:
     """Compare everything. `may_be_trimmed`: somebody has the entries that are gone.
 
     Until a ledger has committed them nobody has, and a journal that was cut has lost money.
+    `missing`: rows of the directory that the journal proves are put there, for the caller to
+    write again, rather than told as differences.
     Accounts that appear while it runs are left to the next one.
     Raises: HotStateError.
     """
     if isinstance(store, Redis):
-        return await audit_store(address_of(store), may_be_trimmed=may_be_trimmed)
+        return await audit_store(address_of(store), may_be_trimmed=may_be_trimmed, missing=missing)
     report = AuditReport()
     accounts = await scan_accounts(store, report)
     gates = 0
+    lists: loose_ends.Lists | None = (0, frozenset())
     for shard in keys.ALL_SHARDS:
-        gates += await audit_shard(store, shard, accounts.pop(shard, []), may_be_trimmed, report)
+        ids = accounts.pop(shard, [])
+        journal = await audit_shard(store, shard, ids, may_be_trimmed, report, missing)
+        gates += journal.gate.entries > 0
+        lists = loose_ends.newest_lists(lists, journal)
+    report.add("", await loose_ends.lists_rows(store, lists))
     if gates != keys.SHARDS:
         # Nothing in it contradicts anything, where everything is gone.
         report.add("", [("gates", gates, keys.SHARDS)])
@@ -119,6 +136,9 @@ def address_of(client: Redis) -> str:
 async def audit_before_opening(client: Redis, url: str, source: str) -> AuditReport | None:
     """After a restart of the store: audit it, and open its gates if nothing differs.
 
+    Cards that are journalled and whole, and only not found by their key, are what a load that
+    was killed may leave: their rows are written again. Nothing else is mended here.
+
     One at a time, however many engines start: the others wait, and find the gates open.
     None: they are open already. Where the report is not ok they stay shut.
     Raises: NotFit for a store that is new or torn; HotStateError, redis.RedisError.
@@ -130,7 +150,12 @@ async def audit_before_opening(client: Redis, url: str, source: str) -> AuditRep
             continue
         try:
             run = await admin.run_id(client)
-            report = await audit_store(url)
+            missing: list[Stray] = []
+            report = await audit_store(url, missing=missing)
+            left = await write_again(client, missing) if report.ok else missing
+            report.repaired = len(missing) - len(left)
+            for id, rows in sorted(directory.by_account(left).items()):
+                report.add(id, rows)
             if report.ok and await admin.open_gates(client, new=False, source=source) != run:
                 # It restarted between the last look and the opening: that run is not audited.
                 await close_gates(client)
@@ -170,12 +195,14 @@ async def scan_accounts(connection: Connection, report: AuditReport) -> dict[str
 
 
 async def audit_shard(
-    connection: Connection, shard: str, ids: list[str], may_be_trimmed: bool, report: AuditReport
-) -> bool:
-    """The gate first, then the accounts, then the journal up to where they were seen.
-
-    Returns whether there is a gate.
-    """
+    connection: Connection,
+    shard: str,
+    ids: list[str],
+    may_be_trimmed: bool,
+    report: AuditReport,
+    missing: list[Stray] | None,
+) -> Journal:
+    """The gate first, then the accounts, then the journal up to where they were seen."""
     gate = await read_gate(connection, shard)
     accounts: dict[str, Seen] = {}
     differing: dict[str, list[Row]] = {}
@@ -187,14 +214,19 @@ async def audit_shard(
     journal = Journal(shard, gate)
     await journal.read(connection, accounts)
     report.add("", journal.gate_rows(may_be_trimmed))
+    report.add("", loose_ends.stream_rows(journal, accounts))
 
     for id in accounts.keys() | journal.told.keys():
         if id in accounts:
             told = journal.told.get(id) or Told(whole=journal.whole)
             differing[id] += compare(accounts[id], told)
+            differing[id] += loose_ends.account_rows(accounts[id], told, differing[id])
         elif not await connection.call(("EXISTS", keys.account(id)), TIMEOUT_S):
             differing[id] = [("account", None, "in the journal")]
-    await compare_directory(connection, journal, accounts, differing)
+    unwritten, wrong = await strays(connection, journal, accounts)
+    (wrong if missing is None else missing).extend(unwritten)
+    for id, rows in directory.by_account(wrong).items():
+        differing.setdefault(id, []).extend(rows)
     for id, rows in (await compare_expiry(connection, shard, accounts)).items():
         # When a record in doubt should end is in doubt, too.
         doubtful = {field for field, _, _ in differing.setdefault(id, [])}
@@ -210,56 +242,22 @@ async def audit_shard(
     for id, seen in accounts.items():
         report.trimmed += max(seen.entries - journal.told.get(id, Told()).entries, 0)
     report.authorizations += sum(len(told.approved) for told in journal.told.values())
-    return gate.entries > 0
+    return journal
 
 
 async def read_gate(connection: Connection, shard: str) -> Gate:
-    (entries, digest, lists), newest = await together(
+    key = keys.journal(shard)
+    there = await connection.call(("EXISTS", key), TIMEOUT_S)
+    (entries, digest, lists), newest, *about = await together(
         connection,
         ("HMGET", keys.control(shard), "entries", "digest", "lists"),
-        ("XREVRANGE", keys.journal(shard), "+", "-", "COUNT", 1),
+        ("XREVRANGE", key, "+", "-", "COUNT", 1),
+        *[("XINFO", "STREAM", key)] * there,
     )
     at = position(newest[0][0]) if newest else (0, 0)
-    return Gate(int(entries or 0), (digest or b"").decode(), int(lists or 0), at)
-
-
-async def compare_directory(
-    connection: Connection,
-    journal: Journal,
-    accounts: dict[str, Seen],
-    differing: dict[str, list[Row]],
-) -> None:
-    """Every journalled card that is there is found by its key. One that is not is told 14.
-
-    The directory is written after the card: what is not there is looked for once more, later.
-    """
-    cards = [
-        (account_id, card_id, card.card_key)
-        for account_id, told in journal.told.items()
-        for card_id, card in told.cards.items()
-        if account_id in accounts and card_id in accounts[account_id].cards
-    ]
-    missing = await not_in_directory(connection, cards)
-    if missing:
-        await sleep(DIRECTORY_LAG_S)
-        missing = await not_in_directory(connection, missing)
-    for account_id, card_id, _ in missing:
-        row = (f"directory of card {card_id}", None, "there")
-        differing.setdefault(account_id, []).append(row)
-
-
-async def not_in_directory(
-    connection: Connection, cards: list[tuple[str, str, str]]
-) -> list[tuple[str, str, str]]:
-    missing = []
-    for start in range(0, len(cards), LOOKS):
-        some = cards[start : start + LOOKS]
-        calls = (("HMGET", keys.directory(key), "account", "card") for _, _, key in some)
-        found = await gather(*(connection.call(call, TIMEOUT_S) for call in calls))
-        for card, (account, id) in zip(some, found, strict=True):
-            if (account, id) != (card[0].encode(), card[1].encode()):
-                missing.append(card)
-    return missing
+    told = dict(zip(about[0][::2], about[0][1::2], strict=True)) if about else {}
+    added = int(told.get(b"entries-added", 0))
+    return Gate(int(entries or 0), (digest or b"").decode(), int(lists or 0), at, added)
 
 
 async def compare_expiry(

@@ -5,8 +5,10 @@ file, else from here. Errors name the key by its path and never quote a secret.
 docs/configuration.md shows the same tables to operators.
 """
 
+import re
 from binascii import unhexlify
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlsplit
@@ -31,6 +33,7 @@ Port = Annotated[int, Meta(ge=0, le=65_535)]  # 0: any free port
 Window = Annotated[int, Meta(ge=1, le=31_536_000)]  # seconds, a year at most
 Days = Annotated[int, Meta(ge=1, le=3650)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+Frame = Annotated[int, Meta(ge=256)]  # bytes; a plain purchase has 200, and must get through
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
 Host = Annotated[str, Meta(min_length=1)]
 
@@ -103,8 +106,9 @@ class LinkConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     framing: str = "binary2"
     network: str = "generic"
     sign_on_required: bool = True  # 0800/001 before anything else
+    sign_on_timeout_s: Seconds = 30.0  # where it is required; else strangers keep all seats
     in_flight_max: Count = 256  # unanswered requests of one link; above it no more is read
-    max_frame: Count = 4096  # bytes; the largest real message has about 1,500
+    max_frame: Frame = 4096  # bytes; the largest real message has about 1,500
     frame_timeout_s: Seconds = 2.0  # for the rest of a frame that has begun
     idle_echo_s: Seconds = 60.0  # silence, after which we send an echo
     echo_timeout_s: Seconds = 10.0  # for its answer; then the link is dead
@@ -183,6 +187,7 @@ def check(config: Config) -> None:
         raise ConfigError("engine.answer_window_s: must not be above engine.advice_window_s")
     check_redis(config.redis)
     check_pan_key(config.pan)
+    check_host(config.metrics.host, "metrics.host")
     taken = {(config.metrics.host, config.metrics.port): "metrics.port"}
     names: set[str] = set()
     for at, link in enumerate(config.links):
@@ -197,6 +202,7 @@ def check(config: Config) -> None:
         taken[link.host, link.port] = f"{where}.port"
 
 
+HOST_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 ANY_HOST = {"0.0.0.0", "::"}  # these take the port on every address
 
 
@@ -224,7 +230,19 @@ def check_pan_key(pan: PanConfig) -> None:
         raise ConfigError(f"pan.key: has {len(key)} bytes, needs {PAN_KEY_MIN}")
 
 
+def check_host(host: str, where: str) -> None:
+    """An address, or a name that may have one: what looks like an address must be one."""
+    if ":" in host or host.rpartition(".")[2].isdigit():
+        try:
+            ip_address(host)
+        except ValueError:
+            raise ConfigError(f"{where}: not an address") from None
+    elif not HOST_NAME.fullmatch(host):
+        raise ConfigError(f"{where}: neither an address nor the name of a host")
+
+
 def check_link(link: LinkConfig, where: str) -> None:
+    check_host(link.host, f"{where}.host")
     known = (
         ("dialect", link.dialect, tuple(BY_NAME)),
         ("framing", link.framing, tuple(FRAMINGS)),

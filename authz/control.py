@@ -129,13 +129,19 @@ async def put_accounts(
 async def put_cards(
     state: RedisHotState, pan_keys: PanKeys, cards: Iterable[NewCard], source: str
 ) -> Outcome:
-    """Create cards or move their profiles: the card first, then its way into the directory.
+    """Create cards or move their profiles: announced in the directory, put, and then settled.
+
+    In this order, so that there is never a card that cannot be found, nor one number on two
+    accounts. A load that dies in between leaves a row that is pending: until it is run again
+    the card is not ours.
 
     Refused: no such account, a PAN that the directory has under another account, a
     replaced card that is not there. A replaced card must have been put before: cards
     given in one call do not see one another.
-    Raises: HotStateError; what was done by then stays, and may be done again.
+    Raises: NotFit for another key than the store's; HotStateError: what was done by then
+        stays, and may be done again.
     """
+    await claim_pan_key(state, pan_keys)
     outcome = Outcome()
 
     async def put(position: int, card: NewCard) -> None:
@@ -147,6 +153,17 @@ async def put_cards(
         if subject is None:
             outcome.refused.append(Refusal(position, "no such card to replace on this account"))
             return
+        if who.account_id is None:
+            # Accounts are never deleted, so what is announced here can be put.
+            if not await state.has_account(card.account_id, TIMEOUT_S):
+                outcome.refused.append(Refusal(position, "there is no such account"))
+                return
+            owner, _ = await state.put_directory(
+                who.card_key, card.account_id, who.card_id, TIMEOUT_S, pending=True
+            )
+            if owner != card.account_id:
+                outcome.refused.append(Refusal(position, "the card belongs to another account"))
+                return
         profile = write_profile(card_profile(card, who.card_id, subject))
         said = await state.put_card(
             PutCard(
@@ -160,12 +177,20 @@ async def put_cards(
         if said == "no_account":
             outcome.refused.append(Refusal(position, "there is no such account"))
             return
-        if who.account_id is None:
-            await state.put_directory(who.card_key, card.account_id, who.card_id, TIMEOUT_S)
+        await state.put_directory(who.card_key, card.account_id, who.card_id, TIMEOUT_S)
         outcome.count(said)
 
     await pour(cards, put)
     return outcome
+
+
+async def claim_pan_key(state: RedisHotState, pan_keys: PanKeys) -> None:
+    """Put no card under a second key: its number would stand on a second account.
+
+    Raises: NotFit, HotStateError.
+    """
+    if not await state.claim_pan_key(pan_keys.check, TIMEOUT_S):
+        raise admin.NotFit(admin.OTHER_KEY)
 
 
 async def limit_subject(

@@ -68,6 +68,7 @@ BAD_INPUT = (
     "decode",
     "over_long",
     "half_frame",
+    "no_sign_on",
     "unanswerable",
     "not_signed_on",
     "unknown_mti",

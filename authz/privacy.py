@@ -82,5 +82,12 @@ class PanKeys:
         digest = hmac.digest(self._secret, b"card-id:" + pan.reveal().encode(), "sha256")
         return "c" + digest.hex()[:19]
 
+    @property
+    def check(self) -> str:
+        """What a store remembers of the key that its cards are kept under: enough to know it
+        again, and nothing to find it by."""
+        digest = hmac.digest(self._secret, b"key-check:", "sha256")
+        return self._key_id + urlsafe_b64encode(digest[:16]).decode().rstrip("=")
+
     def __repr__(self) -> str:
         return f"PanKeys(key_id={self._key_id!r})"

@@ -22,9 +22,14 @@ from ledger.journal import (
     Body,
     CardBody,
     Envelope,
+    ListsBody,
+    ReversalBody,
 )
 
 TIMEOUT_S = 60.0
+# A reversal: its message, full or part, when it was sent, what stays, in which currency.
+Asked = tuple[str, str, int, int, str]
+
 ACTS = frozenset({"reversal", "advice", "completion", "close"})  # kinds of entries that join one
 PAGE = 1000  # entries in one reply
 
@@ -61,6 +66,9 @@ class Told:
     judged_by: dict[str, str] = field(default_factory=dict)
     acts: dict[str, set[str]] = field(default_factory=dict)
     approved: set[str] = field(default_factory=set)  # message ids, not withdrawn
+    asked: set[Asked] = field(default_factory=set)  # reversals, as they were asked for
+    absorbed: set[str] = field(default_factory=set)  # tombstones that others took in
+    withdrawals: int = 0
     cards: dict[str, Card] = field(default_factory=dict)  # by card id
     entries: int = 0
     digest: str = ""
@@ -89,6 +97,7 @@ class Told:
             self.posted_by[id] = self.posted_by.get(id, 0) + e.posted_delta
         for other in e.absorbed:
             # A tombstone that was taken in: its acts are this one's, and what they moved.
+            self.absorbed.add(other)
             self.held_by[id] += self.held_by.pop(other, 0)
             self.posted_by[id] += self.posted_by.pop(other, 0)
             self.acts.setdefault(id, set()).update(self.acts.pop(other, set()))
@@ -97,7 +106,10 @@ class Told:
             self._authorization(e, packed)
         elif e.kind in ACTS:
             self.acts.setdefault(id, set()).add(e.message_id)
-        elif e.kind == "withdrawal" and self.judged_by.get(id) == e.message_id:
+            if e.kind == "reversal":
+                self.asked.add(as_asked(e.message_id, packed))
+        self.withdrawals += e.kind == "withdrawal"
+        if e.kind == "withdrawal" and self.judged_by.get(id) == e.message_id:
             del self.judged_by[id]
             self.approved.discard(e.message_id)
         elif e.kind == "card":
@@ -142,6 +154,15 @@ class Told:
         amounts[e.currency] = after
 
 
+def as_asked(message_id: str, packed: bytes) -> Asked:
+    """A reversal as a record keeps it. Raises: msgspec.MsgspecError."""
+    body = read_body(packed)
+    assert isinstance(body, ReversalBody)
+    if body.remaining_minor < 0:
+        return message_id, "full", body.sent_at, 0, ""
+    return message_id, "part", body.sent_at, body.remaining_minor, body.transaction_currency
+
+
 class Gate(Struct, frozen=True):
     """What a shard's gate says of its own entries, read in one step with the journal's end."""
 
@@ -149,6 +170,7 @@ class Gate(Struct, frozen=True):
     digest: str
     lists: int
     newest: Position
+    added: int = 0  # entries that the stream ever had, up to the newest
 
 
 class Journal:
@@ -163,6 +185,8 @@ class Journal:
         self.entries = 0
         self._own = Told()  # the shard's entries that are no account's, up to the gate's look
         self._lists = 0
+        self.lists: tuple[int, frozenset[tuple[str, str]]] | None = None  # the newest that are told
+        self.until_gate = 0  # entries up to the gate's look
 
     async def read(self, connection: Connection, accounts: dict[str, Seen]) -> None:
         """Tell each account up to the position that it was looked at."""
@@ -198,6 +222,7 @@ class Journal:
         self, stream_id: bytes, fields: dict[bytes, bytes], accounts: dict[str, Seen]
     ) -> None:
         at = position(stream_id)
+        self.until_gate += at <= self.gate.newest
         try:
             envelope, body = fields[ENVELOPE], fields[BODY]
             e = read_envelope(envelope)
@@ -209,6 +234,9 @@ class Journal:
                     self._own.chain(envelope, body)
                     if e.kind == "lists":
                         self._lists = max(self._lists, e.versions[0])
+                        lists = read_body(body)
+                        assert isinstance(lists, ListsBody)
+                        self.lists = lists.version, frozenset(lists.entries)
             elif seen is None or at <= seen.position:
                 told = self.told.get(e.account_id)
                 if told is None:

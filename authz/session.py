@@ -36,6 +36,7 @@ class LinkSettings(Struct, frozen=True, kw_only=True):
     framing: Framing
     network: str = "generic"
     sign_on_required: bool = True
+    sign_on_timeout_s: float = 30.0  # for the first sign-on; who never does takes others' seats
     links_max: int = 100
     in_flight_max: int = 256
     max_frame: int = 4096  # bytes
@@ -112,7 +113,7 @@ class Session:
         self._frames = 0
         self._reader: FrameReader = settings.framing.reader(settings.max_frame)
         self._strikes = 0
-        self._heard_at = now
+        self._began_at = self._heard_at = now
         self._frame_since: float | None = None
         self._echo_sent_at: float | None = None
         self._echo_stan = 0
@@ -139,6 +140,10 @@ class Session:
             return not self.settings.sign_on_required
         return self.state is State.SIGNED_ON
 
+    @property
+    def _awaits_sign_on(self) -> bool:
+        return self.state is State.CONNECTED and self.settings.sign_on_required
+
     def take_frames(self) -> int:
         """How many frames have come since this was last asked."""
         count, self._frames = self._frames, 0
@@ -153,9 +158,11 @@ class Session:
 
         `received` is when it came, where that is not now: the engine itself may have stood still.
         """
-        self._heard_at = now
-        self._echo_sent_at = None
         items = self._reader.feed(data)
+        if not self._awaits_sign_on or any(not isinstance(item, KeepAlive) for item in items):
+            # Keep-alives alone do not say who is there: before a sign-on they count for nothing.
+            self._heard_at = now
+            self._echo_sent_at = None
         self._frames += len(items)
         came = now if received is None else received
         self._held_back.extend((item, came) for item in items)
@@ -293,6 +300,8 @@ class Session:
             and now - self._frame_since > self.settings.frame_timeout_s
         ):
             return [Trouble("half_frame"), Close("a frame was not finished in time")]
+        if self._awaits_sign_on and now - self._began_at > self.settings.sign_on_timeout_s:
+            return [Trouble("no_sign_on"), Close("no sign-on in time")]
         if self._echo_sent_at is not None:
             if now - self._echo_sent_at > self.settings.echo_timeout_s:
                 return [Trouble("echo_unanswered"), Close("the peer does not answer")]

@@ -112,8 +112,9 @@ async def running(
     spool = open_spool(config, store.id, hot, metrics.withdrawn)
     name = secrets.token_hex(3)
     engine = Engine(hot, cards, clock, spool, watch, settings_of(config), name)
+    own_keys = pan_keys(config)
     server = Server(
-        Dispatcher(engine, pan_keys(config)), clock, watch,
+        Dispatcher(engine, own_keys), clock, watch,
         in_flight_max=config.engine.in_flight_max,
         hot_deadline_s=config.engine.hot_deadline_ms / 1000,
     )  # fmt: skip
@@ -124,8 +125,9 @@ async def running(
             await engine.refresh_lists(engine.budget(clock.monotonic()))
 
     keeper = Keeper(
-        store.engine_url, hot, clock, lambda run_id: reopen(store, name), on_ready, store.id
-    )
+        store.engine_url, hot, clock, lambda run_id: reopen(store, name), on_ready, store.id,
+        own_keys.check,
+    )  # fmt: skip
     run = Running(engine, server, keeper, spool, metrics, latency)
     metrics.watch("in_flight", lambda: server.admission.in_flight)
     metrics.watch("in_flight_limit", lambda: int(server.admission.limit))
@@ -197,6 +199,8 @@ async def reopen(store: Store, name: str) -> str:
         return f"the audit could not be finished ({type(error).__name__})"
     finally:
         await client.aclose()
+    if report is not None and report.repaired:
+        log.warning("directory_repaired", cards=report.repaired)
     if report is not None and not report.ok:
         return f"the audit found {counted(report.found, 'difference')}: see authz reconcile"
     return ""
@@ -221,6 +225,7 @@ def link_settings(link: LinkConfig) -> LinkSettings:
         framing=FRAMINGS[link.framing],
         network=link.network,
         sign_on_required=link.sign_on_required,
+        sign_on_timeout_s=link.sign_on_timeout_s,
         links_max=link.links_max,
         in_flight_max=link.in_flight_max,
         max_frame=link.max_frame,

@@ -20,9 +20,11 @@ from authz.app.exposition import merge_exposition
 __all__ = ["Health", "HttpServer", "merge_exposition", "start_http"]
 
 HEAD_MAX = 8192  # bytes of request line and headers; a scraper sends 300
-READ_TIMEOUT_S = 5.0  # for the whole head, so that a silent peer holds nothing
+READ_TIMEOUT_S = 2.0  # for the whole head: a scraper's is one packet, lost once at most
 WRITE_TIMEOUT_S = 5.0
-CONNECTIONS_MAX = 32  # at once: a scraper, a few probes and somebody with curl
+# At once: a scraper, a few probes and somebody with curl. Above it the oldest that has not said yet
+# what it wants makes room: half requests must not keep a probe from /health.
+CONNECTIONS_MAX = 32
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
 EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
@@ -67,6 +69,7 @@ class HttpServer:
         self._health = health
         self._latency = latency
         self._open: set[asyncio.Task[Any]] = set()
+        self._asking: dict[asyncio.Task[Any], None] = {}  # whose head is not read yet, oldest first
         self._server: asyncio.Server | None = None
         self.port = 0
 
@@ -88,19 +91,33 @@ class HttpServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        if len(self._open) >= CONNECTIONS_MAX:
+        if len(self._open) >= CONNECTIONS_MAX and not self._make_room():
             writer.transport.abort()
             return
         self._open.add(task)
+        self._asking[task] = None
         try:
-            await self._exchange(reader, writer)
+            await self._exchange(reader, writer, task)
         except (OSError, TimeoutError):
             pass  # they left, or they never asked
         finally:
             self._open.discard(task)
+            self._asking.pop(task, None)
             writer.transport.abort()
 
-    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _make_room(self) -> bool:
+        """Let go of the oldest that has not asked yet. False: all have."""
+        oldest = next(iter(self._asking), None)
+        if oldest is None:
+            return False
+        self._open.discard(oldest)
+        del self._asking[oldest]
+        oldest.cancel()
+        return True
+
+    async def _exchange(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, task: asyncio.Task[Any]
+    ) -> None:
         """One request, one reply."""
         method = b"GET"
         try:
@@ -112,6 +129,7 @@ class HttpServer:
                 return
             reply = Reply(400, b"not a request\n")
         else:
+            self._asking.pop(task, None)
             method, reply = await self._answer(head)
         writer.write(written(reply, with_body=method != b"HEAD"))
         writer.write_eof()

@@ -24,6 +24,7 @@ from authz.control import (
     Outcome,
     card_id_for,
     card_profile,
+    claim_pan_key,
     put_accounts,
     put_cards,
     put_lists,
@@ -87,7 +88,8 @@ async def load(
 ) -> LoadReport:
     """Read, compare, load. `pan_keys` is asked only if there are card numbers.
 
-    Raises: HotStateError, redis.RedisError: run it again.
+    Raises: NotFit for another key than the store's cards are kept under;
+        HotStateError, redis.RedisError: run it again.
     """
     batch, report = Batch(), LoadReport()
     tables: dict[str, list[Table]] = {"accounts": [], "cards": [], "lists": []}
@@ -97,6 +99,8 @@ async def load(
             report.partial_helps = False
         else:
             tables[table.kind].append(table)
+    if tables["cards"]:
+        await claim_pan_key(state, pan_keys())
     # Cards are read with their accounts' currencies known, lists with the cards.
     for table in tables["accounts"]:
         await read_accounts(batch, table, client)

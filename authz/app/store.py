@@ -170,6 +170,19 @@ async def learn_id(store: Store) -> None:
         await client.aclose()
 
 
+async def check_pan_key(store: Store, config: Config) -> None:
+    """Refuse a key under which the store's cards would all be unknown.
+
+    A store of our own that was just made is tied to ours at once; any other by its first card.
+    Raises: NotFit, ConfigError.
+    """
+    client = admin.administrator(store.url)
+    try:
+        await admin.check_pan_key(client, pan_keys(config).check, claim=store.fresh)
+    finally:
+        await client.aclose()
+
+
 @asynccontextmanager
 async def opened(store: Store, source: str) -> AsyncIterator[RedisHotState]:
     """The hot state for an administrator's command: library loaded, connected."""

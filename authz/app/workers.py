@@ -25,10 +25,11 @@ from authz.app.announce import CannotListen, announce_when_ready, listening, tel
 from authz.app.embedded.process import short_folder
 from authz.app.front import Front
 from authz.app.spools import SpoolsTaken, spools_locked
-from authz.app.store import NO_STORE, Store, find_store, learn_id, pan_keys, prepare
+from authz.app.store import NO_STORE, Store, check_pan_key, find_store, learn_id, prepare
 from authz.app.supervise import Worker
 from authz.clock import SystemClock
-from authz.config import Config
+from authz.config import Config, ConfigError
+from authz.hot.admin import NotFit
 
 log = structlog.get_logger()
 clock = SystemClock()
@@ -58,7 +59,7 @@ async def serve_with_workers(config: Config, announce: Path | None) -> int:
     try:
         await prepare(store, "authz serve")
         await learn_id(store)
-        pan_keys(config)  # drawn here, where it is missing: workers would race to draw it
+        await check_pan_key(store, config)  # it is drawn here: workers would race to draw it
         async with spools_locked(config, store.id) as lock:
             crew = Crew(config, store, folder, lock)
             try:
@@ -73,7 +74,7 @@ async def serve_with_workers(config: Config, announce: Path | None) -> int:
                     await ready
             finally:
                 await crew.stop()
-    except (SpoolsTaken, CannotListen) as error:
+    except (SpoolsTaken, CannotListen, NotFit, ConfigError) as error:
         raise click.ClickException(str(error)) from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -19,6 +19,13 @@ from ledger.journal import GateBody, encode_body
 JOURNAL_CAP = 1_000_000
 
 
+# Under another key every card is unknown, and a card that is loaded stands on a second account.
+OTHER_KEY = (
+    "the PAN key is not the one that this store's cards are kept under: name that one with "
+    "pan.key_file, or restore pan.key beside the store's data"
+)
+
+
 class NotFit(Exception):
     """The store is one that must not be used; the text says what to change."""
 
@@ -46,6 +53,19 @@ async def store_id(client: Redis) -> str:
     await client.set(keys.STORE_ID, secrets.token_hex(8), nx=True)
     found: Any = await client.get(keys.STORE_ID)
     return str(found, "ascii")
+
+
+async def check_pan_key(client: Redis, check: str, *, claim: bool) -> None:
+    """Refuse a key that is not the one of this store's cards; `check` is `PanKeys.check`.
+
+    `claim`: where the store knows of none yet, this is the one from now on.
+    Raises: NotFit.
+    """
+    found: Any = await client.get(keys.PAN_KEY)
+    if found is None and claim:
+        found = await client.set(keys.PAN_KEY, check, nx=True, get=True)
+    if found not in (None, check.encode()):
+        raise NotFit(OTHER_KEY)
 
 
 async def install(client: Redis) -> bool:

@@ -15,6 +15,7 @@ import structlog
 
 from authz.clock import Clock
 from authz.hot import keys
+from authz.hot.admin import OTHER_KEY
 from authz.hot.errors import HotStateError, Refused
 from authz.hot.resp import Connection, connect
 from authz.hot.store import RedisHotState
@@ -23,6 +24,9 @@ log = structlog.get_logger()
 
 CALL_S = 2.0  # for the keeper's own calls: nobody waits for them
 LOOK_S = 0.5  # between looks at the gates and the store's clock
+# Between audits that did not open the gates; the last one repeats. Each reads the whole store, and
+# whoever mends it by hand waits a minute at most. Gates that others open are seen at the next look.
+AUDIT_AGAIN_S = (1.0, 5.0, 15.0, 60.0)
 BACK_OFF_S = (0.02, 0.05, 0.1, 0.2, 0.5)  # between attempts to connect; the last one repeats
 
 Reopen = Callable[[str], Awaitable[str]]  # run id -> "" when the gates are open, else why not
@@ -39,6 +43,7 @@ class Keeper:
         reopen: Reopen,
         on_ready: Callable[[int], Awaitable[None]],
         store_id: str = "",  # of the only store that is ours; "" for any
+        pan_check: str = "",  # of our PAN key; "" for any
     ) -> None:
         self.ready = False
         self.why_not = "connecting to the hot state"
@@ -48,7 +53,11 @@ class Keeper:
         self._reopen = reopen
         self._on_ready = on_ready  # with the store's clock less ours, in ms
         self._store_id = store_id
+        self._pan_check = pan_check
         self._lost = asyncio.Event()
+        self._refusals = 0  # audits of this run of the store that did not open its gates,
+        self._refused = ""  # why the last of them did not,
+        self._audit_from = 0.0  # and when there may be another
 
     async def run(self) -> None:
         """Connect, watch, connect again; until cancelled."""
@@ -75,28 +84,36 @@ class Keeper:
     async def _watch(self, connection: Connection) -> None:
         """Look at the gates until the connection is lost. Raises: HotStateError."""
         run_id = await store_run_id(connection)
+        self._refusals, self._refused = 0, ""
         while connection.connected and not is_cancelled():
-            if self._store_id in ("", await store_id(connection)):
-                self._hot.attach(connection, run_id)
-                await self._look(connection, run_id)
-            else:
+            if self._store_id not in ("", await store_id(connection)):
                 self._hot.detach()
                 self._not_ready(
                     "this is not the store that the engine was started for, or it was emptied: "
                     "load accounts if it is empty, and start the engine again"
                 )
+            elif await self._has_another_key(connection):
+                self._hot.detach()
+                self._not_ready(OTHER_KEY)
+            else:
+                self._hot.attach(connection, run_id)
+                await self._look(connection, run_id)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):
                     await self._lost.wait()
         self._not_ready("the connection to the hot state was lost")
+
+    async def _has_another_key(self, connection: Connection) -> bool:
+        """Whether its cards are kept under another PAN key: every one of them would be unknown."""
+        found: bytes | None = await connection.call(("GET", keys.PAN_KEY), CALL_S)
+        return bool(self._pan_check) and found not in (None, self._pan_check.encode())
 
     async def _look(self, connection: Connection, run_id: str) -> None:
         """Whether requests are decided from now on. Raises: HotStateError."""
         offset_ms = await self._clock_offset_ms(connection)
         state = await gates(connection, run_id)
         if state == "shut":
-            self._not_ready("the store was restarted: its state is being audited")
-            state = await self._reopen(run_id) or await gates(connection, run_id)
+            state = await self._audit(run_id) or await gates(connection, run_id)
         if state == "open" and not await has_library(connection):
             self._not_ready("the function library is missing")
             state = await self._reopen(run_id) or await gates(connection, run_id)
@@ -111,6 +128,18 @@ class Keeper:
             )
         else:
             self._not_ready(f"the gates are not open: {state}")
+
+    async def _audit(self, run_id: str) -> str:
+        """ "" when the gates are open, else why not: as the last audit told, until the next."""
+        if self._refused and self._clock.monotonic() < self._audit_from:
+            return self._refused
+        if not self._refused:
+            self._not_ready("the store was restarted: its state is being audited")
+        self._refused = await self._reopen(run_id)
+        pause_s = AUDIT_AGAIN_S[min(self._refusals, len(AUDIT_AGAIN_S) - 1)]
+        self._refusals += 1
+        self._audit_from = self._clock.monotonic() + pause_s
+        return self._refused
 
     async def _clock_offset_ms(self, connection: Connection) -> int:
         before = self._clock.now_ms()

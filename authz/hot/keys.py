@@ -64,6 +64,7 @@ def directory(card_key: str) -> str:
 
 LISTS = "authz:{lists}:blocked"  # a set of "<kind>:<value>"; fenced by a version in every gate
 STORE_ID = "authz:{gate}:store"  # drawn once, kept over restarts: which store this is
+PAN_KEY = "authz:{gate}:pan-key"  # by which check the key of its cards is known again
 GATE_LOCK = "authz:{gate}:lock"  # one engine audits a restarted store at a time
 
 ALL_SHARDS = tuple(f"{n:02}" for n in range(SHARDS))

@@ -9,7 +9,7 @@ from importlib.resources import files
 NAME = "authz"
 PARTS = (
     "prelude.lua", "record.lua", "references.lua",
-    "authorize.lua", "apply.lua", "withdraw.lua", "control.lua",
+    "authorize.lua", "apply.lua", "withdraw.lua", "control.lua", "directory.lua",
 )  # fmt: skip
 
 # What the engine's own user may do: call functions, which may only touch our keys, and

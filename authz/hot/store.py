@@ -155,11 +155,24 @@ class RedisHotState:
         return reply
 
     async def look_up(self, card_key: str, timeout_s: float) -> tuple[str, str] | None:
-        """The account and card of a card key; None where the card is not ours."""
-        reply = await self._call(("HMGET", keys.directory(card_key), "account", "card"), timeout_s)
-        if reply[0] is None or reply[1] is None:
+        """The account and card of a card key; None where the card is not ours (yet)."""
+        account, card, pending = await self._call(
+            ("HMGET", keys.directory(card_key), "account", "card", "pending"), timeout_s
+        )
+        if account is None or card is None:
             return None
-        return reply[0].decode(), reply[1].decode()
+        found = account.decode(), card.decode()
+        return None if pending and await self._only_announced(*found, timeout_s) else found
+
+    async def _only_announced(self, account_id: str, card_id: str, timeout_s: float) -> bool:
+        """Whether a load has written a card's row and not the card: nobody was given it yet.
+
+        Of an account that is there: where even that is missing, something was lost.
+        """
+        version, card = await self._call(
+            ("HMGET", keys.account(account_id), "version", keys.card_field(card_id)), timeout_s
+        )
+        return version is not None and card is None
 
     async def profiles(
         self, account_id: str, card_id: str, timeout_s: float
@@ -218,12 +231,35 @@ class RedisHotState:
         return str(reply[1], "ascii")
 
     async def put_directory(
-        self, card_key: str, account_id: str, card_id: str, timeout_s: float = 5.0
-    ) -> None:
-        """Make a card findable. After `put_card`: what the directory names must be there."""
-        await self._call(
-            ("HSET", keys.directory(card_key), "account", account_id, "card", card_id), timeout_s
-        )
+        self,
+        card_key: str,
+        account_id: str,
+        card_id: str,
+        timeout_s: float = 5.0,
+        *,
+        pending: bool = False,
+    ) -> tuple[str, str]:
+        """Make a card findable, unless its key stands for another. Whose it is now.
+
+        `pending`: the card itself is yet to be put. Once it is there this is said again, without.
+        """  # fmt: skip
+        reply = await self._call(
+            (
+                "FCALL", "authz_put_directory", 1, keys.directory(card_key), account_id, card_id,
+                "pending" if pending else "there",
+            ),
+            timeout_s,
+        )  # fmt: skip
+        self._check(reply, card_id)
+        return reply[2].decode(), reply[3].decode()
+
+    async def claim_pan_key(self, check: str, timeout_s: float) -> bool:
+        """Whether this is the key of the store's cards. Where it knows of none yet, it is now."""
+        before = await self._call(("SET", keys.PAN_KEY, check, "NX", "GET"), timeout_s)
+        return before in (None, check.encode())
+
+    async def has_account(self, account_id: str, timeout_s: float) -> bool:
+        return bool(await self._call(("HEXISTS", keys.account(account_id), "version"), timeout_s))
 
     async def _call(self, arguments: tuple[Argument, ...], timeout_s: float) -> Any:
         if self._connection is None:

@@ -27,7 +27,7 @@ def to_response(
             fields[number] = value
     if reason is Reason.APPROVED and approval_code:
         fields[38] = approval_code
-    elif 38 in message:
-        fields[38] = message[38]
+    elif reason is Reason.APPROVED and 38 in message:
+        fields[38] = message[38]  # of the reversal of an approval
     fields[39] = GENERIC_1987[reason]
     return dict(sorted(fields.items()))

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from authz import audit as audit_module
 from authz.audit import AuditReport, audit, audit_before_opening, audit_store
 from authz.control import NewAccount, NewCard, put_accounts, put_cards, put_lists
 from authz.hot import admin, keys
@@ -55,10 +56,12 @@ def authorize(n: int, amount: int = 1000, **changes: Any) -> Authorize:
 
 
 def reverse(n: int, remaining: int = -1, references: tuple[tuple[str, str], ...] = ()) -> Apply:
-    body = ReversalBody("default", "0400", "key", 1000, "840", remaining, "1", "", 0, ())
+    body = ReversalBody(
+        "default", "0400", "key", 1000, "840", remaining, "1", "", 1_790_000_100, ()
+    )
     act = Act("full", f"r{n}", 1_790_000_100)
     if remaining >= 0:
-        act = Act("part", f"r{n}", 1_790_000_100, remaining)
+        act = Act("part", f"r{n}", 1_790_000_100, remaining, "840")
     return Apply(
         kind="reversal", account_id=ACCOUNT, card_id=SUBJECT, message_id=f"r{n}", fingerprint="f",
         attempt="t1", deadline_ms=0, act=act, references=references or (("de90", f"90:x{n}"),),
@@ -490,3 +493,88 @@ def test_a_store_that_lost_everything_does_not_pass(fresh_redis: str) -> None:
             await client.aclose()
 
     assert rows(asyncio.run(scenario())) == [("", "gates", 0, 64)]
+
+
+def test_a_shard_that_lost_its_gate_and_its_journal_is_missed(fresh_redis: str) -> None:
+    other = next(shard for shard in keys.ALL_SHARDS if shard != SHARD)
+
+    async def damage(client: Any) -> None:
+        await client.delete(keys.control(other), keys.journal(other))
+
+    assert rows(audited(fresh_redis, damage)) == [("", "gates", 63, 64)]
+
+
+def test_a_run_that_was_not_audited_is_not_opened(
+    fresh_redis: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store restarts between the audit and the opening: what was found is of another run."""
+    audits = 0
+
+    async def counting(url: str, **given: Any) -> AuditReport:
+        nonlocal audits
+        audits += 1
+        if audits == 1:
+            monkeypatch.setattr(admin, "run_id", honest)
+        return await audit_store(url, **given)
+
+    honest = admin.run_id
+
+    async def scenario() -> None:
+        async with lived(fresh_redis) as (state, client):
+            for shard in keys.ALL_SHARDS:
+                await client.hset(keys.control(shard), "run_id", "before")
+
+            async def before_the_restart(client: Any) -> str:
+                return "the run that is audited"
+
+            monkeypatch.setattr(admin, "run_id", before_the_restart)
+            monkeypatch.setattr(audit_module, "audit_store", counting)
+            report = await audit_before_opening(client, fresh_redis, "test")
+            assert report is not None
+            assert report.ok
+            assert await admin.state_of_gates(client) == "open"
+
+    asyncio.run(scenario())
+    assert audits == 2
+
+
+def test_a_raised_credit_line_excuses_no_overdraft(fresh_redis: str) -> None:
+    async def scenario() -> AuditReport:
+        async with prepared(fresh_redis) as (state, client):
+            await put_accounts(state, [account(line=2000)], "test")
+            act = authorize(1, 8000, credit_line_minor=9999, account_version=2)
+            body = msgspec.structs.replace(
+                msgspec.msgpack.decode(act.body, type=AuthorizationBody), credit_line_minor=2000
+            )
+            assert (
+                await state.authorize(msgspec.structs.replace(act, body=encode_body(body)), 5)
+            ).kind == "held"
+            return await audit_store(fresh_redis)
+
+    assert rows(asyncio.run(scenario())) == [
+        (ACCOUNT, "available after m1", -1000, "not below 0"),
+        (ACCOUNT, "available", -1000, "not below 0"),
+    ]
+
+
+def test_a_reversal_that_is_missing_in_a_record_is_told_even_if_it_released_nothing(
+    fresh_redis: str,
+) -> None:
+    async def scenario() -> AuditReport:
+        async with lived(fresh_redis) as (state, client):
+            await state.apply(reverse(33, 500, (("de90", "90:x3"),)), 5)
+            record = msgspec.msgpack.decode(await client.hget(WHOLE, "a:m3"))
+            record[8] = [act for act in record[8] if act[1] != "r33"]
+            await client.hset(WHOLE, "a:m3", msgspec.msgpack.encode(record))
+            return await audit_store(fresh_redis)
+
+    assert rows(asyncio.run(scenario())) == [(ACCOUNT, "record m3", "1 acts", "2 others")]
+
+
+def test_a_record_that_says_another_original_is_told(fresh_redis: str) -> None:
+    async def damage(client: Any) -> None:
+        record = msgspec.msgpack.decode(await client.hget(WHOLE, "a:m1"))
+        record[6] = "m9"
+        await client.hset(WHOLE, "a:m1", msgspec.msgpack.encode(record))
+
+    assert rows(audited(fresh_redis, damage)) == [(ACCOUNT, ONE, "original m9", "original m1")]

@@ -73,8 +73,15 @@ MISTAKES = [
     ("[[link]]\nframing = 'ascii4'\nmax_frame = 10000", "link[0].max_frame: ascii4 cannot count"),
     ("[[link]]\nframe_timeout_s = 0", "link[0].frame_timeout_s: expected `float` > 0"),
     ("[[link]]\nframe_timeout_s = 86401.0", "link[0].frame_timeout_s: expected `float` <= 86400"),
+    ("[[link]]\nsign_on_timeout_s = 0", "link[0].sign_on_timeout_s: expected `float` > 0"),
     ("[[link]]\nidle_echo_s = 86401.0", "link[0].idle_echo_s: expected `float` <= 86400"),
     ("[[link]]\necho_timeout_s = inf", "link[0].echo_timeout_s: expected `float` <= 86400"),
+    ("[[link]]\nmax_frame = 255", "link[0].max_frame: expected `int` >= 256"),
+    ("[[link]]\nhost = '999.1.1.1'", "link[0].host: not an address"),
+    ("[[link]]\nhost = '1.1.1'", "link[0].host: not an address"),
+    ("[[link]]\nhost = 'fe80::zz'", "link[0].host: not an address"),
+    ("[[link]]\nhost = 'a b'", "link[0].host: neither an address nor the name of a host"),
+    ("[metrics]\nhost = '0.0.0.256'", "metrics.host: not an address"),
     ("[[link]]\nport = 65536", "link[0].port: expected `int` <= 65535"),
     ("[[link]]\nport = -1", "link[0].port: expected `int` >= 0"),
     (f"[[link]]\nname = '{'n' * 65}'", "link[0].name: expected `str` of length <= 64"),
@@ -101,6 +108,11 @@ frame_timeout_s = 86400.0
     config = load(text, tmp_path)
     assert config.engine.hold_days == 3650
     assert config.links[0].max_frame == 65535
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "fe80::1%eth0", "localhost", "a-1.b_2.net."])
+def test_hosts_to_listen_on(host: str, tmp_path: Path) -> None:
+    assert load(f"[[link]]\nhost = '{host}'\n", tmp_path).links[0].host == host
 
 
 @pytest.mark.parametrize(("text", "said"), MISTAKES, ids=[said[:40] for _, said in MISTAKES])

@@ -8,6 +8,9 @@ import msgspec
 import pytest
 
 from authz import control
+from authz.audit import audit
+from authz.budget import Budget
+from authz.cards import NearCache
 from authz.control import (
     NewAccount,
     NewCard,
@@ -123,13 +126,116 @@ def test_the_directory_remembers_an_id_that_another_key_would_not_give(fresh_red
     run(fresh_redis, scenario)
 
 
-def test_a_load_that_died_before_the_directory_is_finished_by_another(fresh_redis: str) -> None:
+class Killed(Exception):
+    pass
+
+
+def dies_before(state: Any, name: str, when: Callable[[dict[str, Any]], bool]) -> None:
+    """The load is killed as it is about to call this."""
+    honest = getattr(state, name)
+
+    async def call(*given: Any, **named: Any) -> Any:
+        if when(named):
+            setattr(state, name, honest)
+            raise Killed
+        return await honest(*given, **named)
+
+    setattr(state, name, call)
+
+
+DEATHS: list[
+    tuple[str, Callable[[dict[str, Any]], bool], tuple[int, int, int, list[Any]], bool]
+] = [
+    ("put_directory", lambda named: "pending" in named, (1, 0, 0, []), False),
+    ("put_card", lambda named: True, (1, 0, 0, []), False),
+    ("put_directory", lambda named: "pending" not in named, (0, 0, 1, []), True),
+]
+
+
+@pytest.mark.parametrize(("call", "when", "again", "known"), DEATHS)
+def test_a_load_that_died_is_finished_by_another(
+    fresh_redis: str, call: str, when: Any, again: Any, known: bool
+) -> None:
+    """Wherever it dies, the card is found from the moment that it is there, and not before."""
+
+    async def scenario(state: Any, client: Any) -> None:
+        await put_accounts(state, [account()], "s")
+        dies_before(state, call, when)
+        with pytest.raises(Killed):
+            await put_cards(state, KEYS, [card()], "s")
+        key, whose = keys.directory(KEYS.card_key(ONE)), ("A1", KEYS.card_id(ONE))
+        assert await state.look_up(KEYS.card_key(ONE), 5) == (whose if known else None)
+        assert (await audit(client)).ok
+        assert counts(await put_cards(state, KEYS, [card()], "s")) == again
+        assert await state.look_up(KEYS.card_key(ONE), 5) == whose
+        assert not await client.hexists(key, "pending")
+
+    run(fresh_redis, scenario)
+
+
+def test_a_card_without_a_row_of_the_directory_gets_one(fresh_redis: str) -> None:
     async def scenario(state: Any, client: Any) -> None:
         await put_accounts(state, [account()], "s")
         await put_cards(state, KEYS, [card()], "s")
         await client.delete(keys.directory(KEYS.card_key(ONE)))
         assert counts(await put_cards(state, KEYS, [card()], "s")) == (0, 0, 1, [])
         assert await state.look_up(KEYS.card_key(ONE), 5) == ("A1", KEYS.card_id(ONE))
+
+    run(fresh_redis, scenario)
+
+
+def test_what_was_announced_on_an_account_that_is_lost_is_not_unknown(fresh_redis: str) -> None:
+    """A card that never was is declined; one that may be lost with its account must not be."""
+
+    async def scenario(state: Any, client: Any) -> None:
+        await put_accounts(state, [account()], "s")
+        dies_before(state, "put_card", lambda named: True)
+        with pytest.raises(Killed):
+            await put_cards(state, KEYS, [card()], "s")
+        assert await NearCache(1).find(state, KEYS.card_key(ONE), Unhurried()) is None
+        await client.delete(keys.account("A1"))
+        with pytest.raises(Cold):
+            await NearCache(1).find(state, KEYS.card_key(ONE), Unhurried())
+
+    run(fresh_redis, scenario)
+
+
+class Unhurried(Budget):
+    def __init__(self) -> None: ...
+
+    def left_s(self) -> float:
+        return 5.0
+
+
+def test_no_card_is_put_under_a_second_key(fresh_redis: str) -> None:
+    """The same number would be another card there, and stand on two accounts."""
+
+    async def scenario(state: Any, client: Any) -> None:
+        await put_accounts(state, [account(), account("A2")], "s")
+        await put_cards(state, KEYS, [card()], "s")
+        for other in (PanKeys(b"x" * 32), PanKeys(b"k" * 32, "2")):
+            with pytest.raises(admin.NotFit, match="PAN key is not the one"):
+                await put_cards(state, other, [card(account_id="A2")], "s")
+        assert counts(await put_cards(state, PanKeys(b"k" * 32), [card()], "s")) == (0, 0, 1, [])
+        stored = await client.get(keys.PAN_KEY)
+        assert stored == KEYS.check.encode()
+        assert b"k" * 32 not in stored
+
+    run(fresh_redis, scenario)
+
+
+def test_of_two_loads_at_once_one_has_the_card(fresh_redis: str) -> None:
+    async def scenario(state: Any, client: Any) -> None:
+        await put_accounts(state, [account(), account("A2")], "s")
+        for n in range(20):
+            pan = Pan(f"40000000000001{n:02}")
+            outcomes = await asyncio.gather(
+                *(put_cards(state, KEYS, [card(pan, id)], "s") for id in ("A1", "A2"))
+            )
+            assert sum(outcome.created for outcome in outcomes) == 1
+            [refused] = [one.reason for outcome in outcomes for one in outcome.refused]
+            assert refused == "the card belongs to another account"
+        assert (await audit(client)).ok
 
     run(fresh_redis, scenario)
 

@@ -34,3 +34,15 @@ def test_only_what_may_have_run_is_withdrawn(trouble: type[errors.HotStateError]
     assert world.spool.acts == ([ACT] if TROUBLES[trouble] else [])
     assert world.watcher.heard == [("hot_call", trouble.__name__)]
     assert trouble.__name__ in HOT_CALLS
+
+
+@pytest.mark.parametrize("window_s", [1, 3600, 604_800])
+def test_an_answer_is_kept_for_as_long_as_its_repeat_is_let_in(window_s: int) -> None:
+    world = World()
+    engine, skew_s = world.engine, world.engine.settings.clock_skew_s
+    now_s = engine.now_ms() // 1000
+    assert engine.in_window(now_s + skew_s, window_s)  # from a clock that is ahead
+    assert not engine.in_window(now_s + skew_s + 1, window_s)
+    world.clock.advance(window_s + skew_s)
+    assert engine.in_window(now_s + skew_s, window_s)  # its repeat, at the last moment
+    assert engine.answer_ttl_s(window_s) > window_s + skew_s

@@ -26,7 +26,7 @@ class Hanging:
     def __init__(self) -> None:
         self.begun = asyncio.Event()
 
-    async def __call__(self, url: str) -> Any:
+    async def __call__(self, url: str, **_: Any) -> Any:
         self.begun.set()
         await asyncio.Event().wait()
 

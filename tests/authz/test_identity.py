@@ -74,3 +74,25 @@ def test_an_approval_code_is_six_letters_or_digits() -> None:
     assert len(code) == 6
     assert code.isalnum()
     assert code == code.upper()
+
+
+@pytest.mark.parametrize(
+    ("changes", "rungs"),
+    [
+        ({}, ["de90"]),
+        ({"de38": "CODE12"}, ["de90"]),
+        ({"de90": ""}, ["de37"]),
+        ({"de90": "", "de41": ""}, ["de37"]),
+        ({"de90": "", "de41": "", "de42": ""}, ["rrn"]),
+        ({"de90": "", "de38": "CODE12"}, ["de37", "de38"]),
+        ({"de90": "", "de37": "", "de38": "CODE12"}, ["de38"]),
+    ],
+    ids=str,
+)
+def test_weaker_words_are_not_tried_beside_the_strong(
+    changes: dict[str, str], rungs: list[str]
+) -> None:
+    """DE 37 alone may be another terminal's, where the terminal was named."""
+    message = Message.of("0400", dict(reversal(purchase(1), **changes)))
+    facts = to_reversal(message, "n", KEYS, NOON)
+    assert [rung for rung, _ in identity.references_of_reversal(facts, "c")] == rungs

@@ -141,7 +141,6 @@ def test_many_requests_in_one_write_and_byte_by_byte() -> None:
     ("mti", "fields", "answer", "kind"),
     [
         ("0300", purchase(1), "0310", "unknown_mti"),
-        ("0300", purchase(1), "0310", "unknown_mti"),
         ("1100", purchase(1), "1110", "unknown_mti"),
         ("0100", purchase(1, de18=""), "0110", "bad_element"),
         ("0100", purchase(1, de2=""), "0110", "bad_element"),
@@ -257,6 +256,26 @@ def test_a_flood_of_one_link_is_read_no_faster_than_it_is_answered() -> None:
             await flood.hear()
 
     play(story, {"in_flight_max": 100_000}, in_flight_max=8)
+
+
+def test_what_a_lost_link_had_waiting_is_forgotten() -> None:
+    """Its seats are others', and nobody would hear the answers."""
+
+    async def story(world: World, server: Server, heard: Heard, connect: Any) -> None:
+        stuck = world.engine.hot = Stuck(world.hot)
+        peer = await connect()
+        for n in range(1, 6):
+            peer.send("0100", purchase(n, 1))
+        await until(lambda: server.admission.waiting == 3)
+        [link] = server._links
+        link._abort()  # as of one that does not read its answers
+        await until(lambda: server.link_count == 0)
+        assert server.admission.waiting == 0
+        stuck.go.set()
+        assert (await (await connect()).ask("0100", purchase(7, 1)))[39] == "00"
+        assert stuck.asked == 3
+
+    play(story, {"in_flight_max": 2})
 
 
 def test_what_was_asked_before_a_hang_up_is_answered() -> None:

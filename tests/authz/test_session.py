@@ -199,7 +199,7 @@ def test_one_byte_a_second_is_hung_up_on_too() -> None:
 
 
 def test_a_silent_link_is_asked_whether_it_lives() -> None:
-    s = session(idle_echo_s=60, echo_timeout_s=10)
+    s = session(sign_on_required=False, idle_echo_s=60, echo_timeout_s=10)
     assert s.tick(60.0, "0322120100") == []
     [echo] = sent(s.tick(60.5, "0322120100"))
     assert (echo.mti, echo[7], echo[70]) == ("0800", "0322120100", "301")
@@ -284,3 +284,50 @@ def test_no_bytes_raise(data: bytes, framing: str) -> None:
     s = session(framing=FRAMINGS[framing], sign_on_required=False)
     s.receive(data, 1.0)
     s.tick(100.0, "0322120000")
+
+
+KEEP_ALIVE = b"\x00\x00"
+
+
+@pytest.mark.parametrize("said", [b"", KEEP_ALIVE, management("301")])
+def test_who_does_not_sign_on_in_time_makes_room_for_others(said: bytes) -> None:
+    s = session(sign_on_timeout_s=30)
+    for second in range(30):
+        s.receive(said, float(second))
+    assert not any(isinstance(a, Close) for a in s.tick(30.0, "0322120030"))
+    actions = s.tick(30.5, "0322120030")
+    assert troubles(actions) == ["no_sign_on"]
+    assert isinstance(actions[-1], Close)
+
+
+@pytest.mark.parametrize("code", ["001", "002"])
+def test_who_has_signed_on_or_off_may_stay(code: str) -> None:
+    s = session(sign_on_timeout_s=30)
+    s.receive(management(code), 29.0)
+    assert s.tick(60.0, "0322120100") == []
+
+
+def test_where_no_sign_on_is_required_none_is_waited_for() -> None:
+    assert session(sign_on_required=False).tick(59.0, "0322120059") == []
+
+
+def test_keep_alives_alone_do_not_count_before_the_sign_on() -> None:
+    s = session(sign_on_timeout_s=3600, idle_echo_s=60, echo_timeout_s=10)
+    s.receive(KEEP_ALIVE, 59.0)
+    assert len(sent(s.tick(61.0, "0322120101"))) == 1
+    s.receive(KEEP_ALIVE, 70.0)
+    assert troubles(s.tick(72.0, "0322120112")) == ["echo_unanswered"]
+    s = session(sign_on_timeout_s=3600, idle_echo_s=60)
+    s.receive(management("001"), 1.0)
+    s.receive(KEEP_ALIVE, 59.0)
+    assert s.tick(62.0, "0322120102") == []
+
+
+def test_each_frame_has_its_own_time_to_be_finished() -> None:
+    """One that came whole with the beginning of the next ends its time, and begins another."""
+    s = session(sign_on_required=False, frame_timeout_s=2)
+    whole = management("301")
+    s.receive(whole[:10], 0.0)
+    s.receive(whole[10:] + whole[:10], 1.5)
+    assert s.tick(3.0, "0322120003") == []
+    assert troubles(s.tick(3.6, "0322120003")) == ["half_frame"]

@@ -122,3 +122,11 @@ def test_a_spool_that_cannot_be_taken_over_whole_is_kept(
     assert not (tmp_path / "left").exists()
     assert list(read_spool(tmp_path / "spool")) == ["t1"]
     spool.close()
+
+
+def test_every_one_that_is_noted_is_on_disk_at_once(tmp_path: Path) -> None:
+    spool = Withdrawals(tmp_path / "spool", Store(up=False))
+    for n in range(50):
+        spool.note(act(n))
+        assert len(read_spool(tmp_path / "spool")) == n + 1
+    spool.close()

@@ -4,6 +4,7 @@ from itertools import permutations
 
 import pytest
 
+from authz.engine import Settings
 from authz.hot.errors import NoReply, TooLate
 from rules.facts import CardState
 from tests.support.engine import (
@@ -532,6 +533,41 @@ def test_an_attempt_that_was_withdrawn_before_it_ran_does_not_run() -> None:
         with pytest.raises(TooLate):
             await world.hot.authorize(kept[0])  # the late call arrives
         assert held(world) == 0
+
+    run(story())
+
+
+def test_while_too_much_waits_to_be_withdrawn_nothing_more_is_asked() -> None:
+    async def story() -> None:
+        world = await World().open_with(10_000)
+        world.spool.full = True
+        assert code(await world.link().say("0100", purchase(1, 6000))) == "91"
+        assert (world.hot.journal, world.spool.acts, held(world)) == ([], [], 0)
+        world.spool.full = False
+        assert code(await world.link().say("0101", purchase(1, 6000))) == "00"
+
+    run(story())
+
+
+@pytest.mark.parametrize("days", [1, 7, 30])
+def test_a_hold_ends_after_the_days_that_are_configured(days: int) -> None:
+    async def story() -> None:
+        world = await World(settings=Settings(hold_days=days)).open_with(10_000)
+        assert code(await world.link().say("0100", purchase(1, 6000))) == "00"
+        assert list(world.hot.accounts["A1"].expiry.values()) == [(NOON + days * DAY_MS) // 1000]
+
+    run(story())
+
+
+@pytest.mark.parametrize("change", [{"de37": "999999999999"}, {"de38": "F00D42"}], ids=str)
+def test_the_same_reversal_with_other_references_is_a_duplicate(change: dict[str, str]) -> None:
+    async def story() -> None:
+        world = await World().open_with(10_000)
+        link = world.link()
+        await link.say("0100", purchase(1, 6000))
+        assert code(await link.say("0400", reversal(purchase(1, 6000)))) == "00"
+        assert code(await link.say("0400", reversal(purchase(1, 6000), **change))) == "94"
+        assert code(await link.say("0401", reversal(purchase(1, 6000)))) == "00"
 
     run(story())
 

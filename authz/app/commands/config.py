@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from authz.app.cli import hidden
 from authz.config import ConfigError, load_config, shown
 
 EXAMPLES = """\b
@@ -30,10 +31,19 @@ def check(file: Path | None, as_json: bool) -> None:
     Secrets stay hidden. Exit code 1, and the path of the key, when something is wrong.
     """
     try:
-        config = shown(load_config(file, os.environ, {}))
+        config = masked(shown(load_config(file, os.environ, {})))
     except ConfigError as error:
         raise click.ClickException(str(error)) from None
     click.echo(json.dumps(config, indent=2, ensure_ascii=False) if as_json else as_toml(config))
+
+
+def masked(value: Any) -> Any:
+    """A path or a name may hold a card number as any text may."""
+    if isinstance(value, dict):
+        return {key: masked(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [masked(one) for one in value]
+    return hidden(value) if isinstance(value, str) else value
 
 
 def as_toml(config: dict[str, Any]) -> str:

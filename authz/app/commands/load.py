@@ -10,6 +10,7 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from authz.app.cli import hidden
 from authz.app.loading import LoadReport, load
 from authz.app.options import configured
 from authz.app.output import counted
@@ -66,7 +67,8 @@ def command(
 async def run(
     config: Config, files: tuple[Path, ...], partial: bool, new_store: bool
 ) -> LoadReport:
-    source = "authz load " + " ".join(file.name for file in files)
+    # For the journal, and a file may be named by a card.
+    source = hidden("authz load " + " ".join(file.name for file in files))
     try:
         store = await find_store(config)
     except NO_STORE as error:
@@ -106,6 +108,12 @@ async def let_in(store: Store, client: Redis, new_store: bool, source: str) -> N
         await admin.open_gates(client, new=True, source=source)
     elif state != "open":
         report = await audit_before_opening(client, store.url, source)
+        if report is not None and report.repaired:
+            click.echo(
+                f"{counted(report.repaired, 'card')} of a load that was cut short could not be "
+                "found by number, and can be now",
+                err=True,
+            )
         if report is not None and not report.ok:
             raise admin.NotFit(
                 f"the store was restarted and its audit found "

@@ -13,8 +13,9 @@ from authz.app.announce import CannotListen, announce_when_ready, tell
 from authz.app.compose import running
 from authz.app.options import COMMON, read_config, without_url
 from authz.app.spools import SpoolsTaken, spools_locked
-from authz.app.store import NO_STORE, Store, find_store, learn_id, prepare
-from authz.config import Config
+from authz.app.store import NO_STORE, Store, check_pan_key, find_store, learn_id, prepare
+from authz.config import Config, ConfigError
+from authz.hot.admin import NotFit
 from authz.log import set_up_log
 from iso8583.dialects import BY_NAME
 from iso8583.framing import FRAMINGS
@@ -97,6 +98,7 @@ async def serve(config: Config, announce: Path | None) -> int:
     try:
         await prepare(store, "authz serve")
         await learn_id(store)
+        await check_pan_key(store, config)
         async with spools_locked(config, store.id), running(config, store) as run:
             tell(config, run.ports, run.http_port)
             waiting = asyncio.ensure_future(stop.wait())
@@ -114,7 +116,7 @@ async def serve(config: Config, announce: Path | None) -> int:
             ready.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await ready
-    except (SpoolsTaken, CannotListen) as error:
+    except (SpoolsTaken, CannotListen, NotFit, ConfigError) as error:
         raise click.ClickException(str(error)) from None
     finally:
         store.stop()

@@ -15,6 +15,7 @@ from authz.app.people import load_population
 from authz.app.store import NO_STORE, find_store, opened, pan_keys
 from authz.clock import SystemClock, utc
 from authz.config import Config
+from authz.hot.admin import NotFit
 from authz.simulator.cards import Population
 from authz.simulator.link import Link, Manners
 from authz.simulator.merchants import make_merchants
@@ -128,6 +129,8 @@ async def load(config: Config, population: Population, source: str) -> None:
     try:
         async with opened(store, "authz simulate") as state:
             accounts, cards = await load_population(state, pan_keys(config), population, source)
+    except NotFit as error:
+        raise click.ClickException(f"{error}.") from None
     finally:
         store.stop()
     click.echo(

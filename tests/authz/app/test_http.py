@@ -192,14 +192,38 @@ def test_a_large_page_arrives_whole() -> None:
 
 
 def test_connections_are_bounded() -> None:
+    asked = asyncio.Event()
+
+    async def slow_text() -> bytes:
+        await asked.wait()
+        return b"up 1\n"
+
+    async def story(server: HttpServer) -> None:
+        waiting = [
+            asyncio.create_task(get(server, "/metrics")) for _ in range(http.CONNECTIONS_MAX)
+        ]
+        await until(lambda: len(server._open) == http.CONNECTIONS_MAX and not server._asking)
+        with pytest.raises((OSError, IndexError)):
+            await get(server, "/health")
+        asked.set()
+        assert {status for status, _, _ in await asyncio.gather(*waiting)} == {200}
+        assert (await get(server, "/metrics"))[0] == 200
+
+    run(story, slow_text)
+
+
+def test_half_requests_make_room_for_whole_ones() -> None:
     async def story(server: HttpServer) -> None:
         opened = [
             await asyncio.open_connection("127.0.0.1", server.port)
             for _ in range(http.CONNECTIONS_MAX)
         ]
         await until(lambda: len(server._open) == http.CONNECTIONS_MAX)
-        with pytest.raises((OSError, IndexError)):
-            await get(server, "/metrics")
+        for n in range(1, 4):
+            assert (await get(server, "/health"))[0] == 200
+            assert await opened[0][0].read() == b""  # the oldest, and it alone
+            assert sum(reader.at_eof() for reader, _ in opened) == 1, n
+            assert len(server._open) <= http.CONNECTIONS_MAX
         for _, writer in opened:
             await leave(writer)
         await until(lambda: not server._open)

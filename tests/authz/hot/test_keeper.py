@@ -7,6 +7,7 @@ import pytest
 
 from authz.clock import SystemClock
 from authz.hot import admin, keys
+from authz.hot import keeper as keeper_module
 from authz.hot.errors import NotConnected
 from authz.hot.keeper import Keeper
 from authz.hot.store import RedisHotState
@@ -79,6 +80,43 @@ def test_another_run_of_the_store_is_audited_first(fresh_redis: str) -> None:
 
     asyncio.run(prepare())
     keep(fresh_redis, story)
+
+
+def test_an_audit_that_found_something_keeps_its_reason_and_is_not_run_at_each_look(
+    fresh_redis: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(keeper_module, "LOOK_S", 0.01)
+    monkeypatch.setattr(keeper_module, "AUDIT_AGAIN_S", (0.2, 0.4))
+
+    async def prepare() -> None:
+        (await opened(fresh_redis))._connection.close()  # type: ignore[union-attr]
+        client = admin.administrator(fresh_redis)
+        for shard in keys.ALL_SHARDS:
+            await client.hset(keys.control(shard), "run_id", "an earlier one")
+        await client.aclose()
+
+    reasons: list[str] = []
+
+    async def story(keeper: Keeper, hot: RedisHotState, audits: list[str]) -> None:
+        honest = keeper._reopen
+
+        async def found_something(run_id: str) -> str:
+            audits.append(run_id)
+            return "the audit found 2 differences"
+
+        keeper._reopen = found_something
+        await until(lambda: "2 differences" in keeper.why_not)
+        for _ in range(50):
+            reasons.append(keeper.why_not)
+            await asyncio.sleep(0.01)
+        assert set(reasons) == {"the gates are not open: the audit found 2 differences"}
+        assert 2 <= len(audits) <= 3
+        keeper._reopen = honest  # it was mended
+        await until(lambda: keeper.ready)
+
+    asyncio.run(prepare())
+    keep(fresh_redis, story)
+    assert "".join(capsys.readouterr()).count("2 differences") == 1
 
 
 def test_a_flush_closes_the_gates(fresh_redis: str) -> None:
@@ -176,6 +214,28 @@ def test_a_connection_that_was_lost_is_let_go_of(fresh_redis: str) -> None:
         keeper._url = fresh_redis
         await until(lambda: keeper.ready)
         assert hot._connection not in (None, lost)
+
+    asyncio.run(prepare())
+    keep(fresh_redis, story)
+
+
+def test_a_store_whose_cards_are_under_another_key_is_not_asked(fresh_redis: str) -> None:
+    """Every card would be unknown there, and declined for good."""
+
+    async def prepare() -> None:
+        (await opened(fresh_redis))._connection.close()  # type: ignore[union-attr]
+
+    async def story(keeper: Keeper, hot: RedisHotState, audits: list[str]) -> None:
+        client = admin.administrator(fresh_redis)
+        keeper._pan_check = "1ours"
+        await until(lambda: keeper.ready)  # it has no cards yet
+        await client.set(keys.PAN_KEY, "1others")
+        await until(lambda: "the PAN key is not the one" in keeper.why_not)
+        assert not keeper.ready
+        assert not hot.connected
+        await client.set(keys.PAN_KEY, "1ours")
+        await until(lambda: keeper.ready)
+        await client.aclose()
 
     asyncio.run(prepare())
     keep(fresh_redis, story)

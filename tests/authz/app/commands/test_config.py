@@ -38,6 +38,16 @@ def test_what_is_printed_is_toml_of_the_same_values(tmp_path: Path) -> None:
     assert KEY not in result.output
 
 
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_what_may_be_a_card_number_is_masked(
+    form: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTHZ_ENGINE_STATE_DIR", "/srv/4929123412341234")
+    output = check(*form).output
+    assert "4929123412341234" not in output
+    assert "/srv/492912******1234" in output
+
+
 def test_json_has_them_too(tmp_path: Path) -> None:
     expected = shown(load_config(None, {"HOME": str(tmp_path), "AUTHZ_PAN_KEY": KEY}, {}))
 

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from authz.app.commands.load import command
 from authz.hot import admin, keys
+from authz.privacy import Pan, PanKeys
 
 PAN = "4000000000000001"
 KEY = "ab" * 32
@@ -106,6 +107,45 @@ def test_what_a_shorter_row_takes_away_is_said(
     short.write_text(f"pan,account_id,expiry\n{PAN},A1,2901\n")
     said = run(fresh_redis, str(short)).stdout.splitlines()
     assert said[2] == "1 card changed: expiry; status now active"
+
+
+def test_a_card_that_a_killed_load_left_without_its_row_is_found_again(
+    fresh_redis: str, files: list[str]
+) -> None:
+    assert run(fresh_redis, "--new-store", *files).exit_code == 0
+    shut = [("HSET", keys.control(shard), "run_id", "before") for shard in keys.ALL_SHARDS]
+    row = keys.directory(PanKeys(bytes.fromhex(KEY)).card_key(Pan(PAN)))
+    asked(fresh_redis, *shut, ("DEL", row))
+    result = run(fresh_redis, *files)
+    assert result.exit_code == 0
+    assert "1 card of a load that was cut short" in result.stderr
+    assert asked(fresh_redis, ("HGET", row, "account")) == [b"A1"]
+
+
+def test_another_pan_key_than_the_stores_is_refused_before_anything_is_done(
+    fresh_redis: str, files: list[str]
+) -> None:
+    assert run(fresh_redis, "--new-store", *files).exit_code == 0
+    Path(files[1]).write_text("account_id,currency,opening_funds\nA1,USD,100\nB1,USD,7\n")
+    result = run(fresh_redis, *files, key="cd" * 32)
+    assert result.exit_code == 1
+    assert "the PAN key is not the one" in result.output
+    assert asked(fresh_redis, ("EXISTS", keys.account("B1"))) == [0]
+    assert run(fresh_redis, *files).exit_code == 0
+
+
+def test_a_file_that_is_named_by_a_card_leaves_its_mask_in_the_journal(
+    fresh_redis: str, files: list[str], tmp_path: Path
+) -> None:
+    named = tmp_path / f"{PAN}.csv"
+    Path(files[0]).rename(named)
+    assert run(fresh_redis, "--new-store", str(named), files[1]).exit_code == 0
+    journals = [("XRANGE", keys.journal(shard), "-", "+") for shard in keys.ALL_SHARDS]
+    bodies = b"".join(
+        fields[b"b"] for entries in asked(fresh_redis, *journals) for _, fields in entries
+    )
+    assert b"authz load 400000******0001.csv accounts.csv" in bodies
+    assert PAN.encode() not in bodies
 
 
 def test_bad_rows_are_told_one_by_one(fresh_redis: str, files: list[str], tmp_path: Path) -> None:

@@ -32,6 +32,19 @@ def test_it_ends_when_the_store_that_it_started_ends(tmp_path: Path) -> None:
         engine.stop()
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_another_pan_key_than_the_stores_is_refused(workers: str, tmp_path: Path) -> None:
+    """A pan.key that was lost is drawn anew, and every card would be unknown under it."""
+    arguments = ("--data-dir", str(tmp_path / "data"), "--workers", workers)
+    engine = EngineProcess(tmp_path, *arguments)
+    engine.wait_until_ready()
+    engine.stop()
+    (tmp_path / "data" / "pan.key").unlink()
+    engine = EngineProcess(tmp_path, *arguments)
+    with pytest.raises(RuntimeError, match="the PAN key is not the one"):
+        engine.wait_until_ready()
+
+
 def test_a_port_that_is_taken_is_told_in_a_sentence(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -1,0 +1,109 @@
+"""What adds up and may be wrong all the same: the parts of the audit that are no sums.
+
+  lists        the set that engines read holds what was journalled for its version
+  references   each names records that carry it; "*", which names none, only where there were many
+  acts         a record's reversals say what their own journal entries say
+  the stream   what is no longer in it was an account's that is there, or the gate's: an account
+               that went with all its entries contradicts nothing else
+
+Each is lenient where it cannot be sure: what it tells keeps a store's gates shut.
+Promises: tests/authz/test_loose_ends.py.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from authz.hot import keys
+from authz.hot.model import NAMED_MAX, SEVERAL
+from authz.hot.resp import Connection
+from authz.replay import Journal, Told
+from authz.standing import Row, Seen
+
+TIMEOUT_S = 60.0
+
+Lists = tuple[int, frozenset[tuple[str, str]]]  # a version, and its kinds and values
+
+
+def newest_lists(one: Lists | None, journal: Journal) -> Lists | None:
+    """The lists of the newest version, of these shards so far; None where that was cut away."""
+    if one is None or (journal.lists is None and journal.gate.lists > one[0]):
+        return None
+    return max(one, journal.lists or (0, frozenset()), key=lambda lists: lists[0])
+
+
+async def lists_rows(connection: Connection, journalled: Lists | None) -> list[Row]:
+    """The set of the blocklists. To be read after the journals, since it is written before them.
+
+    A set that is ahead is that of a load under way, or cut short: its next run moves the gates.
+    """
+    if journalled is None:
+        return []
+    version, present = 0, set()
+    for member in await connection.call(("SMEMBERS", keys.LISTS), TIMEOUT_S):
+        kind, _, value = member.decode().partition(":")
+        if kind == "version":
+            version = max(version, int(value))
+        else:
+            present.add((kind, value))
+    if version > journalled[0]:
+        return []
+    if version < journalled[0]:
+        return [("lists", f"version {version}", f"version {journalled[0]}")]
+    astray = len(present ^ journalled[1])
+    return [("lists", f"{astray} entries differ", f"version {version}")] if astray else []
+
+
+def account_rows(seen: Seen, told: Told, others: Iterable[Row]) -> list[Row]:
+    """One account's references and acts. `others` were told before: no fault is told twice."""
+    doubtful = {field for field, _, _ in others}
+    return [*reference_rows(seen, told), *act_rows(seen, told, doubtful)]
+
+
+def reference_rows(seen: Seen, told: Told) -> list[Row]:
+    rows: list[Row] = []
+    if not told.whole:
+        return rows
+    carried: dict[str, int] = {}
+    for record in seen.records.values():
+        for reference in record.references:
+            carried[reference] = carried.get(reference, 0) + 1
+    expected = told.expected_records()  # one that is missing is told as such
+    for reference, named in seen.references.items():
+        if named == SEVERAL:
+            # Records that carried it may have gone since; how many of them, nobody knows.
+            if carried.get(reference, 0) + told.withdrawals + len(told.absorbed) <= NAMED_MAX:
+                rows.append((f"reference {reference}", SEVERAL, f"{carried.get(reference, 0)} ids"))
+            continue
+        for id in named.split():
+            other = seen.records.get(id)
+            if other is None:
+                # Of what was taken in the last references may have found no room.
+                if id not in expected and id not in told.absorbed:
+                    rows.append((f"reference {reference}", id, None))
+            elif reference not in other.references:
+                rows.append((f"reference {reference}", id, "not of this record"))
+    return rows
+
+
+def act_rows(seen: Seen, told: Told, doubtful: set[str]) -> list[Row]:
+    """One that no entry tells of at all is told by `compare`."""
+    return [
+        (f"act {act.message_id} of record {id}", f"{act.kind}, {act.amount}", "as journalled")
+        for id, record in seen.records.items()
+        for act in record.acts
+        if f"record {id}" not in doubtful
+        and act.kind in ("full", "part")
+        and (act.message_id, act.kind, act.sent_at, act.amount, act.amount_in) not in told.asked
+        and act.message_id in told.acts.get(id, ())
+    ]
+
+
+def stream_rows(journal: Journal, accounts: Mapping[str, Seen]) -> list[Row]:
+    """The stream counts what was ever added to it, over restarts too."""
+    missing = journal.gate.added - journal.until_gate
+    known = journal.trimmed + sum(
+        max(seen.entries - journal.told.get(id, Told()).entries, 0) for id, seen in accounts.items()
+    )
+    if missing <= known:
+        return []
+    there = journal.until_gate
+    return [(f"entries of {journal.shard}", there, there + missing - known)]
