@@ -75,6 +75,7 @@ class Element(Struct, frozen=True):
     pad: Pad
     lenient: bool
     inside: "Inside | None"
+    is_opaque: bool  # a part of any bytes, as long as its tag says: read without a look
 
     def wire_size(self, length: int) -> int:
         """Bytes that a value of this length takes, without its prefix."""
@@ -129,6 +130,7 @@ def element(row: Field, codings: Codings, depth: int = 1) -> Element:
         pad=row.pad,
         lenient=row.lenient,
         inside=None if row.inside is None else inside(row, row.inside, codings, depth),
+        is_opaque=coding is RAW and row.size.is_rest and row.inside is None,
     )
 
 
