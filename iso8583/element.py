@@ -145,6 +145,7 @@ def inside(row: Field, composite: Composite, codings: Codings, depth: int) -> In
         inner = Codings(codings.lengths, codings.numbers, RAW, codings.text)
     else:
         inner = IN_TEXT
+    assert composite.table or isinstance(shape, Tagged | Ber), f"{where}: it has no parts"
     elements: dict[Key, Element] = {}
     for part in composite.table:
         assert part.number not in elements, f"{where}: part {part.number} stands twice"
