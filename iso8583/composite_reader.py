@@ -18,7 +18,9 @@ from iso8583.parts import Node, Parts, Value
 
 # EMV uses tags of one to three bytes; a tag that goes on and on is no tag.
 LONGEST_TAG = 4
-# Two bytes of length after the first count to 65,535: more than any frame holds.
+# A length from here on says how many bytes of length follow.
+LONG = 0x80
+# Two of these count to 65,535: more than any frame holds.
 LONGEST_LENGTH = 2
 
 Pairs = Iterator[tuple[Key, Node]]
@@ -142,7 +144,7 @@ def tagged(inside: Inside, shape: Tagged, raw: bytes, depth: int) -> Pairs:
 def read_tagged(inside: Inside, key: str, value: bytes, start: int, depth: int) -> Node:
     """The value that a tag brought along, all of it; of an unknown tag as it is."""
     part = inside.elements.get(key)
-    if part is None:
+    if part is None or (part.is_opaque and len(value) <= part.maximum):
         return value
     try:
         node, end = read_part(part, value, 0, depth)
@@ -155,16 +157,23 @@ def read_tagged(inside: Inside, key: str, value: bytes, start: int, depth: int) 
 
 
 def ber(inside: Inside, raw: bytes, depth: int) -> Pairs:
-    at = 0
-    while at < len(raw):
-        if raw[at] == 0:  # between tags, zero bytes mean nothing (EMV 4.3 Book 3, Annex B1)
+    at, size = 0, len(raw)
+    while at < size:
+        first = raw[at]
+        if first == 0:  # between tags, zero bytes mean nothing (EMV 4.3 Book 3, Annex B1)
             at += 1
             continue
-        counted = end_of_tag(raw, at)
+        counted = at + 1 if first & 0x1F != 0x1F else end_of_tag(raw, at)
         key = raw[at:counted].hex().upper()
-        start, end = ber_borders(raw, counted, key)
-        value = raw[start:end]
-        if raw[at] & 0x20 and key not in inside.elements:  # constructed: tags inside
+        start = counted + 1
+        length = raw[counted] if counted < size else LONG
+        if length >= LONG:
+            start, length = long_length(raw, counted, key)
+        at = start + length
+        if at > size:
+            raise DecodeError(Problem.LYING_LENGTH, counted, key)
+        value = raw[start:at]
+        if first & 0x20 and key not in inside.elements:  # constructed: tags inside
             try:
                 yield key, read_parts(inside, value, depth + 1)
             except DecodeError as error:
@@ -172,31 +181,23 @@ def ber(inside: Inside, raw: bytes, depth: int) -> Pairs:
                 raise
         else:
             yield key, read_tagged(inside, key, value, start, depth)
-        at = end
 
 
 def end_of_tag(raw: bytes, at: int) -> int:
-    """One byte; more when its low five bits are all set, as long as top bits announce another."""
+    """Behind a tag of several bytes: top bits announce another one."""
     end = at + 1
-    if raw[at] & 0x1F == 0x1F:
-        while end < len(raw) and raw[end] & 0x80 and end - at < LONGEST_TAG:
-            end += 1
+    while end < len(raw) and raw[end] & 0x80 and end - at < LONGEST_TAG:
         end += 1
+    end += 1
     if end > len(raw) or end - at > LONGEST_TAG:
         raise DecodeError(Problem.BAD_TAG, at)
     return end
 
 
-def ber_borders(raw: bytes, at: int, key: str) -> tuple[int, int]:
-    """Where the value of a tag starts and ends. Lengths may be longer than they need to be."""
-    if at == len(raw):
+def long_length(raw: bytes, at: int, key: str) -> tuple[int, int]:
+    """Where the value starts, and its length, which may have more bytes than it needs."""
+    bytes_of_it = raw[at] & 0x7F if at < len(raw) else 0  # 0x80 would be an indefinite one
+    start = at + 1 + bytes_of_it
+    if not 0 < bytes_of_it <= LONGEST_LENGTH or start > len(raw):
         raise DecodeError(Problem.BAD_LENGTH, at, key)
-    length, start = raw[at], at + 1
-    if length & 0x80:
-        start += length & 0x7F
-        if not at + 1 < start <= at + 1 + LONGEST_LENGTH or start > len(raw):
-            raise DecodeError(Problem.BAD_LENGTH, at, key)  # 0x80 would be an indefinite one
-        length = int.from_bytes(raw[at + 1 : start], "big")
-    if start + length > len(raw):
-        raise DecodeError(Problem.LYING_LENGTH, at, key)
-    return start, start + length
+    return start, int.from_bytes(raw[at + 1 : start], "big")

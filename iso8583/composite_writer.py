@@ -201,7 +201,7 @@ def write_ber_tag(key: Key) -> bytes:
         tag = a2b_hex(key) if len(key) % 2 == 0 else b""
         if tag[:1] > b"\0":
             try:
-                end = end_of_tag(tag, 0)
+                end = end_of_tag(tag, 0) if tag[0] & 0x1F == 0x1F else 1
             except DecodeError:
                 end = 0
             if end == len(tag):

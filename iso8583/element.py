@@ -75,6 +75,7 @@ class Element(Struct, frozen=True):
     pad: Pad
     lenient: bool
     inside: "Inside | None"
+    is_opaque: bool  # a part of any bytes, as long as its tag says: read without a look
 
     def wire_size(self, length: int) -> int:
         """Bytes that a value of this length takes, without its prefix."""
@@ -129,6 +130,7 @@ def element(row: Field, codings: Codings, depth: int = 1) -> Element:
         pad=row.pad,
         lenient=row.lenient,
         inside=None if row.inside is None else inside(row, row.inside, codings, depth),
+        is_opaque=coding is RAW and row.size.is_rest and row.inside is None,
     )
 
 
@@ -143,6 +145,7 @@ def inside(row: Field, composite: Composite, codings: Codings, depth: int) -> In
         inner = Codings(codings.lengths, codings.numbers, RAW, codings.text)
     else:
         inner = IN_TEXT
+    assert composite.table or isinstance(shape, Tagged | Ber), f"{where}: it has no parts"
     elements: dict[Key, Element] = {}
     for part in composite.table:
         assert part.number not in elements, f"{where}: part {part.number} stands twice"

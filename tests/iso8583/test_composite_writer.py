@@ -10,7 +10,21 @@ from iso8583.codec import decode, encode
 from iso8583.composite_reader import look_into
 from iso8583.errors import EncodeError, Problem
 from iso8583.parts import Parts
-from iso8583.spec import ANS, ASCII, HEX, RAW, Composite, Dialect, Field, Tagged, lll
+from iso8583.spec import (
+    ANS,
+    ASCII,
+    HEX,
+    RAW,
+    B,
+    Composite,
+    Dialect,
+    Field,
+    N,
+    Positional,
+    Tagged,
+    fixed,
+    lll,
+)
 from tests.support.composites import EVERY_SHAPE, any_parts, each_composed
 
 
@@ -42,6 +56,22 @@ def test_long_values_have_long_lengths():
     for size in (127, 128, 240):
         raw = encode("0100", {55: {"C1": bytes(size)}}, EVERY_SHAPE)
         assert decode(raw, EVERY_SHAPE)[55, "C1"] == bytes(size)
+
+
+def test_half_bytes_come_in_pairs():
+    halves = Composite(
+        Positional(may_end_early=True, half_bytes=True),
+        (Field(1, "one", N, fixed(1)), Field(2, "two", N, fixed(2)), Field(3, "x", N, fixed(1))),
+    )
+    dialect = Dialect(
+        "t", Field(60, "halves", B, lll(9), inside=halves), Field(2, "pan", N, fixed(1)),
+        mti=ASCII, bitmap=RAW, lengths=ASCII, numbers=ASCII, binary=RAW,
+    )  # fmt: skip
+    raw = encode("0100", {2: "1", 60: {1: "4", 2: "05", 3: "1"}}, dialect)
+    assert decode(raw, dialect)[60] == b"\x40\x51"
+    with pytest.raises(EncodeError) as caught:
+        encode("0100", {60: {1: "4", 2: "05"}}, dialect)
+    assert (caught.value.problem, caught.value.path) == (Problem.WRONG_SIZE, (60,))
 
 
 REFUSALS = [

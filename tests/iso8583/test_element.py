@@ -51,6 +51,26 @@ def test_parts_of_a_text_are_characters():
     assert (field.inside.coding, field.inside.elements["01"].coding) == (ASCII, ASCII)
 
 
+def test_a_lead_is_a_part_in_front():
+    field = element(holding(Tagged(tag=2, length=2, lead=part("tcc"))), HOST)
+    assert field.inside is not None
+    assert field.inside.lead is not None
+    assert field.inside.lead.coding is EBCDIC
+
+
+@pytest.mark.parametrize(
+    ("row", "length", "size"),
+    [
+        (Field(1, "digits", N, lll(99)), 3, 2),
+        (Field(1, "signed", XN, fixed(9)), 9, 5),
+        (Field(1, "bytes", B, lll(99)), 3, 6),  # as hexadecimal digits
+        (Field(1, "text", ANS, lll(99)), 3, 3),
+    ],
+)
+def test_sizes_on_the_wire(row, length, size):
+    assert element(row, HOST).wire_size(length) == size
+
+
 def deep(levels: int) -> Field:
     row = part("01", rest(9))
     for _ in range(levels):
@@ -67,6 +87,9 @@ def deep(levels: int) -> Field:
 
 MISTAKES = [
     ("only parts take", Field(2, "a", ANS, rest(9))),
+    ("it has no parts", holding(Positional())),
+    ("it has no parts", holding(Bitmapped(8))),
+    ("only bytes have halves", holding(Positional(half_bytes=True), part(1), characters=ANS)),
     ("stands twice", holding(Positional(), part(1), part(1))),
     ("name stands twice", holding(Positional(), part(1), Field(2, "part_1", ANS, fixed(1)))),
     ("only the last", holding(Positional(), part(1, rest(9)), part(2))),

@@ -53,6 +53,7 @@ def part(*row, **open_ends) -> Element:
         (part(N, ll(19), lenient=True), "0003" + "123f", "123"),
         (part(N, ll(19), lenient=True), "0003" + "0123", "123"),
         (part(N, rest(19)), "0123", "0123"),
+        (part(ANS, ll(19), prefix=EBCDIC), "f0f2" + "c1c2", "AB"),
         (part(B, rest(19), coding=HEX), "4142", b"\xab"),
         (part(ANS, rest(19), coding=ASCII), "", ""),
     ],
@@ -76,6 +77,9 @@ def test_values_in_every_coding(field, raw, value):
         (part(N, ll(19), lenient=True), b"\x00\x03\x12\x34", Problem.BAD_PADDING, 2),
         (part(N, ll(19), lenient=True), b"\x00\x03\xf1\x2f", Problem.BAD_CHARACTER, 2),
         (part(N, rest(3)), b"\x01\x23", Problem.LYING_LENGTH, 0),
+        (part(B, ll(9)), b"\x00", Problem.SHORT_FIELD, 0),
+        (part(B, ll(9)), b"\x00\x0a", Problem.LYING_LENGTH, 0),  # above its maximum
+        (part(B, ll(9), prefix=BCD), b"\x1f", Problem.BAD_LENGTH, 0),
         (part(B, rest(9), coding=HEX), b"ABC", Problem.SHORT_FIELD, 0),
     ],
 )

@@ -44,8 +44,18 @@ def test_values_of_a_host(row, value, wire):
     assert write_field(element(row, HOST, depth=2), value).hex() == wire
 
 
-def test_what_does_not_fit_is_refused():
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("ABCDEF", Problem.WRONG_SIZE),
+        (b"ABC", Problem.WRONG_TYPE),
+        (None, Problem.WRONG_TYPE),
+        ("é", Problem.BAD_CHARACTER),
+        ("\0", Problem.BAD_CHARACTER),
+    ],
+)
+def test_what_does_not_fit_is_refused(value, problem):
     field = element(Field("77", "rest", ANS, rest(5)), HOST, depth=2)
     with pytest.raises(EncodeError) as caught:
-        write_field(field, "ABCDEF")
-    assert (caught.value.problem, caught.value.path) == (Problem.WRONG_SIZE, ("77",))
+        write_field(field, value)
+    assert (caught.value.problem, caught.value.path) == (problem, ("77",))
