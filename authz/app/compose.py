@@ -129,15 +129,7 @@ async def running(
         own_keys.check,
     )  # fmt: skip
     run = Running(engine, server, keeper, spool, metrics, latency)
-    metrics.watch("in_flight", lambda: server.admission.in_flight)
-    metrics.watch("in_flight_limit", lambda: int(server.admission.limit))
-    metrics.watch("held_back", lambda: server.admission.waiting)
-    metrics.watch("links", lambda: server.link_count)
-    metrics.watch("near_cache_cards", lambda: len(cards))
-    metrics.watch("near_cache_hits", lambda: cards.hits)
-    metrics.watch("near_cache_misses", lambda: cards.misses)
-    metrics.watch("spool_pending", lambda: len(spool))
-    metrics.watch("hot_up", lambda: float(keeper.ready))
+    watch_gauges(run, cards)
     tasks = list[asyncio.Task[None]]()
     http = None
     try:
@@ -169,6 +161,20 @@ async def running(
             await http.close()
         await ended(tasks)
         spool.close()
+
+
+def watch_gauges(run: Running, cards: NearCache) -> None:
+    """What is read at each scrape, and not counted."""
+    metrics, server = run.metrics, run.server
+    metrics.watch("in_flight", lambda: server.admission.in_flight)
+    metrics.watch("in_flight_limit", lambda: int(server.admission.limit))
+    metrics.watch("held_back", lambda: server.admission.waiting)
+    metrics.watch("links", lambda: server.link_count)
+    metrics.watch("near_cache_cards", lambda: len(cards))
+    metrics.watch("near_cache_hits", lambda: cards.hits)
+    metrics.watch("near_cache_misses", lambda: cards.misses)
+    metrics.watch("spool_pending", lambda: len(run.spool))
+    metrics.watch("hot_up", lambda: float(run.keeper.ready))
 
 
 async def ended(tasks: Collection[asyncio.Task[Any]], within_s: float = END_S) -> None:
