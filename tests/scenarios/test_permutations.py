@@ -17,7 +17,7 @@ import pytest
 from hypothesis import settings
 
 from authz.hot import admin, keys
-from authz.hot.acts import Apply, Authorize, Decision
+from authz.hot.acts import Apply, Authorize, Close, Decision
 from authz.hot.record import Act, decode_record
 from rules.facts import Limit
 from tests.support.hot import account_act, card_act, opened
@@ -28,7 +28,7 @@ OPENING = 1_000_000
 ASKED, BILLED = 6000, 9000  # euros, and dollars at 1.50
 COUNT, AMOUNT = "S/day_count/20261121", "S/day_amount/20261121"
 TOUCHED = ((COUNT, 0), (AMOUNT, 1))
-FAR = 1_990_000_000  # the holds end long after this test
+PAST = 1_790_000_000  # the holds may end at any time
 
 # What may follow: name, kind of act, seconds after the authorization by DE 7, amount in
 # euros, its own reference or the one that it names, the references that it carries.
@@ -62,7 +62,7 @@ def model(names: frozenset[str]) -> tuple[int, int]:
         posted += 1000 * rate
     if "last shipment" in names:
         posted += 2000 * rate
-    if "reversal" in names or "last shipment" in names:
+    if names & {"reversal", "last shipment", "expiry"}:
         return 0, int(posted)
     return int(max(total - posted, 0)), int(posted)
 
@@ -77,7 +77,7 @@ def authorization(account: str, run: str, attempt: str) -> Authorize:
         lists_version=0, message_id=f"{run}auth", fingerprint="f", attempt=attempt, deadline_ms=0,
         planned="approved", hold_minor=BILLED, asked_minor=ASKED, asked_currency="978",
         currency="840", credit_line_minor=0, limits=limits,
-        references=(f"{run}auth", f"{run}rrn"), sent_at=0, expires_at=FAR, answer_ttl_s=60,
+        references=(f"{run}auth", f"{run}rrn"), sent_at=0, expires_at=PAST, answer_ttl_s=60,
         body=b"b",
     )  # fmt: skip
 
@@ -94,45 +94,62 @@ def follow_up(name: str, account: str, run: str, attempt: str) -> Apply:
         card_id=f"C{account}", message_id=id, fingerprint="f", attempt=attempt, deadline_ms=0,
         act=Act(kind, id, after, amount, currency, amount * 3 // 2, named),
         references=tuple((rung, f"{run}{rung}") for rung in carried),
-        currency="" if reversal else "840", expires_at=0 if reversal else FAR, touched=TOUCHED,
+        currency="" if reversal else "840", expires_at=0 if reversal else PAST, touched=TOUCHED,
         decision=Decision("approved", 0, 1, 1, 0, limits) if kind == "more" else None,
         answer_ttl_s=60, body=b"b",
     )  # fmt: skip
 
 
+# And the authorization's own repeat; and its expiry, which is an act of ours, so never early.
+CHOICES = sorted([*FOLLOW_UPS, "authorization", "expiry"])
+
+
 def orders(size: int) -> Iterator[tuple[str, ...]]:
     """Every order of the authorization and a multiset of so many follow-ups; a name that comes
     twice is a repeat."""
-    for chosen in combinations_with_replacement(sorted(FOLLOW_UPS), size):
+    for chosen in combinations_with_replacement(CHOICES, size):
         yield from sorted(set(permutations(("authorization", *chosen))))
 
 
 def sampled(size: int, count: int, seed: int) -> Iterator[tuple[str, ...]]:
     rng = Random(seed)
     for _ in range(count):
-        chosen = ["authorization", *rng.choices(sorted(FOLLOW_UPS), k=size)]
+        chosen = ["authorization", *rng.choices(CHOICES, k=size)]
         rng.shuffle(chosen)
         yield tuple(chosen)
 
 
-async def arrive(state: Any, account: str, run: str, order: tuple[str, ...]) -> None:
+async def arrive(state: Any, account: str, run: str, order: tuple[str, ...]) -> bool:
+    """Whether an expiry found something to end."""
+    ended = False
     for position, name in enumerate(order):
         attempt = f"t{position}"
         if name == "authorization":
             said = await state.authorize(authorization(account, run, attempt), 5)
             assert said.kind in ("held", "reversed"), said
+        elif name == "expiry":
+            done, _ = await state.close(
+                Close(
+                    act_id=f"{run}x{position}", account_id=account, kind="expired", at=1,
+                    authorization_id=f"{run}auth", body=b"b",
+                ), 5,
+            )  # fmt: skip
+            ended = ended or done == "closed"
         else:
             said = await state.apply(follow_up(name, account, run, attempt), 5)
             # An increment of what was reversed already is refused: the set is then without it.
             assert said.kind in ("applied", "reversed", "unmatched", "held"), (order, said)
+    return ended
 
 
-def really(order: tuple[str, ...]) -> frozenset[str]:
+def really(order: tuple[str, ...], ended: bool) -> frozenset[str]:
     """The acts of an order: an increment after a full reversal was not granted, so is none.
 
     (Nor is its reversal any more than a tombstone.)
     """
-    names = set(order) - {"authorization"}
+    names = set(order) - {"authorization", "expiry"}
+    if ended:
+        names.add("expiry")
     if "reversal" in names and "increment" in names:
         names.discard("increment")  # either way nothing is held
     return frozenset(names)
@@ -151,10 +168,10 @@ async def live_through(url: str, wanted: list[tuple[str, ...]]) -> None:
             account = f"P{number}"
             await state.put_account(account_act(account, OPENING))
             await state.put_card(card_act(f"C{account}", account))
-            await asyncio.gather(
-                *(arrive(state, account, f"{n}:", order) for n, order in enumerate(some))
+            ended = await asyncio.gather(
+                *(arrive(state, account, f"{account}-{n}:", order) for n, order in enumerate(some))
             )
-            await check(client, account, some)
+            await check(client, account, some, ended)
     finally:
         assert state._connection is not None
         state._connection.close()
@@ -162,7 +179,7 @@ async def live_through(url: str, wanted: list[tuple[str, ...]]) -> None:
         await asyncio.sleep(0)
 
 
-async def check(client: Any, account: str, some: list[tuple[str, ...]]) -> None:
+async def check(client: Any, account: str, some: list[tuple[str, ...]], ended: list[bool]) -> None:
     fields = await client.hgetall(keys.account(account))
     left: Counter[str] = Counter()
     spent_of = []
@@ -174,19 +191,19 @@ async def check(client: Any, account: str, some: list[tuple[str, ...]]) -> None:
             left[f"{run} posted"] += record.posted
             left[f"{run} records"] += 1
     for number, order in enumerate(some):
-        hold, posted = model(really(order))
-        run = str(number)
+        hold, posted = model(really(order, ended[number]))
+        run = f"{account}-{number}"
         assert (left[f"{run} hold"], left[f"{run} posted"]) == (hold, posted), order
         spent_of.append(hold + posted)
-    total_held = sum(left[f"{n} hold"] for n in range(len(some)))
-    total_posted = sum(left[f"{n} posted"] for n in range(len(some)))
+    total_held = sum(left[f"{account}-{n} hold"] for n in range(len(some)))
+    total_posted = sum(left[f"{account}-{n} posted"] for n in range(len(some)))
     assert int(fields[b"held:840"]) == total_held
     assert int(fields[b"posted:840"]) == OPENING - total_posted
     assert int(fields.get(f"u:{AMOUNT}".encode(), 0)) == sum(spent_of)
     assert int(fields.get(f"u:{COUNT}".encode(), 0)) == sum(1 for spent in spent_of if spent)
     ends = await client.zrange(keys.account_keys(account)[2], 0, -1)
     mine = [end for end in ends if end.startswith(account.encode() + b" ")]
-    assert len(mine) == sum(1 for n in range(len(some)) if left[f"{n} hold"])
+    assert len(mine) == sum(1 for n in range(len(some)) if left[f"{account}-{n} hold"])
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 4] if DEEP else [0, 1, 2])
