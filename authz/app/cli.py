@@ -21,6 +21,7 @@ COMMANDS = {
     "simulate": "Be a card network: send traffic over real links.",
     "reconcile": "Audit the hot state.",
     "card": "Freeze a card, or let it go on.",
+    "hold": "Let a hold go.",
     "show": "Look at cards, accounts and what was decided, masked.",
     "decode": "Show an ISO 8583 message, masked.",
     "bench": "Measure the engine (in a checkout).",
