@@ -22,6 +22,7 @@ COMMANDS = {
     "reconcile": "Audit the hot state.",
     "card": "Freeze a card, or let it go on.",
     "hold": "Let a hold go.",
+    "exceptions": "What belongs to no authorization, or could not be applied.",
     "show": "Look at cards, accounts and what was decided, masked.",
     "decode": "Show an ISO 8583 message, masked.",
     "bench": "Measure the engine (in a checkout).",

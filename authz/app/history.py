@@ -14,7 +14,14 @@ from redis.asyncio import Redis
 
 from authz.clock import utc
 from authz.hot import keys
-from ledger.journal import AccountBody, AuthorizationBody, Entry, ReversalBody, read_entry
+from ledger.journal import (
+    AccountBody,
+    AdviceBody,
+    AuthorizationBody,
+    Entry,
+    ReversalBody,
+    read_entry,
+)
 from rules.decide import conclude
 
 PAGE = 2000  # entries in one reply for one shard
@@ -117,9 +124,12 @@ def told(entry: Entry) -> Plain:
         "authorization_id": e.authorization_id, "message_id": e.message_id,
         "account_id": e.account_id, "card_id": e.card_id,
     }  # fmt: skip
+    if isinstance(body, AdviceBody):
+        act |= {"taken_for": body.act, "approved_elsewhere": body.approved}
+        body = body.told
     if isinstance(body, AuthorizationBody):
         act |= {
-            "mti": "0100", "stan": body.stan, "rrn": body.rrn,
+            "mti": body.mti, "stan": body.stan, "rrn": body.rrn,
             "amount_minor": body.amount_minor, "amount_currency": body.currency,
             "transaction_minor": body.transaction_minor,
             "transaction_currency": body.transaction_currency,
@@ -137,6 +147,11 @@ def told(entry: Entry) -> Plain:
     elif isinstance(body, AccountBody):
         act |= {"amount_minor": e.posted_delta, "amount_currency": e.currency}
     return {"stream_id": entry.stream_id} | act
+
+
+def facts_of(entry: Entry) -> Any:
+    """What a message carried: an advice tells of a request."""
+    return entry.body.told if isinstance(entry.body, AdviceBody) else entry.body
 
 
 def refusal(entry: Entry, body: AuthorizationBody) -> Plain:

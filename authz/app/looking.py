@@ -10,11 +10,11 @@ from typing import Any
 from msgspec import Struct
 from redis.asyncio import Redis
 
-from authz.app.history import Plain, Reach, newest_first, told
+from authz.app.history import Plain, Reach, facts_of, newest_first, told
 from authz.app.meaning import is_id
 from authz.clock import utc
 from authz.hot import keys
-from authz.hot.record import Record
+from authz.hot.record import Record, decode_record
 from authz.profiles import read_account, read_card
 from authz.standing import Seen, look_call, read_look
 from ledger.journal import Entry
@@ -42,7 +42,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
     since_ms: int = 0
 
     def is_met_by(self, entry: Entry) -> bool:
-        e, body = entry.envelope, entry.body
+        e, body = entry.envelope, facts_of(entry)
         if self.stan and self.stan != getattr(body, "stan", ""):
             return False
         if self.rrn and self.rrn != getattr(body, "rrn", ""):
@@ -50,6 +50,10 @@ class Wanted(Struct, frozen=True, kw_only=True):
         if self.card_id or self.card_key:
             return is_of_card(entry, self.card_id, self.card_key)
         return self.account_id in ("", e.account_id)
+
+
+# Verdicts of acts that a person must look at.
+EXCEPTIONS = frozenset({"unmatched", "unapplied"})
 
 
 class NotThere(Exception):
@@ -138,7 +142,7 @@ def is_of_card(entry: Entry, card_id: str, card_key: str) -> bool:
     """What was only taken note of has no card id: it is known by its card key."""
     if card_id and entry.envelope.card_id == card_id:
         return True
-    return card_key != "" and getattr(entry.body, "card_key", "") == card_key
+    return card_key != "" and getattr(facts_of(entry), "card_key", "") == card_key
 
 
 async def latest(
@@ -197,6 +201,32 @@ async def look_for_message(client: Redis, wanted: Wanted, count: int) -> Plain:
         "entries_looked_at": reach.looked_at,
         "entries_unreadable": reach.unreadable,
     }
+
+
+async def look_for_exceptions(client: Redis, wanted: Wanted, count: int) -> Plain:
+    """What was taken in without the authorization that it belongs to, or could not be applied;
+    less what has found its authorization since. Raises: NotThere."""
+    shards = (keys.shard_of(wanted.account_id),) if wanted.account_id else keys.ALL_SHARDS
+    reach, found = Reach(MESSAGES_MAX), list[Plain]()
+    async for entry in newest_first(client, shards, reach, wanted.since_ms):
+        asked_for = entry.envelope.verdict in EXCEPTIONS and wanted.is_met_by(entry)
+        if asked_for and await still_alone(client, entry):
+            if len(found) == count:
+                return {"exceptions": found, "older_left_out": True}
+            found.append(told(entry))
+    if not found:
+        raise NotThere("no exceptions" + ("" if reach.whole else " in what was looked through"))
+    return {"exceptions": found, "older_left_out": not reach.whole}
+
+
+async def still_alone(client: Redis, entry: Entry) -> bool:
+    """Whether an unmatched act has no authorization yet. What was only noted never has one."""
+    e = entry.envelope
+    if e.verdict != "unmatched" or not e.authorization_id:
+        return True
+    field = keys.authorization_field(e.authorization_id)
+    packed = await reply(client, "HGET", keys.account(e.account_id), field)
+    return packed is not None and not decode_record(packed).original
 
 
 async def look_at_authorization(client: Redis, id: str, account_id: str | None) -> Plain:

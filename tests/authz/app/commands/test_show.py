@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
+from authz.app import cli
 from authz.app.commands.show import command, read_since
 from authz.control import NewAccount, NewCard, put_accounts, put_cards
 from authz.hot.acts import Apply, Authorize, Note
@@ -325,3 +326,32 @@ def test_a_search_has_an_end(store: str, monkeypatch: pytest.MonkeyPatch) -> Non
     assert (result.exit_code, "--account" in result.stderr) == (1, True)
     monkeypatch.setattr("authz.app.looking.JOURNAL_MAX", 0)
     assert not shown(store, "authorization", "m1", "--account", "A1")["journal_read_whole"]
+
+
+def test_exceptions_are_what_no_authorization_has_come_for(store: str) -> None:
+    def asked(*words: str) -> Result:
+        env = {"AUTHZ_REDIS_FSYNC": "off"}
+        return CliRunner().invoke(cli.main, ["exceptions", *words, "--redis", store], env=env)
+
+    result = asked("--json")
+    assert result.exit_code == 0, result.output
+    [one] = json.loads(result.stdout)["exceptions"]
+    assert (one["message_id"], one["verdict"], one["stan"]) == ("r2", "unmatched", "2")
+    assert "unmatched" in asked("--account", "A1").stdout
+    assert asked("--account", "B1").exit_code == 1
+
+    async def come() -> None:
+        state = await opened(store)
+        act = Authorize(
+            account_id="A1", card_id=CARD, account_version=1, card_version=1, lists_version=0,
+            message_id="m2", fingerprint="f", attempt="t", deadline_ms=0, planned="approved",
+            hold_minor=1, asked_minor=1, asked_currency="414", currency="414",
+            credit_line_minor=0, limits=(), references=("x2",), sent_at=1_790_000_000,
+            expires_at=1_790_600_000, answer_ttl_s=3600, body=encode_body(AUTHORIZATION),
+        )  # fmt: skip
+        assert (await state.authorize(act, 5)).kind == "reversed"
+        state._connection.close()  # type: ignore[union-attr]
+        await asyncio.sleep(0)
+
+    asyncio.run(come())
+    assert "No exceptions" in asked().output

@@ -1,0 +1,50 @@
+"""authz exceptions: what belongs to no authorization, or could not be applied."""
+
+import click
+from redis.asyncio import Redis
+
+from authz.app.commands.show import as_json, how_many, read_since, refuse_card_numbers, show
+from authz.app.history import Plain
+from authz.app.looking import Wanted, look_for_exceptions
+from authz.app.options import configured
+from authz.clock import SystemClock, utc
+from authz.config import Config
+
+EXAMPLES = """
+\b
+Examples:
+  authz exceptions
+  authz exceptions --account acme-1 --json
+  authz exceptions --since 08:00
+
+Reversals, advices and completions that found no authorization (unmatched), as long as none has
+come; and what says nothing that could be applied (unapplied): a part told in a third currency, an
+advice older than its window. The newest 1,000,000 journal entries are looked through.
+
+\b
+Exit codes:
+  0  there are some
+  1  there are none, or the store gave no answer
+  2  wrong use"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.option("--account", "account_id", help="On this account: its shard alone is read.")
+@click.option("--since", help="Not before: HH:MM, the last time that it was, or ISO 8601; UTC.")
+@how_many
+@as_json
+@configured
+def command(
+    account_id: str | None, since: str | None, acts: int, plain: bool, config: Config
+) -> None:
+    """What belongs to no authorization, or could not be applied; the newest first."""
+    refuse_card_numbers(account_id)
+    wanted = Wanted(
+        account_id=account_id or "",
+        since_ms=0 if since is None else read_since(since, utc(SystemClock().now_ms())),
+    )
+
+    async def look(client: Redis) -> Plain:
+        return await look_for_exceptions(client, wanted, acts)
+
+    show(config, look, plain)
