@@ -124,6 +124,7 @@ class Dialect:
         lengths: Coding,
         numbers: Coding,
         binary: Coding,
+        version: str = "0",
     ) -> None:
         assert mti in (ASCII, BCD)
         assert bitmap in (HEX, RAW)
@@ -141,6 +142,7 @@ class Dialect:
         self.name = name
         self.table = table
         self.fields = {number: fields[number] for number in sorted(fields)}
+        self.version = version  # first digit of its MTIs: 0 is 1987, 1 is 1993
         self.mti = mti
         self.bitmap = bitmap
         self.mti_size = 4 if mti is ASCII else 2

@@ -39,12 +39,12 @@ class Found(Struct, frozen=True):
     # Whether the borders of fields are certain. Read with the wrong dialect, a card number
     # ends up in pieces in amounts and times, where nothing would mask it.
     is_certain: bool = True
+    in_use: bool = False  # its MTI is one of the dialect's version, and of a class that exists
 
     @property
     def likely(self) -> int:
         """How much it looks like a message: by its MTI, and by its card number."""
-        in_use = self.message is not None and is_mti_in_use(self.message.mti)
-        return 0 if not in_use else 2 if self.is_certain else 1
+        return 0 if not self.in_use else 2 if self.is_certain else 1
 
 
 class Reading(Struct, frozen=True):
@@ -76,8 +76,8 @@ def best_reading(ways: list[list[bytes]], dialects: list[str], framings: list[st
         reading = Reading(dialect, framing, sum(map(len, blocks)), found)
         if best is None or reading.worth > best.worth:
             best = reading
-        if reading.ok:
-            return reading
+        if reading.ok and all(found.in_use for found in found):
+            return reading  # as good as any can be
     assert best is not None, "no input"
     return best
 
@@ -114,7 +114,9 @@ def read_frames(block: bytes, framing: str, dialect: Dialect) -> list[Found]:
 
 def read_message(raw: bytes, header: bytes, dialect: Dialect) -> Found:
     try:
-        return Found(decode(raw, dialect), header, progress=len(raw))
+        message = decode(raw, dialect)
+        in_use = is_mti_in_use(message.mti, dialect)
+        return Found(message, header, progress=len(raw), in_use=in_use)
     except DecodeError as error:
         read = salvage(raw, dialect)
         if read is not None:
@@ -122,6 +124,7 @@ def read_message(raw: bytes, header: bytes, dialect: Dialect) -> Found:
             end = 129 if error.problem is Problem.LEFTOVER else end
             fields = {number: value for number, value in read.items() if number < end}
             read = Message.of(read.mti, fields)
+        in_use = read is not None and is_mti_in_use(read.mti, dialect)
         return Found(
             read,
             header,
@@ -130,13 +133,14 @@ def read_message(raw: bytes, header: bytes, dialect: Dialect) -> Found:
             field=error.field,
             offset=error.offset,
             progress=error.offset,
-            is_certain=read is not None and is_mti_in_use(read.mti) and is_card_number(read.get(2)),
+            is_certain=in_use and read is not None and is_card_number(read.get(2)),
+            in_use=in_use,
         )
 
 
-def is_mti_in_use(mti: str) -> bool:
-    """A version and a class that exist; ASCII digits taken for BCD give 3030 and the like."""
-    return mti[0] in "012" and mti[1] in CLASSES
+def is_mti_in_use(mti: str, dialect: Dialect) -> bool:
+    """The dialect's version, a class that exists; ASCII digits taken for BCD give 3030 and such."""
+    return mti[0] == dialect.version and mti[1] in CLASSES
 
 
 def is_card_number(value: object) -> bool:

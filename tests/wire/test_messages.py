@@ -43,4 +43,4 @@ def test_both_directions(path):
 
 
 def test_there_are_messages():
-    assert len(FILES) >= 5
+    assert len(FILES) >= 16

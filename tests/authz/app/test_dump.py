@@ -49,7 +49,8 @@ def test_an_editors_line_end_is_tried_without() -> None:
 @pytest.mark.parametrize("dialect", BY_NAME)
 @pytest.mark.parametrize("framing", ["none", "binary2", "ascii4", "binary2_tpdu"])
 def test_dialect_and_framing_are_found(dialect: str, framing: str) -> None:
-    body = encode("0800", ECHO, BY_NAME[dialect])
+    kind = BY_NAME[dialect]
+    body = encode(f"{kind.version}800", ECHO, kind)
     data = body if framing == "none" else FRAMINGS[framing].pack(body)
 
     reading = best_reading([[data]], list(BY_NAME), ["none", *FRAMINGS])

@@ -20,7 +20,7 @@ def purchase(merchant=AT_HOME):
     return authorization("purchase", PARTY, merchant, 12.34, MOMENT, "000042")
 
 
-@pytest.mark.parametrize("name", sorted(BY_NAME))
+@pytest.mark.parametrize("name", [name for name in BY_NAME if name.startswith("iso87")])
 @pytest.mark.parametrize("merchant", [AT_HOME, IN_TOKYO], ids=["at home", "abroad"])
 def test_every_kind_of_message_survives_the_wire(name, merchant):
     first = purchase(merchant)
