@@ -234,10 +234,10 @@ def check_link(link: LinkConfig, where: str) -> None:
         if value not in names:
             raise ConfigError(f"{where}.{attribute}: unknown; known are {', '.join(names)}")
     framing = FRAMINGS[link.framing]
-    counts_to = 10**framing.prefix_size if framing.decimal else 256**framing.prefix_size
-    largest = counts_to - 1 - framing.header_size
-    if link.max_frame > largest:
-        raise ConfigError(f"{where}.max_frame: {link.framing} cannot count above {largest}")
+    if framing.longest is not None and link.max_frame > framing.longest:
+        raise ConfigError(f"{where}.max_frame: {link.framing} cannot count above {framing.longest}")
+    if framing.is_text and not BY_NAME[link.dialect].is_text:
+        raise ConfigError(f"{where}.framing: carries text only, not the bytes of this dialect")
 
 
 def shown(config: Config) -> dict[str, Any]:

@@ -62,6 +62,7 @@ BAD_INPUT = (
     "over_long",
     "half_frame",
     "unanswerable",
+    "rejected",
     "not_signed_on",
     "unknown_mti",
     "bad_element",

@@ -21,7 +21,7 @@ from authz.wire.elements import BadElement, text
 from authz.wire.to_response import to_response
 from iso8583.codec import decode, encode, salvage
 from iso8583.errors import DecodeError
-from iso8583.framing import Broken, Frame, FrameReader, Framing, Item, KeepAlive, OverLong
+from iso8583.framing import Broken, Frame, Framing, Item, KeepAlive, OverLong, Reader
 from iso8583.message import Message
 from iso8583.mti import is_request, response_to
 from iso8583.spec import Dialect
@@ -110,7 +110,7 @@ class Session:
         self.in_flight = 0
         self._held_back: deque[tuple[Item, float]] = deque()
         self._frames = 0
-        self._reader: FrameReader = settings.framing.reader(settings.max_frame)
+        self._reader: Reader = settings.framing.reader(settings.max_frame)
         self._strikes = 0
         self._heard_at = now
         self._frame_since: float | None = None
@@ -200,7 +200,10 @@ class Session:
     def _on_frame(
         self, frame: Frame, received: float, actions: list[Action], may_ask: bool
     ) -> None:
-        header = frame.reply_header
+        if self.settings.framing.header.is_reject(frame.header):
+            actions.append(Trouble("rejected"))  # what we sent is handed back: nobody asks
+            return
+        header = self.settings.framing.reply_header(frame.header)
         try:
             message = decode(frame.body, self.settings.dialect)
         except DecodeError as error:
@@ -228,7 +231,8 @@ class Session:
         if head is None:
             actions.append(Close("an over-long frame that is no message"))
         else:
-            self._refuse(head, frame.reply_header, received, actions)
+            header = self.settings.framing.reply_header(frame.header)
+            self._refuse(head, header, received, actions)
 
     def _refuse(
         self, message: Message | None, header: bytes, received: float, actions: list[Action]

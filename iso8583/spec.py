@@ -152,6 +152,13 @@ class Dialect:
         self.decode_plans: Plans[bytes] = Plans()
         self.encode_plans: Plans[tuple[int, ...]] = Plans()
 
+    @property
+    def is_text(self) -> bool:
+        """Whether its messages are printable ASCII throughout."""
+        return (self.mti, self.bitmap) == (ASCII, HEX) and all(
+            field.coding in (ASCII, HEX) and field.prefix is ASCII for field in self.fields.values()
+        )
+
     def __repr__(self) -> str:
         return f"Dialect({self.name!r}, {len(self.fields)} fields)"
 

@@ -22,7 +22,7 @@ from iso8583.spec import Dialect
 # (hexdump), "000010 " (od).
 OFFSET = re.compile(r"\s*(?:0x)?(?:([0-9a-fA-F]{4,8})(?::|\s{2,}|$)|([0-9a-fA-F]{6,8})\s)")
 GAP = re.compile(r"\s{2,}|\t")
-LIMIT = 65_535  # bytes of a frame, the most that any framing counts
+LIMIT = 65_535  # bytes of a frame, the most that two bytes count
 HEX_ONLY = re.compile(r"[0-9a-fA-F\s]*")
 
 
@@ -97,15 +97,16 @@ def read_frames(block: bytes, framing: str, dialect: Dialect) -> list[Found]:
         match item:
             case Frame():
                 found.append(read_message(item.body, item.header, dialect))
-                at += kind.prefix_size + len(item.header) + len(item.body)
+                at += kind.lead_size + len(item.header) + len(item.body) + len(kind.trailer)
             case KeepAlive():
-                at += kind.prefix_size
+                at += len(kind.keep_alive)
             case Broken():
                 found.append(Found(None, trouble=str(item.error), problem=str(item.error.problem)))
             case OverLong():
-                raise AssertionError("no framing counts that far")
+                found.append(Found(None, trouble=f"{item} are no message", problem="over_long"))
+                return found
     if reader.waiting:
-        start = at + kind.prefix_size + kind.header_size
+        start = at + kind.lead_size + kind.header.size
         part = read_message(block[start:], b"", dialect)
         trouble = "the input ends inside a frame"
         found.append(replace(part, trouble=trouble, problem="too_short", offset=len(block)))

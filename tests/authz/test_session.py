@@ -124,6 +124,20 @@ def test_answers_go_back_to_where_the_tpdu_says() -> None:
     assert s.answer(ask, Reason.APPROVED).data[2:7] == b"\x60\x03\x04\x01\x02"
 
 
+def test_what_the_network_hands_back_is_not_answered() -> None:
+    framing = FRAMINGS["vap"]
+    s = session(sign_on_required=False, framing=framing)
+    header = bytes.fromhex("16 01 02 0000 123456 654321") + bytes(11)
+    body = encode("0100", purchase(), DIALECT)
+
+    [ask] = s.receive(framing.pack(body, header), 1.0)
+    rejected = b"\x1a\x01" + bytes(24) + header + body
+    handed_back = s.receive(len(rejected).to_bytes(2, "big") + bytes(2) + rejected, 1.0)
+
+    assert s.answer(ask, Reason.APPROVED).data[9:15] == bytes.fromhex("654321 123456")
+    assert handed_back == [Trouble("rejected")]
+
+
 BAD = {
     "a field cut short": lambda raw: raw[:-3],
     "bytes left over": lambda raw: raw + b"00",

@@ -18,7 +18,7 @@ from authz.profiles import write_profile
 from authz.session import Ask, LinkSettings, Send, Session
 from iso8583.codec import decode, encode
 from iso8583.dialects import BY_NAME
-from iso8583.framing import FRAMINGS
+from iso8583.framing import FRAMINGS, Frame
 from iso8583.message import Message
 from ledger.journal import AccountBody, CardBody, encode_body
 from rules.facts import AccountProfile, AccountState, CardProfile, CardState
@@ -137,7 +137,9 @@ class InMemoryLink:
                 except Refusal as refusal:
                     action = self.session.answer(action, refusal.reason)
             if isinstance(action, Send):
-                answers.append(action.data[self.settings.framing.prefix_size :])
+                [frame] = self.settings.framing.reader().feed(action.data)
+                assert isinstance(frame, Frame), frame
+                answers.append(frame.body)
         return answers
 
     async def say(self, mti: str, fields: dict[int, str]) -> Message:
