@@ -31,14 +31,15 @@ class Reader(Protocol):
 class FrameReader:
     """Follows the lengths."""
 
-    __slots__ = ("_broken", "_buffer", "_discard", "_framing", "_limit", "_wanted")
+    __slots__ = ("_broken", "_buffer", "_discard", "_framing", "_lead", "_limit", "_wanted")
 
     def __init__(self, framing: "Framing", limit: int) -> None:
         assert limit > 0
         self._framing = framing
         self._limit = limit
         self._buffer = bytearray()
-        self._wanted = framing.lead_size  # nothing can be told before so many bytes are here
+        self._lead = framing.lead_size
+        self._wanted = self._lead  # nothing can be told before so many bytes are here
         self._discard = 0  # bytes still to come of an over-long body
         self._broken = False
 
@@ -62,7 +63,7 @@ class FrameReader:
         """Take every whole item from the front of the buffer."""
         stream = bytes(self._buffer)
         framing, header, trailer = self._framing, self._framing.header, self._framing.trailer
-        lead_size = framing.lead_size
+        lead_size, beyond, declares = self._lead, framing.beyond, framing.declared
         items: list[Item] = []
         at = 0  # start of the item being looked at
         while True:
@@ -70,24 +71,26 @@ class FrameReader:
             self._wanted = lead_size
             if len(stream) < start:
                 break
-            declared = framing.declared(stream[at:start])
+            declared = declares(stream[at:start])
             if declared is None:
                 return self._break(items, Problem.BAD_LENGTH)
-            end = start + declared + framing.beyond
-            if end == start or (declared == 0 and framing.beyond <= 0):
+            end = start + declared + beyond
+            if end == start or (declared == 0 and beyond <= 0):
                 items.append(KeepAlive())
                 at = start
                 continue
-            if end < start + header.size + len(trailer):
-                return self._break(items, Problem.TOO_SHORT)
             last = end - len(trailer)
-            told = header.end(stream, start)
-            if told is None or told[0] > last:
+            if last < start + header.size:
                 return self._break(items, Problem.TOO_SHORT)
-            body, is_certain = told
-            if not is_certain:
-                self._wanted = body - at
-                break
+            body = start + header.size
+            if header.tells_size:
+                told = header.end(stream, start)
+                if told is None or told[0] > last:
+                    return self._break(items, Problem.TOO_SHORT)
+                body, is_certain = told
+                if not is_certain:
+                    self._wanted = body - at
+                    break
             # Of an over-long one wait only for the head: the rest is not worth keeping.
             is_long = last - body > self._limit
             needed = min(body + HEAD_SIZE, last) if is_long else end

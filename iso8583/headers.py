@@ -26,8 +26,7 @@ class Header(Struct, frozen=True):
 
         False: that cannot be told yet, and not before the stream reaches so far.
         """
-        if not self.tells_size:
-            return start + self.size, True
+        assert self.tells_size
         for _ in range(CHAIN_MAX):
             if len(stream) < start + 2:
                 return start + 2, False
