@@ -15,12 +15,12 @@ import msgspec
 from msgspec import Meta, Struct
 
 from authz.config_sources import ConfigError, Secret, Sources
+from authz.wire.networks import NETWORKS
 from iso8583.dialects import BY_NAME
 from iso8583.framing import FRAMINGS
 
 __all__ = ["Config", "ConfigError", "Secret", "load_config", "shown"]
 
-NETWORKS = ("generic",)  # how a network uses the fields that the standard leaves open
 PAN_KEY_MIN = 32  # bytes: card numbers are few enough to try them all, so the key is the secret
 LOOPBACK = "127.0.0.1"  # nothing is reachable from elsewhere until somebody says so
 
@@ -228,15 +228,21 @@ def check_link(link: LinkConfig, where: str) -> None:
     known = (
         ("dialect", link.dialect, tuple(BY_NAME)),
         ("framing", link.framing, tuple(FRAMINGS)),
-        ("network", link.network, NETWORKS),
+        ("network", link.network, tuple(NETWORKS)),
     )
     for attribute, value, names in known:
         if value not in names:
             raise ConfigError(f"{where}.{attribute}: unknown; known are {', '.join(names)}")
+    dialect, network = BY_NAME[link.dialect], NETWORKS[link.network]
+    if dialect.version != network.version:
+        named = ", ".join(n.name for n in NETWORKS.values() if n.version == dialect.version)
+        raise ConfigError(f"{where}.network: of another version than the dialect; use {named}")
+    if dialect.fields[39].maximum != network.code_size:
+        raise ConfigError(f"{where}.network: its codes are not as long as DE 39 of the dialect")
     framing = FRAMINGS[link.framing]
     if framing.longest is not None and link.max_frame > framing.longest:
         raise ConfigError(f"{where}.max_frame: {link.framing} cannot count above {framing.longest}")
-    if framing.is_text and not BY_NAME[link.dialect].is_text:
+    if framing.is_text and not dialect.is_text:
         raise ConfigError(f"{where}.framing: carries text only, not the bytes of this dialect")
 
 

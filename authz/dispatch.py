@@ -7,7 +7,9 @@ from authz.engine import Engine, Outcome
 from authz.privacy import PanKeys
 from authz.reverse import reverse
 from authz.wire.elements import BadElement
+from authz.wire.networks import NETWORKS
 from authz.wire.to_request import Unsupported, to_request, to_reversal
+from authz.wire.version_1993 import as_1987
 from iso8583.message import Message
 from rules.reason import Reason
 
@@ -36,10 +38,14 @@ class Dispatcher:
 
         Raises: Refusal, where the message says nothing that the engine could judge.
         """
-        story = STORIES.get(message.mti)
-        if story is None:
+        version = NETWORKS[network].version
+        # One table for both versions: their classes and functions mean the same.
+        story = STORIES.get(f"0{message.mti[1:]}")
+        if story is None or message.mti[0] != version:
             raise Refusal(Reason.FORMAT_ERROR, "unknown_mti", f"MTI {message.mti}")
         try:
+            if version == "1":
+                message = as_1987(message)
             return await story(self, message, network, received)
         except BadElement as error:
             raise Refusal(Reason.FORMAT_ERROR, "bad_element", str(error)) from None

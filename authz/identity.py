@@ -59,7 +59,7 @@ def references_of_request(
     request: AuthorizationRequest, code: str, subject: str
 ) -> tuple[str, ...]:
     """All that a later act may find this authorization by."""
-    sent = _as_sent(request.sent_at)
+    sent = request.named_at or _as_sent(request.sent_at)
     rungs = [_reference(ORIGINAL, "0100", request.stan, sent, subject)]
     if request.rrn:
         if request.terminal_id or request.merchant_id:

@@ -33,7 +33,9 @@ from prometheus_client.utils import floatToGoString
 from rules.reason import Reason, answer_of
 
 OTHER = "other"
-MTIS = ("0100", "0101", "0400", "0401", "0420", "0421", "0800", "0801", OTHER)
+MTIS_1987 = ("0100", "0101", "0400", "0401", "0420", "0421", "0800", "0801")
+MTIS_1993 = ("1100", "1101", "1400", "1401", "1420", "1421", "1804", "1805", "1820")
+MTIS = (*MTIS_1987, *MTIS_1993, OTHER)
 STAGES = ("decode", "decide", "hot", "encode", OTHER)
 # Verdicts of the hot state by their own names, then the ways to get none.
 HOT_CALLS = {

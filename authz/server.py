@@ -196,7 +196,7 @@ class Server:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
-            sent = utc(self.clock.now_ms()).strftime("%m%d%H%M%S")
+            sent = utc(self.clock.now_ms()).strftime("%y%m%d%H%M%S")
             for link in list(self._links):
                 try:
                     link.tick(self.clock.monotonic(), sent)
@@ -287,7 +287,7 @@ class Link(asyncio.BufferedProtocol):
         if self._closing_since is None and self._transport is not None:
             self._carry_out(self._session.go_on(self._server.room(self, asks)))
 
-    def tick(self, now: float, transmission_time: str) -> None:
+    def tick(self, now: float, moment: str) -> None:
         if self._stuck_since is not None and now - self._stuck_since > STUCK_S:
             self.note(Trouble("slow_reader"))
             self._abort()
@@ -296,7 +296,7 @@ class Link(asyncio.BufferedProtocol):
             if now - self._closing_since > STUCK_S:
                 self._abort()
             return
-        self._carry_out(self._session.tick(now, transmission_time))
+        self._carry_out(self._session.tick(now, moment))
 
     def hang_up(self, why: str) -> None:
         """Take no more; close when what was asked before has been answered."""

@@ -18,6 +18,7 @@ from enum import Enum
 from msgspec import Struct
 
 from authz.wire.elements import BadElement, text
+from authz.wire.networks import NETWORKS
 from authz.wire.to_response import to_response
 from iso8583.codec import decode, encode, salvage
 from iso8583.errors import DecodeError
@@ -98,8 +99,6 @@ class Room(Struct, frozen=True):
 BOUNDLESS = Room()
 NO_MORE = Room(asks=0, seats=0)  # the link is closing: who still waits is told 91
 
-SIGN_ON, SIGN_OFF, ECHO = "001", "002", "301"  # DE 70
-
 
 class Session:
     """The state of one link."""
@@ -110,12 +109,13 @@ class Session:
         self.in_flight = 0
         self._held_back: deque[tuple[Item, float]] = deque()
         self._frames = 0
+        self._network = NETWORKS[settings.network]
         self._reader: Reader = settings.framing.reader(settings.max_frame)
         self._strikes = 0
         self._heard_at = now
         self._frame_since: float | None = None
         self._echo_sent_at: float | None = None
-        self._echo_stan = 0
+        self._stan = 0  # of what we ask ourselves
 
     @property
     def full(self) -> bool:
@@ -248,20 +248,22 @@ class Session:
     def _on_management(
         self, message: Message, header: bytes, received: float, actions: list[Action]
     ) -> None:
-        code = text(message, 70)
-        if code == SIGN_ON:
+        known = self._network.management
+        code = text(message, known.field)
+        if code == known.sign_on:
             self.state = State.SIGNED_ON
-        elif code == SIGN_OFF:
+        elif code == known.sign_off:
             self.state = State.SIGNED_OFF
-        elif code != ECHO:
-            actions.append(Trouble("management", str(BadElement(70, "not a function we know"))))
+        elif code != known.echo:
+            trouble = BadElement(known.field, "not a function we know")
+            actions.append(Trouble("management", str(trouble)))
             actions.append(self._reply(message, Reason.FORMAT_ERROR, header, received))
             return
         actions.append(self._reply(message, Reason.APPROVED, header, received))
 
     def _on_response(self, message: Message, actions: list[Action]) -> None:
         """Only our own echo asks for one; anything else answers nothing we said."""
-        if message.mti[1:3] != "81":
+        if message.mti[1:3] not in ("81", "83"):
             actions.append(Trouble("unexpected_response", message.mti))
 
     def forget_held_back(self) -> None:
@@ -284,14 +286,14 @@ class Session:
         received: float,
         approval_code: str = "",
     ) -> Send:
-        fields = to_response(message, reason, approval_code)
+        fields = to_response(message, reason, approval_code, self._network)
         body = encode(response_to(message.mti), fields, self.settings.dialect)
         return Send(self.settings.framing.pack(body, header), message.mti, reason, received)
 
     # -- time -------------------------------------------------------------------
 
-    def tick(self, now: float, transmission_time: str) -> list[Action]:
-        """Called every half second or so. `transmission_time` is now as DE 7 has it."""
+    def tick(self, now: float, moment: str) -> list[Action]:
+        """Called every half second or so. `moment` is now as YYMMDDhhmmss, UTC."""
         if (
             self._frame_since is not None
             and now - self._frame_since > self.settings.frame_timeout_s
@@ -304,11 +306,15 @@ class Session:
         if now - self._heard_at <= self.settings.idle_echo_s:
             return []
         self._echo_sent_at = now
-        self._echo_stan = self._echo_stan % 999_999 + 1
-        fields: dict[int, str | bytes] = {
-            7: transmission_time,
-            11: f"{self._echo_stan:06}",
-            70: ECHO,
-        }
-        body = encode("0800", fields, self.settings.dialect)
-        return [Send(self.settings.framing.pack(body))]
+        return [self._manage(self._network.management.echo, moment)]
+
+    def _manage(self, code: str, moment: str) -> Send:
+        """A network management request of our own."""
+        self._stan = self._stan % 999_999 + 1
+        management = self._network.management
+        fields: dict[int, str | bytes] = {7: moment[2:], 11: f"{self._stan:06}"}
+        if self._network.version == "1":
+            fields[12] = moment
+        fields[management.field] = code
+        body = encode(management.mti, fields, self.settings.dialect)
+        return Send(self.settings.framing.pack(body))

@@ -179,7 +179,7 @@ def test_an_over_long_message_is_answered_30_and_skipped() -> None:
 )
 def test_garbage_ends_its_own_link(garbage: bytes) -> None:
     s = session()
-    actions = s.receive(garbage, 1.0) + s.tick(10.0, "0322120000")
+    actions = s.receive(garbage, 1.0) + s.tick(10.0, "260322120000")
     assert any(isinstance(a, Close) for a in actions)
     assert troubles(actions)
 
@@ -197,8 +197,8 @@ def test_frames_that_cannot_even_be_refused_are_counted_and_then_enough() -> Non
 def test_half_a_frame_then_silence_is_hung_up_on() -> None:
     s = session(frame_timeout_s=2.0)
     s.receive(frame("0100", purchase())[:40], 10.0)
-    assert s.tick(11.9, "0322120000") == []
-    assert troubles(s.tick(12.1, "0322120000")) == ["half_frame"]
+    assert s.tick(11.9, "260322120000") == []
+    assert troubles(s.tick(12.1, "260322120000")) == ["half_frame"]
 
 
 def test_one_byte_a_second_is_hung_up_on_too() -> None:
@@ -207,21 +207,21 @@ def test_one_byte_a_second_is_hung_up_on_too() -> None:
     closed = False
     for second in range(10):
         s.receive(raw[second : second + 1], float(second))
-        closed = closed or any(isinstance(a, Close) for a in s.tick(second + 0.5, "0322120000"))
+        closed = closed or any(isinstance(a, Close) for a in s.tick(second + 0.5, "260322120000"))
     assert closed
 
 
 def test_a_silent_link_is_asked_whether_it_lives() -> None:
     s = session(idle_echo_s=60, echo_timeout_s=10)
-    assert s.tick(60.0, "0322120100") == []
-    [echo] = sent(s.tick(60.5, "0322120100"))
+    assert s.tick(60.0, "260322120100") == []
+    [echo] = sent(s.tick(60.5, "260322120100"))
     assert (echo.mti, echo[7], echo[70]) == ("0800", "0322120100", "301")
-    assert s.tick(65.0, "0322120105") == []
+    assert s.tick(65.0, "260322120105") == []
     answer = frame("0810", {7: "0322120100", 11: str(echo[11]), 39: "00", 70: "301"})
     assert s.receive(answer, 66.0) == []
-    assert s.tick(80.0, "0322120120") == []
-    s.tick(127.0, "0322120207")
-    assert troubles(s.tick(138.0, "0322120218")) == ["echo_unanswered"]
+    assert s.tick(80.0, "260322120120") == []
+    s.tick(127.0, "260322120207")
+    assert troubles(s.tick(138.0, "260322120218")) == ["echo_unanswered"]
 
 
 def test_a_link_is_full_at_its_bound() -> None:
@@ -296,4 +296,18 @@ def test_an_answer_to_nothing_is_noted_and_not_answered() -> None:
 def test_no_bytes_raise(data: bytes, framing: str) -> None:
     s = session(framing=FRAMINGS[framing], sign_on_required=False)
     s.receive(data, 1.0)
-    s.tick(100.0, "0322120000")
+    s.tick(100.0, "260322120000")
+
+
+def test_an_idle_link_of_1993_is_asked_in_its_own_words() -> None:
+    dialect = BY_NAME["iso93_ascii"]
+    s = session(dialect=dialect, network="iso93", idle_echo_s=5.0)
+
+    [echo] = s.tick(6.0, "260322120100")
+
+    assert isinstance(echo, Send)
+    message = decode(echo.data[2:], dialect)
+    assert message.mti == "1804"
+    assert message.to_dict() == {7: "0322120100", 11: "000001", 12: "260322120100", 24: "831"}
+    said = {7: "0322120100", 11: "000001", 12: "260322120100", 24: "831", 39: "800"}
+    assert s.receive(FRAMING.pack(encode("1814", said, dialect)), 7.0) == []

@@ -132,7 +132,9 @@ class InMemoryLink:
         for action in self.session.receive(self.settings.framing.pack(raw), now):
             if isinstance(action, Ask):
                 try:
-                    outcome = await self.dispatcher.answer(action.message, "generic", now)
+                    outcome = await self.dispatcher.answer(
+                        action.message, self.settings.network, now
+                    )
                     action = self.session.answer(action, outcome.reason, outcome.approval_code)
                 except Refusal as refusal:
                     action = self.session.answer(action, refusal.reason)
