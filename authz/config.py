@@ -15,9 +15,14 @@ import msgspec
 from msgspec import Meta, Struct
 
 from authz.config_sources import ConfigError, Secret, Sources
+from authz.dialects import find_dialect
 from authz.wire.networks import NETWORKS
+from iso8583.codec import encode
+from iso8583.dialect_file import DialectFileError
 from iso8583.dialects import BY_NAME
+from iso8583.errors import EncodeError
 from iso8583.framing import FRAMINGS
+from iso8583.spec import Dialect
 
 __all__ = ["Config", "ConfigError", "Secret", "load_config", "shown"]
 
@@ -226,24 +231,38 @@ def check_pan_key(pan: PanConfig) -> None:
 
 def check_link(link: LinkConfig, where: str) -> None:
     known = (
-        ("dialect", link.dialect, tuple(BY_NAME)),
         ("framing", link.framing, tuple(FRAMINGS)),
         ("network", link.network, tuple(NETWORKS)),
     )
     for attribute, value, names in known:
         if value not in names:
             raise ConfigError(f"{where}.{attribute}: unknown; known are {', '.join(names)}")
-    dialect, network = BY_NAME[link.dialect], NETWORKS[link.network]
-    if dialect.version != network.version:
-        named = ", ".join(n.name for n in NETWORKS.values() if n.version == dialect.version)
-        raise ConfigError(f"{where}.network: of another version than the dialect; use {named}")
-    if dialect.fields[39].maximum != network.code_size:
-        raise ConfigError(f"{where}.network: its codes are not as long as DE 39 of the dialect")
-    framing = FRAMINGS[link.framing]
+    dialect, framing = check_dialect(link, where), FRAMINGS[link.framing]
     if framing.longest is not None and link.max_frame > framing.longest:
         raise ConfigError(f"{where}.max_frame: {link.framing} cannot count above {framing.longest}")
     if framing.is_text and not dialect.is_text:
         raise ConfigError(f"{where}.framing: carries text only, not the bytes of this dialect")
+
+
+def check_dialect(link: LinkConfig, where: str) -> Dialect:
+    """That the link's dialect is one, and can say what its network must be told."""
+    try:
+        dialect = find_dialect(link.dialect)
+    except KeyError:
+        names = ", ".join(BY_NAME)
+        raise ConfigError(f"{where}.dialect: unknown; known are {names}, file:…") from None
+    except DialectFileError as error:
+        raise ConfigError(f"{where}.dialect: {error}") from None
+    network = NETWORKS[link.network]
+    if dialect.version != network.version:
+        named = ", ".join(n.name for n in NETWORKS.values() if n.version == dialect.version)
+        raise ConfigError(f"{where}.network: of another version than the dialect; use {named}")
+    for mti, fields in network.least():
+        try:
+            encode(mti, fields, dialect)
+        except EncodeError as error:
+            raise ConfigError(f"{where}.dialect: cannot say what {mti} must: {error}") from None
+    return dialect
 
 
 def shown(config: Config) -> dict[str, Any]:

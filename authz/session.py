@@ -311,10 +311,6 @@ class Session:
     def _manage(self, code: str, moment: str) -> Send:
         """A network management request of our own."""
         self._stan = self._stan % 999_999 + 1
-        management = self._network.management
-        fields: dict[int, str | bytes] = {7: moment[2:], 11: f"{self._stan:06}"}
-        if self._network.version == "1":
-            fields[12] = moment
-        fields[management.field] = code
-        body = encode(management.mti, fields, self.settings.dialect)
+        mti, fields = self._network.manage(code, moment, f"{self._stan:06}")
+        body = encode(mti, fields, self.settings.dialect)
         return Send(self.settings.framing.pack(body))

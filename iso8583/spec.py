@@ -145,6 +145,7 @@ class Dialect:
         self.version = version  # first digit of its MTIs: 0 is 1987, 1 is 1993
         self.mti = mti
         self.bitmap = bitmap
+        self.lengths, self.numbers, self.binary = lengths, numbers, binary
         self.mti_size = 4 if mti is ASCII else 2
         self.bitmap_size = 16 if bitmap is HEX else 8  # of each bitmap
         self.short_head = self.mti_size + self.bitmap_size

@@ -18,6 +18,7 @@ from authz.audit import audit_before_opening
 from authz.cards import NearCache
 from authz.clock import SystemClock
 from authz.config import Config, LinkConfig
+from authz.dialects import find_dialect
 from authz.dispatch import Dispatcher
 from authz.engine import Engine, Settings
 from authz.hot import admin
@@ -29,7 +30,6 @@ from authz.metrics import Metrics
 from authz.server import Server
 from authz.session import LinkSettings
 from authz.withdrawals import Withdrawals
-from iso8583.dialects import BY_NAME
 from iso8583.framing import FRAMINGS
 from rules.reason import Reason
 
@@ -193,7 +193,7 @@ def settings_of(config: Config) -> Settings:
 def link_settings(link: LinkConfig) -> LinkSettings:
     return LinkSettings(
         name=link.name,
-        dialect=BY_NAME[link.dialect],
+        dialect=find_dialect(link.dialect),
         framing=FRAMINGS[link.framing],
         network=link.network,
         sign_on_required=link.sign_on_required,

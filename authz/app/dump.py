@@ -10,8 +10,8 @@ from itertools import product
 from msgspec import Struct
 from msgspec.structs import replace
 
+from authz.dialects import find_dialect
 from iso8583.codec import decode, salvage
-from iso8583.dialects import BY_NAME
 from iso8583.errors import DecodeError, Problem
 from iso8583.framing import FRAMINGS, Broken, Frame, KeepAlive, OverLong
 from iso8583.message import Message
@@ -72,7 +72,7 @@ def best_reading(ways: list[list[bytes]], dialects: list[str], framings: list[st
     """The reading that is worth most; among equals the first, so the plain ones stand first."""
     best: Reading | None = None
     for blocks, framing, dialect in product(ways, framings, dialects):
-        found = read_blocks(blocks, framing, BY_NAME[dialect])
+        found = read_blocks(blocks, framing, find_dialect(dialect))
         reading = Reading(dialect, framing, sum(map(len, blocks)), found)
         if best is None or reading.worth > best.worth:
             best = reading

@@ -9,6 +9,7 @@ Source: ISO 8583:1987 and 1993, data element dictionaries; docs/response-codes.m
 from msgspec import Struct
 
 from authz.wire.response_codes import CODES, Codes
+from rules.reason import Reason
 
 
 class Management(Struct, frozen=True):
@@ -30,6 +31,22 @@ class Network(Struct, frozen=True):
     management: Management
     echoed: tuple[int, ...]  # what an answer repeats of its request
     echoed_management: tuple[int, ...]
+
+    def least(self) -> list[tuple[str, dict[int, str | bytes]]]:
+        """Messages that a dialect must be able to write before this network can be spoken to."""
+        approval: dict[int, str | bytes] = {
+            7: "0101000000", 11: "000001", 38: "A1B2C3", 39: self.codes.of[Reason.APPROVED],
+        }  # fmt: skip
+        management = self.manage(self.management.echo, "260101000000", "000001")
+        return [(f"{self.version}110", approval), management]
+
+    def manage(self, code: str, moment: str, stan: str) -> tuple[str, dict[int, str | bytes]]:
+        """A network management request of our own. `moment`: now as YYMMDDhhmmss, UTC."""
+        fields: dict[int, str | bytes] = {7: moment[2:], 11: stan}
+        if self.version == "1":
+            fields[12] = moment
+        fields[self.management.field] = code
+        return self.management.mti, fields
 
     @property
     def code_size(self) -> int:

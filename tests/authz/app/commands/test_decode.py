@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authz.app.cli import main
+from authz.dialects import find_dialect
 from iso8583.codec import encode
 from iso8583.dialects import BY_NAME
 from tests.support.iso import fits
@@ -223,3 +224,32 @@ def test_the_example_of_the_help_works() -> None:
     example = next(line for line in text.splitlines() if "authz decode 0800" in line)
 
     assert "network management request" in decode(*example.split()[2:]).stdout
+
+
+@pytest.mark.parametrize("prefix", ["", "file:"])
+def test_a_dialect_of_ones_own(prefix: str, tmp_path: Path) -> None:
+    file = tmp_path / "north.toml"
+    file.write_text(
+        "name = 'North'\nbased_on = 'iso87_binary'\n[field.121]\nname = 'loyalty'\n"
+        "length = 4\nsecret = false\n"
+    )
+    body = encode("0100", FIELDS | {121: "GOLD"}, find_dialect(f"file:{file}"))
+
+    result = decode(body.hex(), "--dialect", f"{prefix}{file}")
+
+    assert result.exit_code == 0, result.output
+    assert re.search(r"121  loyalty +GOLD\n", result.stdout)
+    assert re.search(r"2  pan +453957\*{6}1486\n", result.stdout)
+
+
+def test_a_dialect_that_is_none_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "north.toml"
+    file.write_text("name = 'North'\nbased_on = 'iso87_binary'\n[field.121]\nlength = 0\n")
+
+    for name, said in (
+        (str(file), "field 121, length"),
+        ("iso88", "neither a file"),
+    ):
+        result = decode("0800", "--dialect", name)
+        assert result.exit_code == 2
+        assert said in " ".join(result.output.split())
