@@ -9,7 +9,8 @@ import uvloop
 
 from authz import admission
 from authz.dispatch import Dispatcher
-from authz.server import STUCK_S, Server
+from authz.link import STUCK_S
+from authz.server import Server
 from authz.session import LinkSettings, Send
 from iso8583.codec import decode, encode
 from iso8583.dialects import BY_NAME
