@@ -99,11 +99,15 @@ class MetricsConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class LinkConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One listener, and what its peers may do."""
+    """One listener, or one link that we dial; and what its peers may do."""
 
     name: Name = "default"  # in logs
     host: Host = LOOPBACK
     port: Port = 8583
+    connect: str | None = None  # "host:port" to dial, instead of listening on the two above
+    sign_on: bool = True  # we sign on, where we dial
+    reconnect_min_s: Seconds = 0.5  # a peer that restarts takes seconds
+    reconnect_max_s: Seconds = 30.0  # as long as who has mended a line may wait to see it
     dialect: str = "iso87_ascii"
     framing: str = "binary2"
     network: str = "generic"
@@ -115,6 +119,13 @@ class LinkConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     echo_timeout_s: Seconds = 10.0  # for its answer; then the link is dead
     links_max: Count = 100  # connections at once, of each worker; networks hold few
     strikes_max: Count = 3  # unreadable messages in a row before we hang up
+
+    def address(self) -> tuple[str, int]:
+        """Where to dial. Raises: ValueError, where `connect` is not host:port."""
+        parts = urlsplit(f"//{self.connect}")
+        if not parts.hostname or not parts.port or parts.path or "@" in parts.netloc:
+            raise ValueError
+        return parts.hostname, parts.port
 
 
 class Config(Struct, frozen=True, kw_only=True):
@@ -196,6 +207,8 @@ def check(config: Config) -> None:
         if link.name in names:
             raise ConfigError(f"{where}.name: used twice")
         names.add(link.name)
+        if link.connect is not None:
+            continue  # its host and port are not used
         for (host, port), owner in taken.items():
             if link.port == port != 0 and (host == link.host or {host, link.host} & ANY_HOST):
                 raise ConfigError(f"{where}.port: already taken by {owner}")
@@ -237,6 +250,13 @@ def check_link(link: LinkConfig, where: str) -> None:
     for attribute, value, names in known:
         if value not in names:
             raise ConfigError(f"{where}.{attribute}: unknown; known are {', '.join(names)}")
+    if link.connect is not None:
+        try:
+            link.address()
+        except ValueError:
+            raise ConfigError(f"{where}.connect: expected host:port") from None
+    if link.reconnect_min_s > link.reconnect_max_s:
+        raise ConfigError(f"{where}.reconnect_min_s: must not be above reconnect_max_s")
     dialect, framing = check_dialect(link, where), FRAMINGS[link.framing]
     if framing.longest is not None and link.max_frame > framing.longest:
         raise ConfigError(f"{where}.max_frame: {link.framing} cannot count above {framing.longest}")

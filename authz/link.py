@@ -45,6 +45,7 @@ class Link(asyncio.BufferedProtocol):
         self._closing_since: float | None = None
         self._paused = False
         self._queued = False  # waits for its turn at the server
+        self.lost = asyncio.Event()
         self.counted = 0  # frames held back, as the server counts them
         self._in = bytearray(READ_BYTES)
         self._out: list[Send] = []  # leaves at the end of this turn of the loop
@@ -57,6 +58,9 @@ class Link(asyncio.BufferedProtocol):
         if not self._server.admit(self):
             self.note(Trouble("too_many_links"))
             self._transport.abort()
+            return
+        server = self._server
+        self._carry_out(self._session.begin(server.clock.monotonic(), server.moment()))
 
     def get_buffer(self, sizehint: int) -> bytearray:
         return self._in
@@ -84,8 +88,14 @@ class Link(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self._server.forget(self)
+        self.lost.set()
         self._session.forget_held_back()  # nobody is there to hear of them
         self._count()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether requests are taken."""
+        return self._session.is_open and self._closing_since is None
 
     # -- what the server says -----------------------------------------------------
 

@@ -16,7 +16,9 @@ from typing import Protocol, cast
 import structlog
 
 from authz.admission import Admission
+from authz.backoff import Backoff
 from authz.clock import Clock, utc
+from authz.dialer import Dialer
 from authz.dispatch import Dispatcher, Refusal
 from authz.link import Link
 from authz.pulse import BEAT_S, Pulse
@@ -34,6 +36,7 @@ class Observer(Protocol):
 
     def answered(self, mti: str, reason: Reason, seconds: float) -> None: ...
     def bad_input(self, kind: str) -> None: ...
+    def dialled(self, link: str, outcome: str) -> None: ...
     def frames(self, count: int) -> None: ...
     def stage(self, name: str, seconds: float) -> None: ...
 
@@ -59,6 +62,7 @@ class Server:
         self._waiting: deque[Link] = deque()  # each once; in turn
         self._tasks: set[asyncio.Task[None]] = set()
         self._listeners: list[asyncio.Server] = []
+        self._dialing: list[asyncio.Task[None]] = []
         self._ticking: asyncio.Task[None] | None = None
         self._beating: asyncio.TimerHandle | None = None
         self._log_second = self._logged = 0
@@ -78,13 +82,25 @@ class Server:
         self.start_ticking()
         await loop.connect_accepted_socket(lambda: Link(self, settings), sock)
 
+    def dial(self, settings: LinkSettings, address: tuple[str, int], backoff: Backoff) -> Dialer:
+        """Keep a link to that address, from now on."""
+        dialer = Dialer(
+            lambda: Link(self, settings), settings, address, backoff, self.clock, self.observer
+        )
+        self._dialing.append(asyncio.get_running_loop().create_task(dialer.run()))
+        self.start_ticking()
+        return dialer
+
     def start_ticking(self) -> None:
         if self._ticking is None:
             self._ticking = asyncio.get_running_loop().create_task(self._tick())
             self._beat()
 
     async def close(self, grace_s: float = 2.0) -> None:
-        """Stop accepting, let what is in flight be answered, hang up."""
+        """Stop accepting and dialling, let what is in flight be answered, hang up."""
+        for dialing in self._dialing:
+            dialing.cancel()
+        await asyncio.gather(*self._dialing, return_exceptions=True)
         for listener in self._listeners:
             listener.close()
         for link in list(self._links):
@@ -97,6 +113,10 @@ class Server:
             self._ticking.cancel()
         if self._beating is not None:
             self._beating.cancel()
+
+    def moment(self) -> str:
+        """Now, as YYMMDDhhmmss, UTC."""
+        return utc(self.clock.now_ms()).strftime("%y%m%d%H%M%S")
 
     @property
     def link_count(self) -> int:
@@ -182,10 +202,10 @@ class Server:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
-            sent = utc(self.clock.now_ms()).strftime("%y%m%d%H%M%S")
+            moment = self.moment()
             for link in list(self._links):
                 try:
-                    link.tick(self.clock.monotonic(), sent)
+                    link.tick(self.clock.monotonic(), moment)
                 except Exception as error:  # one link's trouble is not the others'
                     log.error("tick_failed", error=type(error).__name__, where=_where(error))
 

@@ -9,6 +9,8 @@ The states, by what happens to a request:
     CONNECTED    -> SIGNED_ON   -> SIGNED_OFF  0810    refused (if sign-on is required)
     SIGNED_ON    stays          -> SIGNED_OFF  0810    asked of the engine
     SIGNED_OFF   -> SIGNED_ON   stays          0810    refused
+
+Where we dialled and sign on ourselves, the answer to that takes CONNECTED to SIGNED_ON.
 """
 
 import sys
@@ -44,6 +46,7 @@ class LinkSettings(Struct, frozen=True, kw_only=True):
     idle_echo_s: float = 60.0  # silence after which we ask whether the peer is there
     echo_timeout_s: float = 10.0
     strikes_max: int = 3  # frames in a row that could not even be refused
+    sign_on: bool = False  # we sign on, being who dialled
 
 
 class State(Enum):
@@ -115,6 +118,7 @@ class Session:
         self._heard_at = now
         self._frame_since: float | None = None
         self._echo_sent_at: float | None = None
+        self._sign_on: tuple[str, float] | None = None  # STAN and time of one not yet answered
         self._stan = 0  # of what we ask ourselves
 
     @property
@@ -133,7 +137,7 @@ class Session:
         return len(self._held_back)
 
     @property
-    def _is_open(self) -> bool:
+    def is_open(self) -> bool:
         """Whether requests are taken in this state."""
         if self.state is State.CONNECTED:
             return not self.settings.sign_on_required
@@ -143,6 +147,14 @@ class Session:
         """How many frames have come since this was last asked."""
         count, self._frames = self._frames, 0
         return count
+
+    def begin(self, now: float, moment: str) -> list[Action]:
+        """The link stands. `moment` is now as YYMMDDhhmmss, UTC."""
+        if not self.settings.sign_on:
+            return []
+        sign_on = self._manage(self._network.management.sign_on, moment)
+        self._sign_on = (f"{self._stan:06}", now)
+        return [sign_on]
 
     # -- what comes in ----------------------------------------------------------
 
@@ -215,7 +227,7 @@ class Session:
             self._on_response(message, actions)
         elif message.mti[1] == "8":
             self._on_management(message, header, received, actions)
-        elif not self._is_open:
+        elif not self.is_open:
             actions.append(Trouble("not_signed_on", message.mti))
             actions.append(self._reply(message, Reason.NOT_SIGNED_ON, header, received))
         elif not may_ask:
@@ -262,9 +274,16 @@ class Session:
         actions.append(self._reply(message, Reason.APPROVED, header, received))
 
     def _on_response(self, message: Message, actions: list[Action]) -> None:
-        """Only our own echo asks for one; anything else answers nothing we said."""
+        """Only our own sign-on and echo ask for one; anything else answers nothing we said."""
         if message.mti[1:3] not in ("81", "83"):
             actions.append(Trouble("unexpected_response", message.mti))
+        elif self._sign_on is not None and text(message, 11) == self._sign_on[0]:
+            self._sign_on = None
+            if self._network.accepts(text(message, 39)):
+                self.state = State.SIGNED_ON
+            else:
+                actions.append(Trouble("sign_on_refused", message.mti))
+                actions.append(Close("the peer refuses our sign-on"))
 
     def forget_held_back(self) -> None:
         """The link is gone: what was not asked yet need not be."""
@@ -299,6 +318,8 @@ class Session:
             and now - self._frame_since > self.settings.frame_timeout_s
         ):
             return [Trouble("half_frame"), Close("a frame was not finished in time")]
+        if self._sign_on is not None and now - self._sign_on[1] > self.settings.echo_timeout_s:
+            return [Trouble("sign_on_unanswered"), Close("the peer does not answer our sign-on")]
         if self._echo_sent_at is not None:
             if now - self._echo_sent_at > self.settings.echo_timeout_s:
                 return [Trouble("echo_unanswered"), Close("the peer does not answer")]

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from random import Random
 
 from redis.exceptions import RedisError
 
@@ -15,6 +16,7 @@ from authz.app.output import counted
 from authz.app.spools import open_spool
 from authz.app.store import Store, pan_keys
 from authz.audit import audit_before_opening
+from authz.backoff import Backoff
 from authz.cards import NearCache
 from authz.clock import SystemClock
 from authz.config import Config, LinkConfig
@@ -48,6 +50,7 @@ class Watch:
         self.near_cache_stale = metrics.near_cache_stale
         self.bad_input = metrics.bad_input
         self.frames = metrics.frames
+        self.dialled = metrics.dialled
 
     def answered(self, mti: str, reason: Reason, seconds: float) -> None:
         self._metrics.answered(mti, reason, seconds)
@@ -87,10 +90,13 @@ async def running(
     listen: bool = True,
     serve_http: bool = True,
     http_socket: str | None = None,
+    worker: int = 0,
 ) -> AsyncIterator[Running]:
     """One engine process: connected, listening, its metrics served; until the block ends.
 
     The store has been prepared, its id is known, and its spools are locked.
+
+    Of several workers each dials its share of the links that we dial: a network takes one call.
 
     On a Unix socket the numbers are for a parent, and /latency is what it can `merge`.
     """
@@ -130,10 +136,7 @@ async def running(
     tasks = [asyncio.ensure_future(keeper.run()), asyncio.ensure_future(spool.run())]
     http = None
     try:
-        if listen:
-            for link in config.links:
-                settings = link_settings(link)
-                run.ports[link.name] = await server.listen(settings, link.host, link.port)
+        await start_links(config, run, name, listen=listen, worker=worker)
         if serve_http or http_socket:
             http = await start_http(
                 config.metrics.host, config.metrics.port, metrics.text, run.health,
@@ -156,6 +159,23 @@ async def running(
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         spool.close()
+
+
+async def start_links(
+    config: Config, run: Running, name: str, *, listen: bool, worker: int
+) -> None:
+    """Listen, and dial this worker's share. `name` is unlike any other engine's."""
+    for place, link in enumerate(config.links):
+        settings = link_settings(link)
+        if link.connect is not None:
+            if place % config.engine.workers == worker:
+                # Two engines of one network must not knock at its door in step.
+                chance = Random(f"{name}/{link.name}")
+                backoff = Backoff(link.reconnect_min_s, link.reconnect_max_s, chance)
+                dialer = run.server.dial(settings, link.address(), backoff)
+                run.metrics.watch_link(link.name, dialer.get_state)
+        elif listen:
+            run.ports[link.name] = await run.server.listen(settings, link.host, link.port)
 
 
 async def reopen(store: Store, name: str) -> str:
@@ -204,4 +224,5 @@ def link_settings(link: LinkConfig) -> LinkSettings:
         idle_echo_s=link.idle_echo_s,
         echo_timeout_s=link.echo_timeout_s,
         strikes_max=link.strikes_max,
+        sign_on=link.sign_on and link.connect is not None,
     )

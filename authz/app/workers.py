@@ -106,6 +106,8 @@ class Crew:
         metrics = self._config.metrics
         await self.front.start(metrics.host, metrics.port, None)
         for place, link in enumerate(self._config.links):
+            if link.connect is not None:
+                continue  # one of the workers dials it
             # asyncio finds and binds the addresses; what it would accept with stays unused.
             bound = await loop.create_server(
                 asyncio.Protocol, link.host, link.port, start_serving=False

@@ -48,6 +48,11 @@ class Network(Struct, frozen=True):
         fields[self.management.field] = code
         return self.management.mti, fields
 
+    def accepts(self, code: str) -> bool:
+        """Whether DE 39 of the answer to `manage` says yes."""
+        approved = self.codes.of[Reason.APPROVED]
+        return code in (approved, self.codes.code(Reason.APPROVED, self.management.mti, False))
+
     @property
     def code_size(self) -> int:
         """Characters of DE 39."""

@@ -69,6 +69,12 @@ MISTAKES = [
     ("[link]\nport = 1", "link: one or more are needed, each written [[link]]"),
     ("[[link]]\ndialect = 'iso'", "link[0].dialect: unknown; known are iso87_ascii"),
     ("[[link]]\nframing = 'x'", "link[0].framing: unknown; known are "),
+    ("[[link]]\nconnect = 'here'", "link[0].connect: expected host:port"),
+    ("[[link]]\nconnect = 'here:0'", "link[0].connect: expected host:port"),
+    ("[[link]]\nconnect = 'here:65536'", "link[0].connect: expected host:port"),
+    ("[[link]]\nconnect = 'a@here:1'", "link[0].connect: expected host:port"),
+    ("[[link]]\nconnect = ''", "link[0].connect: expected host:port"),
+    ("[[link]]\nreconnect_min_s = 31", "link[0].reconnect_min_s: must not be above"),
     ("[[link]]\nnetwork = 'x'", "link[0].network: unknown; known are generic"),
     ("[[link]]\nframing = 'ascii4'\nmax_frame = 10000", "link[0].max_frame: ascii4 cannot count"),
     ("[[link]]\nframe_timeout_s = 0", "link[0].frame_timeout_s: expected `float` > 0"),
@@ -223,3 +229,15 @@ def test_the_documentation_has_every_key_and_its_default() -> None:
                 "" if value is None else str(value).lower() if value in (True, False) else value
             )
             assert str(default) in row, row
+
+
+@pytest.mark.parametrize(
+    ("connect", "address"),
+    [("10.0.0.5:7000", ("10.0.0.5", 7000)), ("[::1]:7000", ("::1", 7000)), ("a.b:1", ("a.b", 1))],
+)
+def test_a_link_that_we_dial_takes_no_port_of_ours(
+    connect: str, address: tuple[str, int], tmp_path: Path
+) -> None:
+    links = [f"[[link]]\nname = '{name}'\nconnect = '{connect}'" for name in "ab"]
+    config = load("\n".join([*links, "[[link]]\nname = 'c'"]), tmp_path)
+    assert [link.address() for link in config.links[:2]] == [address] * 2
