@@ -19,11 +19,12 @@ Story = Callable[["Dispatcher", Message, str, float], Awaitable[Outcome]]
 class Refusal(Exception):
     """The message was refused at the border. `place` says where, never what."""
 
-    def __init__(self, reason: Reason, kind: str, place: str) -> None:
+    def __init__(self, reason: Reason, kind: str, place: str, field: int | None = None) -> None:
         super().__init__(place)
         self.reason = reason
         self.kind = kind
         self.place = place
+        self.field = field  # the element that is to blame, if one is
 
 
 class Dispatcher:
@@ -48,7 +49,7 @@ class Dispatcher:
                 message = as_1987(message)
             return await story(self, message, network, received)
         except BadElement as error:
-            raise Refusal(Reason.FORMAT_ERROR, "bad_element", str(error)) from None
+            raise Refusal(Reason.FORMAT_ERROR, "bad_element", str(error), error.field) from None
         except Unsupported as error:
             raise Refusal(Reason.UNSUPPORTED, "unsupported", str(error)) from None
 

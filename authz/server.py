@@ -172,12 +172,13 @@ class Server:
 
     async def _serve(self, link: Link, ask: Ask) -> None:
         code, asked = "", self.clock.monotonic()
+        bad_field = None
         try:
             network = link.settings.network
             outcome = await self.dispatcher.answer(ask.message, network, ask.received)
             reason, code = outcome.reason, outcome.approval_code
         except Refusal as refusal:
-            reason = refusal.reason
+            reason, bad_field = refusal.reason, refusal.field
             link.note(Trouble(refusal.kind, refusal.place))
         except Exception as error:
             # Our own fault: this request is told so, the others go on. No traceback of
@@ -188,7 +189,7 @@ class Server:
         finally:
             now = self.clock.monotonic()
             self.admission.answered(now, now - asked)
-        link.reply(ask, reason, code)
+        link.reply(ask, reason, code, bad_field)
         self.go_on()
 
     def _beat(self) -> None:

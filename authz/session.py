@@ -220,7 +220,8 @@ class Session:
             message = decode(frame.body, self.settings.dialect)
         except DecodeError as error:
             actions.append(Trouble("decode", str(error)))
-            self._refuse(salvage(frame.body, self.settings.dialect), header, received, actions)
+            read = salvage(frame.body, self.settings.dialect)
+            self._refuse(read, header, received, actions, error.field)
             return
         self._strikes = 0
         if not is_request(message.mti):
@@ -247,7 +248,12 @@ class Session:
             self._refuse(head, header, received, actions)
 
     def _refuse(
-        self, message: Message | None, header: bytes, received: float, actions: list[Action]
+        self,
+        message: Message | None,
+        header: bytes,
+        received: float,
+        actions: list[Action],
+        bad_field: int | None = None,
     ) -> None:
         """Answer 30 where MTI and STAN could be read; count a strike where not."""
         if message is None or not is_request(message.mti) or not text(message, 11):
@@ -255,7 +261,8 @@ class Session:
             actions.append(Trouble("unanswerable"))
             return
         self._strikes = 0
-        actions.append(self._reply(message, Reason.FORMAT_ERROR, header, received))
+        reason = Reason.FORMAT_ERROR
+        actions.append(self._reply(message, reason, header, received, bad_field=bad_field))
 
     def _on_management(
         self, message: Message, header: bytes, received: float, actions: list[Action]
@@ -291,11 +298,13 @@ class Session:
 
     # -- what goes out ----------------------------------------------------------
 
-    def answer(self, ask: Ask, reason: Reason, approval_code: str = "") -> Send:
+    def answer(
+        self, ask: Ask, reason: Reason, approval_code: str = "", bad_field: int | None = None
+    ) -> Send:
         """The reply to a request that was asked of the engine. Once for each `Ask`."""
         self.in_flight -= 1
         assert self.in_flight >= 0
-        return self._reply(ask.message, reason, ask.header, ask.received, approval_code)
+        return self._reply(ask.message, reason, ask.header, ask.received, approval_code, bad_field)
 
     def _reply(
         self,
@@ -304,8 +313,9 @@ class Session:
         header: bytes,
         received: float,
         approval_code: str = "",
+        bad_field: int | None = None,
     ) -> Send:
-        fields = to_response(message, reason, approval_code, self._network)
+        fields = to_response(message, reason, approval_code, self._network, bad_field)
         body = encode(response_to(message.mti), fields, self.settings.dialect)
         return Send(self.settings.framing.pack(body, header), message.mti, reason, received)
 

@@ -37,6 +37,8 @@ class Network(Struct, frozen=True):
         approval: dict[int, str | bytes] = {
             7: "0101000000", 11: "000001", 38: "A1B2C3", 39: self.codes.of[Reason.APPROVED],
         }  # fmt: skip
+        if self.codes.names_bad_field:
+            approval[44] = "128"
         management = self.manage(self.management.echo, "260101000000", "000001")
         return [(f"{self.version}110", approval), management]
 

@@ -91,6 +91,7 @@ class Codes(Struct, frozen=True):
     version: str  # what it was drawn from, and when
     of: dict[Reason, str]
     account_check: str = ""  # of a zero amount that is approved, where it has a code of its own
+    names_bad_field: bool = False  # a format error says in DE 44 which element is bad
     # Of what is not asked but told, by class and function of the MTI: accepted, not approved.
     accepted: dict[str, str] = {}
 
@@ -111,7 +112,9 @@ ACCEPTED_1993 = {
 CODES: dict[str, Codes] = {
     "generic": Codes("ISO 8583:1987", GENERIC_1987),
     "visa": Codes("public lists of 2025-10", GENERIC_1987 | VISA, account_check="85"),
-    "mastercard": Codes("public lists of 2025-10", GENERIC_1987, account_check="85"),
+    "mastercard": Codes(
+        "public lists of 2025-10", GENERIC_1987, account_check="85", names_bad_field=True
+    ),
     "postilion": Codes("ISO 8583:1987", GENERIC_1987),  # no list of its own was found
     "iso93": Codes("ISO 8583:1993", ISO_1993, accepted=ACCEPTED_1993),
 }

@@ -6,12 +6,17 @@ from rules.reason import Reason
 
 
 def to_response(
-    message: Message, reason: Reason, approval_code: str = "", network: Network = GENERIC
+    message: Message,
+    reason: Reason,
+    approval_code: str = "",
+    network: Network = GENERIC,
+    bad_field: int | None = None,
 ) -> dict[int, str | bytes]:
     """The elements of the answer to a request, whether it could be understood or not.
 
     A response is a function of the request and the decision alone, so an identical
-    request gets identical bytes (tests/scenarios/test_life.py).
+    request gets identical bytes (tests/scenarios/test_life.py). `bad_field` is the element
+    that made a format error of it, where one did.
     """
     is_management = message.mti[1:2] == "8"
     fields: dict[int, str | bytes] = {}
@@ -24,6 +29,8 @@ def to_response(
     elif 38 in message:
         fields[38] = message[38]
     fields[39] = network.codes.code(reason, message.mti, is_account_check(message))
+    if bad_field is not None and network.codes.names_bad_field:
+        fields[44] = f"{bad_field:03}"
     return dict(sorted(fields.items()))
 
 

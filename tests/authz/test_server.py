@@ -194,6 +194,23 @@ def test_what_cannot_be_judged_is_answered_30(
     play(story)
 
 
+@pytest.mark.parametrize(("network", "named"), [("mastercard", "018"), ("generic", None)])
+def test_a_format_error_names_its_element_where_the_network_wants_it(
+    network: str, named: str | None
+) -> None:
+    async def story(world: World, server: Server, heard: Heard, connect: Any) -> None:
+        peer = await connect()
+        said = await peer.ask("0100", purchase(1, de18=""))
+        assert (said[39], said.get(44)) == ("30", named)
+        raw = encode("0100", purchase(2), DIALECT).replace(b"5411", b"54A1")
+        peer.writer.write(FRAMING.pack(raw))
+        said = await peer.hear()
+        assert (said[39], said.get(44)) == ("30", named)
+        assert (await peer.ask("0100", purchase(3, 10))).get(44) is None
+
+    play(story, network=network)
+
+
 GARBAGE = {
     "http": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 300,
     "tls": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(256)) * 40,
