@@ -268,6 +268,10 @@ class Session:
         self, message: Message, header: bytes, received: float, actions: list[Action]
     ) -> None:
         known = self._network.management
+        if message.mti[0] != self._network.version:
+            actions.append(Trouble("unknown_mti", f"MTI {message.mti}"))
+            actions.append(self._reply(message, Reason.FORMAT_ERROR, header, received))
+            return
         code = text(message, known.field)
         if code == known.sign_on:
             self.state = State.SIGNED_ON

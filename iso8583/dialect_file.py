@@ -32,7 +32,7 @@ from iso8583.spec import DIALECT, XN, B, Characters, Coding, Dialect, Field, Pad
 # Found anywhere by their number: what they hold is never shown, whatever a file says.
 ALWAYS_SECRET = frozenset({2, 34, 35, 36, 45, 52, 53, 55, 64, 128})
 LENGTH_MAX = 9999  # each counted length has its row in a table; no framing of ours takes much more
-PREFIX_MAX = 6  # digits
+PREFIX_MAX = 6  # digits: the longest that a network is known to write, Postilion's DE 127
 
 CODINGS = {coding.name.lower(): coding for coding in Coding if coding is not DIALECT}
 KINDS = {kind.name.lower(): kind for kind in Characters}

@@ -37,4 +37,4 @@ def to_response(
 def is_account_check(message: Message) -> bool:
     """Whether a purchase of nothing asks only about the card."""
     value = message.get(4)
-    return message.mti[1:2] in "12" and isinstance(value, str) and not value.strip("0")
+    return message.mti[1:3] in ("10", "20") and isinstance(value, str) and not value.strip("0")

@@ -311,3 +311,16 @@ def test_an_idle_link_of_1993_is_asked_in_its_own_words() -> None:
     assert message.to_dict() == {7: "0322120100", 11: "000001", 12: "260322120100", 24: "831"}
     said = {7: "0322120100", 11: "000001", 12: "260322120100", 24: "831", 39: "800"}
     assert s.receive(FRAMING.pack(encode("1814", said, dialect)), 7.0) == []
+
+
+@pytest.mark.parametrize("code", ["001", "002", "301"])
+def test_management_of_another_version_moves_nothing(code: str) -> None:
+    s = session()
+    s.state = State.SIGNED_OFF if code == "001" else State.SIGNED_ON
+    before = s.state
+
+    actions = s.receive(frame("1804", {7: "0322120000", 11: "000001", 70: code}), 1.0)
+
+    assert (s.state, troubles(actions)) == (before, ["unknown_mti"])
+    [answer] = sent(actions)
+    assert (answer.mti, answer[39]) == ("1814", "30")

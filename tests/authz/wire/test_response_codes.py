@@ -55,6 +55,7 @@ def test_networks_differ(network: str, reason: Reason, code: str) -> None:
         ("generic", "0100", 0, "00"),
         ("visa", "0100", 1, "00"),
         ("visa", "0400", 0, "00"),
+        ("visa", "0120", 0, "00"),
         ("iso93", "1100", 0, "000"),
         ("iso93", "1120", 1, "900"),
         ("iso93", "1420", 1, "400"),
