@@ -5,11 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authz.session import Ask, Close, LinkSettings, Room, Send, Session, State, Trouble
+from authz.wire.networks import NETWORKS
 from iso8583.codec import decode, encode
 from iso8583.dialects import BY_NAME
 from iso8583.framing import FRAMINGS
 from rules.reason import Reason
 from tests.support.engine import PAN, purchase
+from tests.support.iso import field_sets
 
 DIALECT = BY_NAME["iso87_ascii"]
 FRAMING = FRAMINGS["binary2"]
@@ -324,3 +326,31 @@ def test_management_of_another_version_moves_nothing(code: str) -> None:
     assert (s.state, troubles(actions)) == (before, ["unknown_mti"])
     [answer] = sent(actions)
     assert (answer.mti, answer[39]) == ("1814", "30")
+
+
+TONGUES = [
+    *(("iso87_ascii", name) for name in NETWORKS if NETWORKS[name].version == "0"),
+    ("iso87_binary", "visa"),
+    ("iso93_ascii", "iso93"),
+]
+
+
+@pytest.mark.parametrize(("name", "network"), TONGUES)
+@given(data=st.data())
+def test_whatever_was_asked_can_be_answered_for_every_reason(
+    name: str, network: str, data: st.DataObject
+) -> None:
+    dialect = BY_NAME[name]
+    s = session(dialect=dialect, network=network, sign_on_required=False)
+    version = NETWORKS[network].version
+    mti = version + data.draw(st.sampled_from(["100", "101", "200", "220", "420", "804", "600"]))
+    fields = data.draw(field_sets(dialect)) | {11: "000007"}
+
+    for action in s.receive(FRAMING.pack(encode(mti, fields, dialect)), 1.0):
+        if isinstance(action, Ask):
+            reason = data.draw(st.sampled_from(Reason))
+            action = s.answer(action, reason, "A1B2C3", data.draw(st.none() | st.integers(2, 128)))
+        if isinstance(action, Send):
+            answer = decode(action.data[2:], dialect)
+            assert answer.mti[:3] == f"{mti[:2]}{int(mti[2]) + 1}"
+            assert answer[11] == "000007"
