@@ -1,7 +1,6 @@
 """The composition root: configuration in, a running engine out."""
 
 import asyncio
-import contextlib
 import gc
 import secrets
 from collections.abc import AsyncIterator
@@ -153,12 +152,23 @@ async def running(
         await server.close()
         if http is not None:
             await http.close()
-        for task in tasks:
-            task.cancel()
-        for task in tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await end(tasks)
         spool.close()
+
+
+async def end(tasks: list[asyncio.Task[None]]) -> None:
+    """Cancel until they have ended.
+
+    Once is not enough: `asyncio.wait_for` of Python 3.11 drops a cancellation that comes in the
+    same turn as what it waits for, and an engine that finds its port taken would never end.
+    """
+    while left := [task for task in tasks if not task.done()]:
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=0.1)
+    for task in tasks:
+        if not task.cancelled():
+            task.result()
 
 
 async def start_links(
