@@ -17,12 +17,17 @@ import msgspec
 from msgspec import Meta, Struct
 
 from authz.config_sources import ConfigError, Secret, Sources
+from authz.dialects import find_dialect
+from authz.wire.networks import NETWORKS
+from iso8583.codec import encode
+from iso8583.dialect_file import DialectFileError
 from iso8583.dialects import BY_NAME
+from iso8583.errors import EncodeError
 from iso8583.framing import FRAMINGS
+from iso8583.spec import Dialect
 
 __all__ = ["Config", "ConfigError", "Secret", "load_config", "shown"]
 
-NETWORKS = ("generic",)  # how a network uses the fields that the standard leaves open
 PAN_KEY_MIN = 32  # bytes: card numbers are few enough to try them all, so the key is the secret
 LOOPBACK = "127.0.0.1"  # nothing is reachable from elsewhere until somebody says so
 
@@ -97,11 +102,15 @@ class MetricsConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class LinkConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One listener, and what its peers may do."""
+    """One listener, or one link that we dial; and what its peers may do."""
 
     name: Name = "default"  # in logs
     host: Host = LOOPBACK
     port: Port = 8583
+    connect: str | None = None  # "host:port" to dial, instead of listening on the two above
+    sign_on: bool = True  # we sign on, where we dial
+    reconnect_min_s: Seconds = 0.5  # a peer that restarts takes seconds
+    reconnect_max_s: Seconds = 30.0  # as long as who has mended a line may wait to see it
     dialect: str = "iso87_ascii"
     framing: str = "binary2"
     network: str = "generic"
@@ -114,6 +123,13 @@ class LinkConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     echo_timeout_s: Seconds = 10.0  # for its answer; then the link is dead
     links_max: Count = 100  # connections at once, of each worker; networks hold few
     strikes_max: Count = 3  # unreadable messages in a row before we hang up
+
+    def address(self) -> tuple[str, int]:
+        """Where to dial. Raises: ValueError, where `connect` is not host:port."""
+        parts = urlsplit(f"//{self.connect}")
+        if not parts.hostname or not parts.port or parts.path or "@" in parts.netloc:
+            raise ValueError
+        return parts.hostname, parts.port
 
 
 class Config(Struct, frozen=True, kw_only=True):
@@ -196,6 +212,8 @@ def check(config: Config) -> None:
         if link.name in names:
             raise ConfigError(f"{where}.name: used twice")
         names.add(link.name)
+        if link.connect is not None:
+            continue  # its host and port are not used
         for (host, port), owner in taken.items():
             if link.port == port != 0 and (host == link.host or {host, link.host} & ANY_HOST):
                 raise ConfigError(f"{where}.port: already taken by {owner}")
@@ -244,18 +262,45 @@ def check_host(host: str, where: str) -> None:
 def check_link(link: LinkConfig, where: str) -> None:
     check_host(link.host, f"{where}.host")
     known = (
-        ("dialect", link.dialect, tuple(BY_NAME)),
         ("framing", link.framing, tuple(FRAMINGS)),
-        ("network", link.network, NETWORKS),
+        ("network", link.network, tuple(NETWORKS)),
     )
     for attribute, value, names in known:
         if value not in names:
             raise ConfigError(f"{where}.{attribute}: unknown; known are {', '.join(names)}")
-    framing = FRAMINGS[link.framing]
-    counts_to = 10**framing.prefix_size if framing.decimal else 256**framing.prefix_size
-    largest = counts_to - 1 - framing.header_size
-    if link.max_frame > largest:
-        raise ConfigError(f"{where}.max_frame: {link.framing} cannot count above {largest}")
+    if link.connect is not None:
+        try:
+            link.address()
+        except ValueError:
+            raise ConfigError(f"{where}.connect: expected host:port") from None
+    if link.reconnect_min_s > link.reconnect_max_s:
+        raise ConfigError(f"{where}.reconnect_min_s: must not be above reconnect_max_s")
+    dialect, framing = check_dialect(link, where), FRAMINGS[link.framing]
+    if framing.longest is not None and link.max_frame > framing.longest:
+        raise ConfigError(f"{where}.max_frame: {link.framing} cannot count above {framing.longest}")
+    if framing.is_text and not dialect.is_text:
+        raise ConfigError(f"{where}.framing: carries text only, not the bytes of this dialect")
+
+
+def check_dialect(link: LinkConfig, where: str) -> Dialect:
+    """That the link's dialect is one, and can say what its network must be told."""
+    try:
+        dialect = find_dialect(link.dialect)
+    except KeyError:
+        names = ", ".join(BY_NAME)
+        raise ConfigError(f"{where}.dialect: unknown; known are {names}, file:…") from None
+    except DialectFileError as error:
+        raise ConfigError(f"{where}.dialect: {error}") from None
+    network = NETWORKS[link.network]
+    if dialect.version != network.version:
+        named = ", ".join(n.name for n in NETWORKS.values() if n.version == dialect.version)
+        raise ConfigError(f"{where}.network: of another version than the dialect; use {named}")
+    for mti, fields in network.least():
+        try:
+            encode(mti, fields, dialect)
+        except EncodeError as error:
+            raise ConfigError(f"{where}.dialect: cannot say what {mti} must: {error}") from None
+    return dialect
 
 
 def shown(config: Config) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any, get_args
 import msgspec
 from msgspec import Struct
 
+FILE = "file:"  # begins a text that names a file instead of saying it
 LISTED = "link"  # the one section that may stand more than once
 Sections = Mapping[str, type[Struct]]
 Table = dict[str, Any]
@@ -135,6 +136,8 @@ class Sources:
             if Secret in kinds:
                 return Secret(str(value).strip())
             return (base or Path.cwd()) / Path(value).expanduser()
+        if isinstance(value, str) and value.startswith(FILE):
+            value = f"{FILE}{(base or Path.cwd()) / Path(value.removeprefix(FILE)).expanduser()}"
         try:
             return msgspec.convert(value, types[attribute], strict=base is not None)
         except msgspec.ValidationError as error:

@@ -8,7 +8,9 @@ from authz.engine import Engine, Outcome
 from authz.privacy import PanKeys
 from authz.reverse import reverse
 from authz.wire.elements import BadElement, named
+from authz.wire.networks import NETWORKS
 from authz.wire.to_request import Unsupported, to_advice, to_request, to_reversal
+from authz.wire.version_1993 import as_1987
 from iso8583.message import Message
 from rules.reason import Reason
 
@@ -18,11 +20,12 @@ Story = Callable[["Dispatcher", Message, str, float], Awaitable[Outcome]]
 class Refusal(Exception):
     """The message was refused at the border. `place` says where, never what."""
 
-    def __init__(self, reason: Reason, kind: str, place: str) -> None:
+    def __init__(self, reason: Reason, kind: str, place: str, field: int | None = None) -> None:
         super().__init__(place)
         self.reason = reason
         self.kind = kind
         self.place = place
+        self.field = field  # the element that is to blame, if one is
 
 
 class Dispatcher:
@@ -37,15 +40,18 @@ class Dispatcher:
 
         Raises: Refusal, where the message says nothing that the engine could judge.
         """
-        story = STORIES.get(message.mti)
-        if story is None:
+        version = NETWORKS[network].version
+        # One table for both versions: their classes and functions mean the same.
+        story = STORIES.get(f"0{message.mti[1:]}")
+        if story is None or message.mti[0] != version:
             raise Refusal(Reason.FORMAT_ERROR, "unknown_mti", named(message))
         try:
+            if version == "1":
+                message = as_1987(message)
             return await story(self, message, network, received)
         except BadElement as error:
-            raise Refusal(
-                Reason.FORMAT_ERROR, "bad_element", f"{named(message)}, {error}"
-            ) from None
+            place = f"{named(message)}, {error}"
+            raise Refusal(Reason.FORMAT_ERROR, "bad_element", place, error.field) from None
         except Unsupported as error:
             raise Refusal(Reason.UNSUPPORTED, "unsupported", f"{named(message)}, {error}") from None
 

@@ -62,8 +62,10 @@ OWN = "own"  # no rung: what an advice itself is named by
 
 
 def own_reference(request: AuthorizationRequest, subject: str) -> str:
-    """What a full DE 90 names this message by."""
-    return _reference(ORIGINAL, request.mti, request.stan, _as_sent(request.sent_at), subject)
+    """What a full DE 90 names this message by; a DE 56 of 1993 is read as one."""
+    mti = f"0{request.mti[1:]}"  # as the stories are told: see wire/version_1993.py
+    sent = request.named_at or _as_sent(request.sent_at)
+    return _reference(ORIGINAL, mti, request.stan, sent, subject)
 
 
 def references_of_request(

@@ -30,13 +30,19 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from authz.dialer import OUTCOMES, STATES
 from rules.reason import Reason, answer_of
 
 OTHER = "other"
-MTIS = (
+MTIS_1987 = (
     "0100", "0101", "0120", "0121", "0200", "0201", "0220", "0221",
-    "0400", "0401", "0420", "0421", "0800", "0801", OTHER,
+    "0400", "0401", "0420", "0421", "0800", "0801",
 )  # fmt: skip
+MTIS_1993 = (
+    "1100", "1101", "1120", "1121", "1200", "1201", "1220", "1221",
+    "1400", "1401", "1420", "1421", "1804", "1805", "1820",
+)  # fmt: skip
+MTIS = (*MTIS_1987, *MTIS_1993, OTHER)
 STAGES = ("decode", "decide", "hot", "encode", OTHER)
 # Verdicts of the hot state by their own names, then the ways to get none.
 HOT_CALLS = {
@@ -70,6 +76,7 @@ BAD_INPUT = (
     "half_frame",
     "no_sign_on",
     "unanswerable",
+    "rejected",
     "not_signed_on",
     "unknown_mti",
     "bad_element",
@@ -77,6 +84,8 @@ BAD_INPUT = (
     "management",
     "unexpected_response",
     "echo_unanswered",
+    "sign_on_refused",
+    "sign_on_unanswered",
     "slow_reader",
     "too_many_links",
     OTHER,
@@ -150,6 +159,24 @@ class Watched(Collector):
             yield family(f"authz_{name}", text, value=read())
 
 
+class LinkStates(Collector):
+    """The state of each link that we dial: 1 for the one it is in, 0 for the others."""
+
+    def __init__(self) -> None:
+        self.reads: dict[str, Callable[[], str]] = {}  # by the link's name
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        family = GaugeMetricFamily(
+            "authz_link_state", "Links that we dial, by state.", labels=("link", "state")
+        )
+        for name, read in self.reads.items():
+            now = read()
+            for state in STATES:
+                family.add_metric((name, state), float(state == now))
+        if self.reads:
+            yield family
+
+
 class Metrics:
     """One engine process's numbers. Without a registry it makes its own, as tests need it."""
 
@@ -181,7 +208,14 @@ class Metrics:
             "authz_stage_seconds", "Time in each stage.", STAGE_EDGES, "stage", STAGES
         )
         self._watched = Watched()
-        for collector in (answers, stages, self._watched, ProcessCollector(registry=None)):
+        self._link_states = LinkStates()
+        for collector in (
+            answers,
+            stages,
+            self._watched,
+            self._link_states,
+            ProcessCollector(registry=None),
+        ):
             registry.register(collector)
         self._answer = answers.series[""].observe
         self._stages = {name: series.observe for name, series in stages.series.items()}
@@ -216,6 +250,12 @@ class Metrics:
         self._frames = Counter(
             "authz_frames_total", "Frames received, keep-alives among them.", registry=registry
         ).inc
+        self._dials = Counter(
+            "authz_link_dials_total",
+            "Tries to connect links that we dial.",
+            ("link", "outcome"),
+            registry=registry,
+        )
         info = Gauge("authz_build_info", "Always 1.", ("version", "python"), registry=registry)
         info.labels(version, python_version()).set(1)
 
@@ -252,6 +292,15 @@ class Metrics:
         """A number of WATCHED that is asked for at the scrape, and costs nothing before."""
         assert name in WATCHED, name
         self._watched.reads[name] = read
+
+    def watch_link(self, name: str, state: Callable[[], str]) -> None:
+        """A link that we dial. Its name is from the configuration: no peer makes a series."""
+        self._link_states.reads[name] = state
+        for outcome in OUTCOMES:
+            self._dials.labels(name, outcome)
+
+    def dialled(self, link: str, outcome: str) -> None:
+        self._dials.labels(link, outcome).inc()
 
     def text(self) -> bytes:
         """The exposition, as Prometheus reads it. 3 ms: the largest part of a scrape."""

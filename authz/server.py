@@ -1,4 +1,4 @@
-"""The links: the only file that touches a transport.
+"""All links of one engine process.
 
 Every request becomes one task, and an answer leaves as soon as it is there, in
 whatever order they come. A task is never cancelled: when its link is gone its answer
@@ -16,29 +16,17 @@ from typing import Protocol, cast
 import structlog
 
 from authz.admission import Admission
+from authz.backoff import Backoff
 from authz.clock import Clock, utc
+from authz.dialer import Dialer
 from authz.dispatch import Dispatcher, Refusal
+from authz.link import Link
 from authz.pulse import BEAT_S, Pulse
-from authz.session import (
-    NO_MORE,
-    Action,
-    Ask,
-    Close,
-    LinkSettings,
-    Room,
-    Send,
-    Session,
-    Trouble,
-)
+from authz.session import Ask, LinkSettings, Room, Trouble
 from rules.reason import Reason
 
 log = structlog.get_logger()
 
-# Of one read: some eight requests, so a link that must wait holds back no more than these. The
-# rest is better off in the socket, unread, than read and told 91.
-READ_BYTES = 2048
-WRITE_BUFFER_HIGH = 65_536  # bytes that a peer may leave unread before we stop reading from it
-STUCK_S = 5.0  # a peer that reads nothing for so long is hung up on
 LOG_LINES_MAX = 20  # a second, about bad input: a peer may send a thousand, a reader reads a few
 TICK_S = 0.5  # how often idle links are looked at; half a second late is early enough
 
@@ -48,6 +36,7 @@ class Observer(Protocol):
 
     def answered(self, mti: str, reason: Reason, seconds: float) -> None: ...
     def bad_input(self, kind: str) -> None: ...
+    def dialled(self, link: str, outcome: str) -> None: ...
     def frames(self, count: int) -> None: ...
     def stage(self, name: str, seconds: float) -> None: ...
 
@@ -73,6 +62,7 @@ class Server:
         self._waiting: deque[Link] = deque()  # each once; in turn
         self._tasks: set[asyncio.Task[None]] = set()
         self._listeners: list[asyncio.Server] = []
+        self._dialing: list[asyncio.Task[None]] = []
         self._ticking: asyncio.Task[None] | None = None
         self._beating: asyncio.TimerHandle | None = None
         self._log_second = self._logged = 0
@@ -92,13 +82,25 @@ class Server:
         self.start_ticking()
         await loop.connect_accepted_socket(lambda: Link(self, settings), sock)
 
+    def dial(self, settings: LinkSettings, address: tuple[str, int], backoff: Backoff) -> Dialer:
+        """Keep a link to that address, from now on."""
+        dialer = Dialer(
+            lambda: Link(self, settings), settings, address, backoff, self.clock, self.observer
+        )
+        self._dialing.append(asyncio.get_running_loop().create_task(dialer.run()))
+        self.start_ticking()
+        return dialer
+
     def start_ticking(self) -> None:
         if self._ticking is None:
             self._ticking = asyncio.get_running_loop().create_task(self._tick())
             self._beat()
 
     async def close(self, grace_s: float = 2.0) -> None:
-        """Stop accepting, let what is in flight be answered, hang up."""
+        """Stop accepting and dialling, let what is in flight be answered, hang up."""
+        for dialing in self._dialing:
+            dialing.cancel()
+        await asyncio.gather(*self._dialing, return_exceptions=True)
         for listener in self._listeners:
             listener.close()
         for link in list(self._links):
@@ -112,6 +114,10 @@ class Server:
         if self._beating is not None:
             self._beating.cancel()
 
+    def moment(self) -> str:
+        """Now, as YYMMDDhhmmss, UTC."""
+        return utc(self.clock.now_ms()).strftime("%y%m%d%H%M%S")
+
     @property
     def link_count(self) -> int:
         return len(self._links)
@@ -124,7 +130,7 @@ class Server:
         self._logged += 1
         return self._logged <= LOG_LINES_MAX
 
-    def admit(self, link: "Link") -> bool:
+    def admit(self, link: Link) -> bool:
         """Whether this listener may have one more link."""
         settings = link.settings
         if sum(other.settings is settings for other in self._links) >= settings.links_max:
@@ -132,10 +138,10 @@ class Server:
         self._links.add(link)
         return True
 
-    def forget(self, link: "Link") -> None:
+    def forget(self, link: Link) -> None:
         self._links.discard(link)
 
-    def room(self, link: "Link", asks: int) -> Room:
+    def room(self, link: Link, asks: int) -> Room:
         """What this link may have of the room there is: so many requests, if there are as many."""
         admission = self.admission
         return Room(
@@ -148,7 +154,7 @@ class Server:
     def others_wait(self) -> bool:
         return bool(self._waiting)
 
-    def wait(self, link: "Link") -> None:
+    def wait(self, link: Link) -> None:
         """This link has requests held back, and could have them asked."""
         self._waiting.append(link)
 
@@ -157,21 +163,22 @@ class Server:
         while self._waiting and self.admission.room:
             self._waiting.popleft().go_on(1)
 
-    def serve(self, link: "Link", ask: Ask) -> None:
+    def serve(self, link: Link, ask: Ask) -> None:
         """Answer one request, in a task of its own."""
         self.admission.asked()
         task = asyncio.get_running_loop().create_task(self._serve(link, ask))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _serve(self, link: "Link", ask: Ask) -> None:
+    async def _serve(self, link: Link, ask: Ask) -> None:
         code, asked = "", self.clock.monotonic()
+        bad_field = None
         try:
             network = link.settings.network
             outcome = await self.dispatcher.answer(ask.message, network, ask.received)
             reason, code = outcome.reason, outcome.approval_code
         except Refusal as refusal:
-            reason = refusal.reason
+            reason, bad_field = refusal.reason, refusal.field
             link.note(Trouble(refusal.kind, refusal.place))
         except Exception as error:
             # Our own fault: this request is told so, the others go on. No traceback of
@@ -182,7 +189,7 @@ class Server:
         finally:
             now = self.clock.monotonic()
             self.admission.answered(now, now - asked)
-        link.reply(ask, reason, code)
+        link.reply(ask, reason, code, bad_field)
         self.go_on()
 
     def _beat(self) -> None:
@@ -196,10 +203,10 @@ class Server:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
-            sent = utc(self.clock.now_ms()).strftime("%m%d%H%M%S")
+            moment = self.moment()
             for link in list(self._links):
                 try:
-                    link.tick(self.clock.monotonic(), sent)
+                    link.tick(self.clock.monotonic(), moment)
                 except Exception as error:  # one link's trouble is not the others'
                     log.error("tick_failed", error=type(error).__name__, where=_where(error))
 
@@ -212,188 +219,3 @@ def _where(error: BaseException) -> str:
     if trace is None:
         return ""
     return f"{trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}"
-
-
-class Link(asyncio.BufferedProtocol):
-    """One TCP link: carries bytes to its session, and carries out what that says."""
-
-    def __init__(self, server: Server, settings: LinkSettings) -> None:
-        self.settings = settings
-        self._server = server
-        self._session = Session(settings, server.clock.monotonic())
-        self._transport: asyncio.Transport | None = None
-        self._stuck_since: float | None = None
-        self._closing_since: float | None = None
-        self._paused = False
-        self._queued = False  # waits for its turn at the server
-        self.counted = 0  # frames held back, as the server counts them
-        self._in = bytearray(READ_BYTES)
-        self._out: list[Send] = []  # leaves at the end of this turn of the loop
-
-    # -- asyncio.BufferedProtocol -----------------------------------------------
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(high=WRITE_BUFFER_HIGH)
-        if not self._server.admit(self):
-            self.note(Trouble("too_many_links"))
-            self._transport.abort()
-
-    def get_buffer(self, sizehint: int) -> bytearray:
-        return self._in
-
-    def buffer_updated(self, nbytes: int) -> None:
-        if self._closing_since is not None:
-            return
-        server = self._server
-        received, now = server.pulse.received(), server.clock.monotonic()
-        # Others that wait come first; what is read now joins them.
-        room = server.room(self, 0 if server.others_wait else READ_BYTES)
-        actions = self._session.receive(bytes(self._in[:nbytes]), now, received, room)
-        server.observer.stage("decode", server.clock.monotonic() - now)
-        server.observer.frames(self._session.take_frames())
-        self._carry_out(actions)
-
-    def pause_writing(self) -> None:
-        self._stuck_since = self._server.clock.monotonic()
-        self._regulate()
-
-    def resume_writing(self) -> None:
-        self._stuck_since = None
-        self._regulate()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
-        self._server.forget(self)
-        self._session.forget_held_back()  # nobody is there to hear of them
-        self._count()
-
-    # -- what the server says -----------------------------------------------------
-
-    def reply(self, ask: Ask, reason: Reason, code: str) -> None:
-        """Send an answer, if the link is still there."""
-        decided = self._server.clock.monotonic()
-        self._write(self._session.answer(ask, reason, code))
-        self._server.observer.stage("encode", self._server.clock.monotonic() - decided)
-        if self._closing_since is not None:
-            self._close_if_done()
-        else:
-            self._take_turn()
-            self._regulate()
-
-    def go_on(self, asks: int) -> None:
-        """Its turn has come: so many of those held back may be asked."""
-        self._queued = False
-        if self._closing_since is None and self._transport is not None:
-            self._carry_out(self._session.go_on(self._server.room(self, asks)))
-
-    def tick(self, now: float, transmission_time: str) -> None:
-        if self._stuck_since is not None and now - self._stuck_since > STUCK_S:
-            self.note(Trouble("slow_reader"))
-            self._abort()
-            return
-        if self._closing_since is not None:
-            if now - self._closing_since > STUCK_S:
-                self._abort()
-            return
-        self._carry_out(self._session.tick(now, transmission_time))
-
-    def hang_up(self, why: str) -> None:
-        """Take no more; close when what was asked before has been answered."""
-        if self._transport is None or self._closing_since is not None:
-            return
-        log.info("link_closed", link=self.settings.name, why=why)
-        self._closing_since = self._server.clock.monotonic()
-        self._carry_out(self._session.go_on(NO_MORE))
-        self._close_if_done()
-
-    def leave(self) -> None:
-        """Close now: what was written still leaves."""
-        if self._transport is not None:
-            self._flush()
-            self._transport.close()
-
-    def _close_if_done(self) -> None:
-        """Say that we are done, and let the peer close: to close with bytes unread would reset
-        the connection, and the last answers with it. `tick` ends the wait."""
-        transport = self._transport
-        if transport is None or transport.is_closing() or self._session.in_flight:
-            return
-        self._flush()
-        transport.write_eof()
-
-    def note(self, trouble: Trouble) -> None:
-        """A metric and a line in the log: the kind and the place, never the content."""
-        self._server.observer.bad_input(trouble.kind)
-        if self._server.may_log():
-            log.warning(
-                "bad_input", link=self.settings.name, kind=trouble.kind, place=trouble.place
-            )
-
-    # -- parts ------------------------------------------------------------------
-
-    def _carry_out(self, actions: list[Action]) -> None:
-        for action in actions:
-            match action:
-                case Ask():
-                    self._server.serve(self, action)
-                case Send():
-                    self._write(action)
-                case Trouble():
-                    self.note(action)
-                case Close(why):
-                    self.hang_up(why)
-                    break
-        self._count()
-        self._take_turn()
-        self._regulate()
-
-    def _count(self) -> None:
-        """Tell the server how many are held back here."""
-        self._server.admission.waiting += self._session.waiting - self.counted
-        self.counted = self._session.waiting
-
-    def _take_turn(self) -> None:
-        """Queue up for room, where it is room at the server that is missing."""
-        if self.counted and not self._queued and not self._session.crowded:
-            self._queued = True
-            self._server.wait(self)
-
-    def _write(self, send: Send) -> None:
-        """Join what leaves in one turn of the loop: a write costs as much as deciding."""
-        if not self._out:
-            asyncio.get_running_loop().call_soon(self._flush)
-        self._out.append(send)
-
-    def _flush(self) -> None:
-        if not self._out:
-            return  # it left when the link was closed
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(b"".join([send.data for send in self._out]))
-            self._regulate()
-        # Not before: what an answer waited for the others of its turn is part of its time.
-        now = self._server.clock.monotonic()
-        for send in self._out:
-            if send.reason is not None:
-                self._server.observer.answered(send.mti, send.reason, now - send.received)
-        self._out.clear()
-
-    def _regulate(self) -> None:
-        """Read only while the peer takes its answers and has not too many requests waiting.
-
-        From a link that is closing we do read, and drop what comes.
-        """
-        if self._transport is None or self._transport.is_closing():
-            return
-        should_pause = self._closing_since is None and (
-            self._session.full or self._stuck_since is not None
-        )
-        if should_pause and not self._paused:
-            self._transport.pause_reading()
-        elif self._paused and not should_pause:
-            self._transport.resume_reading()
-        self._paused = should_pause
-
-    def _abort(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()

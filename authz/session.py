@@ -9,6 +9,8 @@ The states, by what happens to a request:
     CONNECTED    -> SIGNED_ON   -> SIGNED_OFF  0810    refused (if sign-on is required)
     SIGNED_ON    stays          -> SIGNED_OFF  0810    asked of the engine
     SIGNED_OFF   -> SIGNED_ON   stays          0810    refused
+
+Where we dialled and sign on ourselves, the answer to that takes CONNECTED to SIGNED_ON.
 """
 
 import sys
@@ -18,10 +20,11 @@ from enum import Enum
 from msgspec import Struct
 
 from authz.wire.elements import BadElement, named, text
+from authz.wire.networks import NETWORKS
 from authz.wire.to_response import to_response
 from iso8583.codec import decode, encode, salvage
 from iso8583.errors import DecodeError
-from iso8583.framing import Broken, Frame, FrameReader, Framing, Item, KeepAlive, OverLong
+from iso8583.framing import Broken, Frame, Framing, Item, KeepAlive, OverLong, Reader
 from iso8583.message import Message
 from iso8583.mti import is_request, response_to
 from iso8583.spec import Dialect
@@ -44,6 +47,7 @@ class LinkSettings(Struct, frozen=True, kw_only=True):
     idle_echo_s: float = 60.0  # silence after which we ask whether the peer is there
     echo_timeout_s: float = 10.0
     strikes_max: int = 3  # frames in a row that could not even be refused
+    sign_on: bool = False  # we sign on, being who dialled
 
 
 class State(Enum):
@@ -99,8 +103,6 @@ class Room(Struct, frozen=True):
 BOUNDLESS = Room()
 NO_MORE = Room(asks=0, seats=0)  # the link is closing: who still waits is told 91
 
-SIGN_ON, SIGN_OFF, ECHO = "001", "002", "301"  # DE 70
-
 
 class Session:
     """The state of one link."""
@@ -111,12 +113,14 @@ class Session:
         self.in_flight = 0
         self._held_back: deque[tuple[Item, float]] = deque()
         self._frames = 0
-        self._reader: FrameReader = settings.framing.reader(settings.max_frame)
+        self._network = NETWORKS[settings.network]
+        self._reader: Reader = settings.framing.reader(settings.max_frame)
         self._strikes = 0
         self._began_at = self._heard_at = now
         self._frame_since: float | None = None
         self._echo_sent_at: float | None = None
-        self._echo_stan = 0
+        self._sign_on: tuple[str, float] | None = None  # STAN and time of one not yet answered
+        self._stan = 0  # of what we ask ourselves
 
     @property
     def full(self) -> bool:
@@ -134,7 +138,7 @@ class Session:
         return len(self._held_back)
 
     @property
-    def _is_open(self) -> bool:
+    def is_open(self) -> bool:
         """Whether requests are taken in this state."""
         if self.state is State.CONNECTED:
             return not self.settings.sign_on_required
@@ -148,6 +152,14 @@ class Session:
         """How many frames have come since this was last asked."""
         count, self._frames = self._frames, 0
         return count
+
+    def begin(self, now: float, moment: str) -> list[Action]:
+        """The link stands. `moment` is now as YYMMDDhhmmss, UTC."""
+        if not self.settings.sign_on:
+            return []
+        sign_on = self._manage(self._network.management.sign_on, moment)
+        self._sign_on = (f"{self._stan:06}", now)
+        return [sign_on]
 
     # -- what comes in ----------------------------------------------------------
 
@@ -207,19 +219,23 @@ class Session:
     def _on_frame(
         self, frame: Frame, received: float, actions: list[Action], may_ask: bool
     ) -> None:
-        header = frame.reply_header
+        if self.settings.framing.header.is_reject(frame.header):
+            actions.append(Trouble("rejected"))  # what we sent is handed back: nobody asks
+            return
+        header = self.settings.framing.reply_header(frame.header)
         try:
             message = decode(frame.body, self.settings.dialect)
         except DecodeError as error:
             actions.append(Trouble("decode", str(error)))
-            self._refuse(salvage(frame.body, self.settings.dialect), header, received, actions)
+            read = salvage(frame.body, self.settings.dialect)
+            self._refuse(read, header, received, actions, error.field)
             return
         self._strikes = 0
         if not is_request(message.mti):
             self._on_response(message, actions)
         elif message.mti[1] == "8":
             self._on_management(message, header, received, actions)
-        elif not self._is_open:
+        elif not self.is_open:
             actions.append(Trouble("not_signed_on", named(message)))
             actions.append(self._reply(message, Reason.NOT_SIGNED_ON, header, received))
         elif not may_ask:
@@ -235,10 +251,16 @@ class Session:
         if head is None:
             actions.append(Close("an over-long frame that is no message"))
         else:
-            self._refuse(head, frame.reply_header, received, actions)
+            header = self.settings.framing.reply_header(frame.header)
+            self._refuse(head, header, received, actions)
 
     def _refuse(
-        self, message: Message | None, header: bytes, received: float, actions: list[Action]
+        self,
+        message: Message | None,
+        header: bytes,
+        received: float,
+        actions: list[Action],
+        bad_field: int | None = None,
     ) -> None:
         """Answer 30 where MTI and STAN could be read; count a strike where not."""
         if message is None or not is_request(message.mti) or not text(message, 11):
@@ -246,26 +268,40 @@ class Session:
             actions.append(Trouble("unanswerable"))
             return
         self._strikes = 0
-        actions.append(self._reply(message, Reason.FORMAT_ERROR, header, received))
+        reason = Reason.FORMAT_ERROR
+        actions.append(self._reply(message, reason, header, received, bad_field=bad_field))
 
     def _on_management(
         self, message: Message, header: bytes, received: float, actions: list[Action]
     ) -> None:
-        code = text(message, 70)
-        if code == SIGN_ON:
+        known = self._network.management
+        if message.mti[0] != self._network.version:
+            actions.append(Trouble("unknown_mti", named(message)))
+            actions.append(self._reply(message, Reason.FORMAT_ERROR, header, received))
+            return
+        code = text(message, known.field)
+        if code == known.sign_on:
             self.state = State.SIGNED_ON
-        elif code == SIGN_OFF:
+        elif code == known.sign_off:
             self.state = State.SIGNED_OFF
-        elif code != ECHO:
-            actions.append(Trouble("management", str(BadElement(70, "not a function we know"))))
+        elif code != known.echo:
+            trouble = BadElement(known.field, "not a function we know")
+            actions.append(Trouble("management", str(trouble)))
             actions.append(self._reply(message, Reason.FORMAT_ERROR, header, received))
             return
         actions.append(self._reply(message, Reason.APPROVED, header, received))
 
     def _on_response(self, message: Message, actions: list[Action]) -> None:
-        """Only our own echo asks for one; anything else answers nothing we said."""
-        if message.mti[1:3] != "81":
+        """Only our own sign-on and echo ask for one; anything else answers nothing we said."""
+        if message.mti[1:3] not in ("81", "83"):
             actions.append(Trouble("unexpected_response", message.mti))
+        elif self._sign_on is not None and text(message, 11) == self._sign_on[0]:
+            self._sign_on = None
+            if self._network.accepts(text(message, 39)):
+                self.state = State.SIGNED_ON
+            else:
+                actions.append(Trouble("sign_on_refused", message.mti))
+                actions.append(Close("the peer refuses our sign-on"))
 
     def forget_held_back(self) -> None:
         """The link is gone: what was not asked yet need not be."""
@@ -273,11 +309,13 @@ class Session:
 
     # -- what goes out ----------------------------------------------------------
 
-    def answer(self, ask: Ask, reason: Reason, approval_code: str = "") -> Send:
+    def answer(
+        self, ask: Ask, reason: Reason, approval_code: str = "", bad_field: int | None = None
+    ) -> Send:
         """The reply to a request that was asked of the engine. Once for each `Ask`."""
         self.in_flight -= 1
         assert self.in_flight >= 0
-        return self._reply(ask.message, reason, ask.header, ask.received, approval_code)
+        return self._reply(ask.message, reason, ask.header, ask.received, approval_code, bad_field)
 
     def _reply(
         self,
@@ -286,20 +324,23 @@ class Session:
         header: bytes,
         received: float,
         approval_code: str = "",
+        bad_field: int | None = None,
     ) -> Send:
-        fields = to_response(message, reason, approval_code)
+        fields = to_response(message, reason, approval_code, self._network, bad_field)
         body = encode(response_to(message.mti), fields, self.settings.dialect)
         return Send(self.settings.framing.pack(body, header), message.mti, reason, received)
 
     # -- time -------------------------------------------------------------------
 
-    def tick(self, now: float, transmission_time: str) -> list[Action]:
-        """Called every half second or so. `transmission_time` is now as DE 7 has it."""
+    def tick(self, now: float, moment: str) -> list[Action]:
+        """Called every half second or so. `moment` is now as YYMMDDhhmmss, UTC."""
         if (
             self._frame_since is not None
             and now - self._frame_since > self.settings.frame_timeout_s
         ):
             return [Trouble("half_frame"), Close("a frame was not finished in time")]
+        if self._sign_on is not None and now - self._sign_on[1] > self.settings.echo_timeout_s:
+            return [Trouble("sign_on_unanswered"), Close("the peer does not answer our sign-on")]
         if self._awaits_sign_on and now - self._began_at > self.settings.sign_on_timeout_s:
             return [Trouble("no_sign_on"), Close("no sign-on in time")]
         if self._echo_sent_at is not None:
@@ -309,11 +350,11 @@ class Session:
         if now - self._heard_at <= self.settings.idle_echo_s:
             return []
         self._echo_sent_at = now
-        self._echo_stan = self._echo_stan % 999_999 + 1
-        fields: dict[int, str | bytes] = {
-            7: transmission_time,
-            11: f"{self._echo_stan:06}",
-            70: ECHO,
-        }
-        body = encode("0800", fields, self.settings.dialect)
-        return [Send(self.settings.framing.pack(body))]
+        return [self._manage(self._network.management.echo, moment)]
+
+    def _manage(self, code: str, moment: str) -> Send:
+        """A network management request of our own."""
+        self._stan = self._stan % 999_999 + 1
+        mti, fields = self._network.manage(code, moment, f"{self._stan:06}")
+        body = encode(mti, fields, self.settings.dialect)
+        return Send(self.settings.framing.pack(body))

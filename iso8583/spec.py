@@ -69,6 +69,7 @@ class Dialect:
         numbers: Coding,
         binary: Coding,
         text: Coding = ASCII,
+        version: str = "0",
     ) -> None:
         assert mti in (ASCII, EBCDIC, BCD)
         assert bitmap in (HEX, RAW)
@@ -92,14 +93,23 @@ class Dialect:
         self.table = table
         self.fields = {number: fields[number] for number in sorted(fields)}
         self.insides = {n: field.inside for n, field in self.fields.items() if field.inside}
+        self.version = version  # first digit of its MTIs: 0 is 1987, 1 is 1993
         self.mti = mti
         self.bitmap = bitmap
+        self.codings = codings
         self.mti_size = 2 if mti is BCD else 4
         self.bitmap_size = 16 if bitmap is HEX else 8  # of each bitmap
         self.short_head = self.mti_size + self.bitmap_size
         self.long_head = self.short_head + self.bitmap_size
         self.decode_plans: Plans[bytes] = Plans()
         self.encode_plans: Plans[tuple[int, ...]] = Plans()
+
+    @property
+    def is_text(self) -> bool:
+        """Whether its messages are printable ASCII throughout."""
+        return (self.mti, self.bitmap) == (ASCII, HEX) and all(
+            field.coding in (ASCII, HEX) and field.prefix is ASCII for field in self.fields.values()
+        )
 
     def __repr__(self) -> str:
         return f"Dialect({self.name!r}, {len(self.fields)} fields)"

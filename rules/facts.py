@@ -65,6 +65,7 @@ class AuthorizationRequest(Struct, frozen=True, kw_only=True, gc=False):
     stan: str  # DE 11: unique per acquirer and day only
     rrn: str  # DE 37: the acquirer's reference
     sent_at: int  # DE 7 as seconds since 1970, UTC
+    named_at: str = ""  # by which later acts name it, MMDDhhmmss, where that is not DE 7
 
     def __post_init__(self) -> None:
         assert 0 <= self.amount_minor <= EXACT_MAX, self.amount_minor

@@ -33,7 +33,8 @@ def listening(what: str, host: str, port: int, option: str) -> Iterator[None]:
 def tell(config: Config, ports: dict[str, int], http_port: int) -> None:
     """Where it listens. `ports` by the links' names."""
     for link in config.links:
-        click.echo(f"ISO 8583  {link.host}:{ports[link.name]}  {link.dialect}, {link.framing}")
+        where = f"to {link.connect}" if link.connect else f"{link.host}:{ports[link.name]}"
+        click.echo(f"ISO 8583  {where}  {link.dialect}, {link.framing}")
     click.echo(f"metrics   http://{config.metrics.host}:{http_port}/metrics, /health, /latency")
 
 

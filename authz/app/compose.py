@@ -6,6 +6,7 @@ import secrets
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from random import Random
 from typing import Any
 
 import structlog
@@ -17,9 +18,11 @@ from authz.app.output import counted
 from authz.app.spools import open_spool
 from authz.app.store import Store, pan_keys
 from authz.audit import audit_before_opening
+from authz.backoff import Backoff
 from authz.cards import NearCache
 from authz.clock import SystemClock
 from authz.config import Config, LinkConfig
+from authz.dialects import find_dialect
 from authz.dispatch import Dispatcher
 from authz.engine import Engine, Settings
 from authz.expire import Expiry
@@ -32,7 +35,6 @@ from authz.metrics import Metrics
 from authz.server import Server
 from authz.session import LinkSettings
 from authz.withdrawals import Withdrawals
-from iso8583.dialects import BY_NAME
 from iso8583.framing import FRAMINGS
 from rules.reason import Reason
 
@@ -56,6 +58,7 @@ class Watch:
         self.near_cache_stale = metrics.near_cache_stale
         self.bad_input = metrics.bad_input
         self.frames = metrics.frames
+        self.dialled = metrics.dialled
 
     def answered(self, mti: str, reason: Reason, seconds: float) -> None:
         self._metrics.answered(mti, reason, seconds)
@@ -95,11 +98,14 @@ async def running(
     listen: bool = True,
     serve_http: bool = True,
     http_socket: str | None = None,
+    worker: int = 0,
 ) -> AsyncIterator[Running]:
     """One engine process: connected, listening, its metrics served; until the block ends.
 
     The store has been prepared, its id is known, and its spools are locked.
     Raises: CannotListen.
+
+    Of several workers each dials its share of the links that we dial: a network takes one call.
 
     On a Unix socket the numbers are for a parent, and /latency is what it can `merge`.
     """
@@ -134,10 +140,7 @@ async def running(
     http = None
     try:
         if listen:
-            for link in config.links:
-                settings = link_settings(link)
-                with listening("ISO 8583", link.host, link.port, "--port"):
-                    run.ports[link.name] = await server.listen(settings, link.host, link.port)
+            await start_links(config, run)
         if serve_http or http_socket:
             where = config.metrics
             with listening("metrics", where.host, where.port, "--metrics-port"):
@@ -150,6 +153,7 @@ async def running(
         # Not before: what is not ours to listen on is told with nothing under way.
         expiry = Expiry(engine, keeper, metrics.hold_ended)
         tasks = [asyncio.ensure_future(part.run()) for part in (keeper, spool, expiry)]
+        dial_links(config, run, name, worker)
         # What is alive now lives as long as we do: the collector need not look at it again.
         gc.collect()
         gc.freeze()
@@ -190,6 +194,26 @@ async def ended(tasks: Collection[asyncio.Task[Any]], within_s: float = END_S) -
         log.error("tasks_do_not_end", count=len(left), after_s=within_s)
 
 
+async def start_links(config: Config, run: Running) -> None:
+    """Listen. Raises: CannotListen."""
+    for link in config.links:
+        if link.connect is None:
+            with listening("ISO 8583", link.host, link.port, "--port"):
+                port = await run.server.listen(link_settings(link), link.host, link.port)
+            run.ports[link.name] = port
+
+
+def dial_links(config: Config, run: Running, name: str, worker: int) -> None:
+    """Dial this worker's share. `name` is unlike any other engine's."""
+    for place, link in enumerate(config.links):
+        if link.connect is not None and place % config.engine.workers == worker:
+            # Two engines of one network must not knock at its door in step.
+            chance = Random(f"{name}/{link.name}")
+            backoff = Backoff(link.reconnect_min_s, link.reconnect_max_s, chance)
+            dialer = run.server.dial(link_settings(link), link.address(), backoff)
+            run.metrics.watch_link(link.name, dialer.get_state)
+
+
 async def reopen(store: Store, name: str) -> str:
     """Audit a store that was restarted, and open its gates if it is whole.
 
@@ -227,7 +251,7 @@ def settings_of(config: Config) -> Settings:
 def link_settings(link: LinkConfig) -> LinkSettings:
     return LinkSettings(
         name=link.name,
-        dialect=BY_NAME[link.dialect],
+        dialect=find_dialect(link.dialect),
         framing=FRAMINGS[link.framing],
         network=link.network,
         sign_on_required=link.sign_on_required,
@@ -239,4 +263,5 @@ def link_settings(link: LinkConfig) -> LinkSettings:
         idle_echo_s=link.idle_echo_s,
         echo_timeout_s=link.echo_timeout_s,
         strikes_max=link.strikes_max,
+        sign_on=link.sign_on and link.connect is not None,
     )

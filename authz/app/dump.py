@@ -10,8 +10,8 @@ from itertools import product
 from msgspec import Struct
 from msgspec.structs import replace
 
+from authz.dialects import find_dialect
 from iso8583.codec import decode, salvage
-from iso8583.dialects import BY_NAME
 from iso8583.errors import DecodeError, Problem
 from iso8583.framing import FRAMINGS, Broken, Frame, KeepAlive, OverLong
 from iso8583.message import Message
@@ -22,7 +22,7 @@ from iso8583.spec import Dialect
 # (hexdump), "000010 " (od).
 OFFSET = re.compile(r"\s*(?:0x)?(?:([0-9a-fA-F]{4,8})(?::|\s{2,}|$)|([0-9a-fA-F]{6,8})\s)")
 GAP = re.compile(r"\s{2,}|\t")
-LIMIT = 65_535  # bytes of a frame, the most that any framing counts
+LIMIT = 65_535  # bytes of a frame, the most that two bytes count
 HEX_ONLY = re.compile(r"[0-9a-fA-F\s]*")
 
 
@@ -39,12 +39,12 @@ class Found(Struct, frozen=True):
     # Whether the borders of fields are certain. Read with the wrong dialect, a card number
     # ends up in pieces in amounts and times, where nothing would mask it.
     is_certain: bool = True
+    in_use: bool = False  # its MTI is one of the dialect's version, and of a class that exists
 
     @property
     def likely(self) -> int:
         """How much it looks like a message: by its MTI, and by its card number."""
-        in_use = self.message is not None and is_mti_in_use(self.message.mti)
-        return 0 if not in_use else 2 if self.is_certain else 1
+        return 0 if not self.in_use else 2 if self.is_certain else 1
 
 
 class Reading(Struct, frozen=True):
@@ -72,12 +72,12 @@ def best_reading(ways: list[list[bytes]], dialects: list[str], framings: list[st
     """The reading that is worth most; among equals the first, so the plain ones stand first."""
     best: Reading | None = None
     for blocks, framing, dialect in product(ways, framings, dialects):
-        found = read_blocks(blocks, framing, BY_NAME[dialect])
+        found = read_blocks(blocks, framing, find_dialect(dialect))
         reading = Reading(dialect, framing, sum(map(len, blocks)), found)
         if best is None or reading.worth > best.worth:
             best = reading
-        if reading.ok:
-            return reading
+        if reading.ok and all(found.in_use for found in found):
+            return reading  # as good as any can be
     assert best is not None, "no input"
     return best
 
@@ -97,15 +97,16 @@ def read_frames(block: bytes, framing: str, dialect: Dialect) -> list[Found]:
         match item:
             case Frame():
                 found.append(read_message(item.body, item.header, dialect))
-                at += kind.prefix_size + len(item.header) + len(item.body)
+                at += kind.lead_size + len(item.header) + len(item.body) + len(kind.trailer)
             case KeepAlive():
-                at += kind.prefix_size
+                at += len(kind.keep_alive)
             case Broken():
                 found.append(Found(None, trouble=str(item.error), problem=str(item.error.problem)))
             case OverLong():
-                raise AssertionError("no framing counts that far")
+                found.append(Found(None, trouble=f"{item} are no message", problem="over_long"))
+                return found
     if reader.waiting:
-        start = at + kind.prefix_size + kind.header_size
+        start = at + kind.lead_size + kind.header.size
         part = read_message(block[start:], b"", dialect)
         trouble = "the input ends inside a frame"
         found.append(replace(part, trouble=trouble, problem="too_short", offset=len(block)))
@@ -114,7 +115,9 @@ def read_frames(block: bytes, framing: str, dialect: Dialect) -> list[Found]:
 
 def read_message(raw: bytes, header: bytes, dialect: Dialect) -> Found:
     try:
-        return Found(decode(raw, dialect), header, progress=len(raw))
+        message = decode(raw, dialect)
+        in_use = is_mti_in_use(message.mti, dialect)
+        return Found(message, header, progress=len(raw), in_use=in_use)
     except DecodeError as error:
         read = salvage(raw, dialect)
         if read is not None:
@@ -122,6 +125,7 @@ def read_message(raw: bytes, header: bytes, dialect: Dialect) -> Found:
             end = 129 if error.problem is Problem.LEFTOVER else end
             fields = {number: value for number, value in read.items() if number < end}
             read = Message.of(read.mti, fields)
+        in_use = read is not None and is_mti_in_use(read.mti, dialect)
         return Found(
             read,
             header,
@@ -130,13 +134,14 @@ def read_message(raw: bytes, header: bytes, dialect: Dialect) -> Found:
             field=error.field,
             offset=error.offset,
             progress=error.offset,
-            is_certain=read is not None and is_mti_in_use(read.mti) and is_card_number(read.get(2)),
+            is_certain=in_use and read is not None and is_card_number(read.get(2)),
+            in_use=in_use,
         )
 
 
-def is_mti_in_use(mti: str) -> bool:
-    """A version and a class that exist; ASCII digits taken for BCD give 3030 and the like."""
-    return mti[0] in "012" and mti[1] in CLASSES
+def is_mti_in_use(mti: str, dialect: Dialect) -> bool:
+    """The dialect's version, a class that exists; ASCII digits taken for BCD give 3030 and such."""
+    return mti[0] == dialect.version and mti[1] in CLASSES
 
 
 def is_card_number(value: object) -> bool:

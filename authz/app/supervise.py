@@ -34,7 +34,9 @@ class Worker:
         self.restarts = 0
         self.http_socket = folder / f"{number}.sock"
         self.came_up = asyncio.Event()  # for the first time
-        self._orders = Orders(config, store.url, store.engine_url, str(self.http_socket), store.id)
+        self._orders = Orders(
+            config, store.url, store.engine_url, str(self.http_socket), store.id, number
+        )
         self._inherited = inherited  # descriptors: the lock on the spools
         self._process: asyncio.subprocess.Process | None = None
         self._channel: socket.socket | None = None  # while the worker takes links

@@ -47,6 +47,7 @@ class Orders(Struct, frozen=True):
     engine_url: str  # of the store, for the engine
     http_socket: str  # in the parent's private folder
     store_id: str = ""
+    number: int = 0  # of this worker
 
 
 def write_orders(orders: Orders) -> bytes:
@@ -84,7 +85,12 @@ async def work(orders: Orders, channel: socket.socket) -> None:
     store = Store(orders.url, orders.engine_url, None, False, orders.store_id)
     alone = False
     async with running(
-        orders.config, store, listen=False, serve_http=False, http_socket=orders.http_socket
+        orders.config,
+        store,
+        listen=False,
+        serve_http=False,
+        http_socket=orders.http_socket,
+        worker=orders.number,
     ) as run:
         door = Door(orders.config, channel, run.server, stop)
         channel.setblocking(False)

@@ -107,6 +107,8 @@ class Crew:
         with listening("metrics", metrics.host, metrics.port, "--metrics-port"):
             await self.front.start(metrics.host, metrics.port, None)
         for place, link in enumerate(self._config.links):
+            if link.connect is not None:
+                continue  # one of the workers dials it
             # asyncio finds and binds the addresses; what it would accept with stays unused.
             with listening("ISO 8583", link.host, link.port, "--port"):
                 bound = await loop.create_server(

@@ -103,6 +103,11 @@ def _nearest(digits: str, today: int) -> int | None:
     return min(candidates, key=lambda at: abs(at - noon)) if candidates else None
 
 
+def named_at(message: Message) -> str:
+    """DE 13 and 12 of a message of 1993: its DE 56 names the original by them, not by DE 7."""
+    return text(message, 13) + text(message, 12) if message.mti[0] == "1" else ""
+
+
 def merchant_country(message: Message) -> str:
     """The merchant's country as ISO 3166 alpha-2: from DE 43, else the acquirer's from DE 19."""
     location = message.get(43)

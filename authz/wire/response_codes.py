@@ -1,9 +1,13 @@
-"""A reason as DE 39, for networks that speak the generic 1987 codes.
+"""A reason as DE 39, for each network: data behind the engine's own reasons.
 
-Codes differ by network and change with time, so they are data: one table a network,
-to which the engine's own reasons are translated at the border.
-Source: the response code lists gathered in docs/response-codes.md.
+Codes differ by network and change with time, so each table has a version, and they are all
+here. 1987's generic codes are the base; a network is told by what it says otherwise, so a
+reason that is new has a code everywhere as soon as it has one in GENERIC_1987 and ISO_1993.
+
+Source: the public lists gathered in docs/response-codes.md, which shows this table.
 """
+
+from msgspec import Struct
 
 from rules.reason import Reason
 
@@ -38,5 +42,84 @@ GENERIC_1987: dict[Reason, str] = {
     Reason.MALFUNCTION: "96",
 }
 
-assert GENERIC_1987.keys() == set(Reason), "every reason has its code"
-assert all(len(code) == 2 for code in GENERIC_1987.values())
+# What Visa says otherwise: a card that may not be used yet or now, an account that is closed.
+VISA = {
+    Reason.CARD_CLOSED: "46",
+    Reason.ACCOUNT_CLOSED: "46",
+    Reason.CARD_INACTIVE: "78",
+    Reason.CARD_FROZEN: "78",
+    Reason.ACCOUNT_FROZEN: "78",
+    Reason.CARD_BLOCKED: "78",
+}
+
+# The action codes of 1993.
+ISO_1993: dict[Reason, str] = {
+    Reason.APPROVED: "000",
+    Reason.FORMAT_ERROR: "904",
+    Reason.NOT_SIGNED_ON: "904",
+    Reason.UNSUPPORTED: "902",
+    Reason.TOO_OLD: "902",
+    Reason.DUPLICATE: "913",
+    Reason.CARD_UNKNOWN: "111",
+    Reason.CARD_CLOSED: "111",
+    Reason.CARD_LOST: "208",
+    Reason.CARD_STOLEN: "209",
+    Reason.CARD_EXPIRED: "101",
+    Reason.EXPIRY_MISMATCH: "101",
+    Reason.CARD_INACTIVE: "125",
+    Reason.CARD_FROZEN: "104",
+    Reason.ACCOUNT_CLOSED: "111",
+    Reason.ACCOUNT_FROZEN: "104",
+    Reason.CARD_BLOCKED: "104",
+    Reason.MERCHANT_BLOCKED: "119",
+    Reason.COUNTRY_BLOCKED: "119",
+    Reason.MCC_BLOCKED: "119",
+    Reason.CURRENCY_MISMATCH: "119",
+    Reason.TRANSACTION_LIMIT: "121",
+    Reason.REVERSED_BEFORE: "100",
+    Reason.DAILY_COUNT_LIMIT: "123",
+    Reason.DAILY_AMOUNT_LIMIT: "121",
+    Reason.FUNDS_INSUFFICIENT: "116",
+    Reason.UNAVAILABLE: "911",
+    Reason.MALFUNCTION: "909",
+}
+
+
+class Codes(Struct, frozen=True):
+    """One network's table."""
+
+    version: str  # what it was drawn from, and when
+    of: dict[Reason, str]
+    account_check: str = ""  # of a zero amount that is approved, where it has a code of its own
+    names_bad_field: bool = False  # a format error says in DE 44 which element is bad
+    # Of what is not asked but told, by class and function of the MTI: accepted, not approved.
+    accepted: dict[str, str] = {}
+
+    def code(self, reason: Reason, mti: str, is_account_check: bool) -> str:
+        """DE 39 of the answer to a message of this MTI."""
+        if reason is Reason.APPROVED:
+            if is_account_check and self.account_check:
+                return self.account_check
+            return self.accepted.get(mti[1:3]) or self.of[reason]
+        return self.of[reason]
+
+
+ACCEPTED_1993 = {
+    "12": "900", "22": "900", "30": "300", "32": "300", "40": "400", "42": "400", "50": "500",
+    "52": "500", "60": "600", "62": "600", "80": "800", "82": "800",
+}  # fmt: skip
+
+CODES: dict[str, Codes] = {
+    "generic": Codes("ISO 8583:1987", GENERIC_1987),
+    "visa": Codes("public lists of 2025-10", GENERIC_1987 | VISA, account_check="85"),
+    "mastercard": Codes(
+        "public lists of 2025-10", GENERIC_1987, account_check="85", names_bad_field=True
+    ),
+    "postilion": Codes("ISO 8583:1987", GENERIC_1987),  # no list of its own was found
+    "iso93": Codes("ISO 8583:1993", ISO_1993, accepted=ACCEPTED_1993),
+}
+
+for name, codes in CODES.items():
+    assert codes.of.keys() == set(Reason), f"{name}: every reason has its code"
+    lengths = {*map(len, (*codes.of.values(), *codes.accepted.values()))}
+    assert len(lengths) == 1, f"{name}: codes of different lengths"

@@ -68,6 +68,7 @@ def to_request(message: Message, network: str, keys: PanKeys, now_ms: int) -> Au
         stan=stan,
         rrn=elements.retrieval_reference(message),
         sent_at=sent_at,
+        named_at=elements.named_at(message),
     )
 
 

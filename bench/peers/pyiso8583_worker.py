@@ -90,10 +90,30 @@ def postilion_spec() -> dict[str, dict[str, Any]]:
     return spec
 
 
+# Where 1993 has another size: digits of the length, and the most; bytes count as two digits.
+SIZES_1993 = {
+    12: (0, 12), 15: (0, 6), 22: (0, 12), 25: (0, 4), 26: (0, 4), 28: (0, 6), 29: (0, 3),
+    30: (0, 24), 31: (2, 99), 39: (0, 3), 43: (2, 99), 44: (2, 99), 46: (3, 204), 53: (2, 96),
+    54: (3, 120), 56: (2, 35), 57: (0, 3), 58: (2, 11), 66: (3, 204), 71: (0, 8), 72: (3, 999),
+    **dict.fromkeys((82, 83, 84, 85, 90, 107, 108), (0, 10)), 91: (0, 3), 92: (0, 3),
+    93: (2, 11), 94: (2, 11), 95: (2, 99), 96: (3, 998), 105: (0, 16), 106: (0, 16),
+    109: (2, 84), 110: (2, 84),
+}  # fmt: skip
+
+
+def spec_1993() -> dict[str, dict[str, Any]]:
+    """ISO 8583:1993 in ASCII, in pyiso8583's terms."""
+    spec = {key: dict(row) for key, row in specs.default_ascii.items()}
+    for number, (digits, most) in SIZES_1993.items():
+        spec[str(number)] |= {"len_type": digits, "max_len": most}
+    return spec
+
+
 SPECS = {
     "iso87_ascii": specs.default_ascii,
     "iso87_ascii_binary_bitmap": specs.default,
     "iso87_binary": bcd_spec(),
+    "iso93_ascii": spec_1993(),
     "visa": visa_spec(),
     "mastercard": mastercard_spec(),
     "postilion": postilion_spec(),

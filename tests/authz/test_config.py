@@ -68,7 +68,13 @@ MISTAKES = [
     ("link = []", "link: one or more are needed"),
     ("[link]\nport = 1", "link: one or more are needed, each written [[link]]"),
     ("[[link]]\ndialect = 'iso'", "link[0].dialect: unknown; known are iso87_ascii"),
-    ("[[link]]\nframing = 'x'", "link[0].framing: unknown; known are binary2"),
+    ("[[link]]\nframing = 'x'", "link[0].framing: unknown; known are "),
+    ("[[link]]\nconnect = 'here'", "link[0].connect: expected host:port"),
+    ("[[link]]\nconnect = 'here:0'", "link[0].connect: expected host:port"),
+    ("[[link]]\nconnect = 'here:65536'", "link[0].connect: expected host:port"),
+    ("[[link]]\nconnect = 'a@here:1'", "link[0].connect: expected host:port"),
+    ("[[link]]\nconnect = ''", "link[0].connect: expected host:port"),
+    ("[[link]]\nreconnect_min_s = 31", "link[0].reconnect_min_s: must not be above"),
     ("[[link]]\nnetwork = 'x'", "link[0].network: unknown; known are generic"),
     ("[[link]]\nframing = 'ascii4'\nmax_frame = 10000", "link[0].max_frame: ascii4 cannot count"),
     ("[[link]]\nframe_timeout_s = 0", "link[0].frame_timeout_s: expected `float` > 0"),
@@ -85,6 +91,10 @@ MISTAKES = [
     ("[[link]]\nport = 65536", "link[0].port: expected `int` <= 65535"),
     ("[[link]]\nport = -1", "link[0].port: expected `int` >= 0"),
     (f"[[link]]\nname = '{'n' * 65}'", "link[0].name: expected `str` of length <= 64"),
+    ("[[link]]\nnetwork = 'x'", "link[0].network: unknown; known are generic, visa, mastercard"),
+    ("[[link]]\ndialect = 'iso93_ascii'", "link[0].network: of another version than the dialect"),
+    ("[[link]]\nnetwork = 'iso93'", "link[0].network: of another version than the dialect"),
+    ("[[link]]\nframing = 'etx'\ndialect = 'iso87_binary'", "link[0].framing: carries text only"),
     ("[[link]]\nmax_frame = 65536", "link[0].max_frame: binary2 cannot count above 65535"),
     ("[[link]]\nidle_echo_s = nan", "link[0].idle_echo_s: expected `float`"),
     ("[[link]]\nport = 1\n[[link]]\nname = 'b'\nportt = 2", "link[1].portt: unknown key"),
@@ -231,3 +241,15 @@ def test_the_documentation_has_every_key_and_its_default() -> None:
                 "" if value is None else str(value).lower() if value in (True, False) else value
             )
             assert str(default) in row, row
+
+
+@pytest.mark.parametrize(
+    ("connect", "address"),
+    [("10.0.0.5:7000", ("10.0.0.5", 7000)), ("[::1]:7000", ("::1", 7000)), ("a.b:1", ("a.b", 1))],
+)
+def test_a_link_that_we_dial_takes_no_port_of_ours(
+    connect: str, address: tuple[str, int], tmp_path: Path
+) -> None:
+    links = [f"[[link]]\nname = '{name}'\nconnect = '{connect}'" for name in "ab"]
+    config = load("\n".join([*links, "[[link]]\nname = 'c'"]), tmp_path)
+    assert [link.address() for link in config.links[:2]] == [address] * 2

@@ -113,3 +113,18 @@ def test_the_documentation_has_every_name() -> None:
     for line in metrics.text().decode().splitlines():
         if line.startswith("# TYPE authz_"):
             assert f"`{line.split()[2]}`" in text
+
+
+def test_the_state_of_a_link_that_we_dial_is_one_of_three() -> None:
+    metrics, state = Metrics(), ["down"]
+    assert "authz_link_state" not in metrics.text().decode()
+    metrics.watch_link("north", lambda: state[0])
+    metrics.dialled("north", "failed")
+
+    text = metrics.text().decode()
+    assert 'authz_link_state{link="north",state="down"} 1.0' in text
+    assert 'authz_link_state{link="north",state="open"} 0.0' in text
+    assert 'authz_link_dials_total{link="north",outcome="failed"} 1.0' in text
+    assert 'authz_link_dials_total{link="north",outcome="connected"} 0.0' in text
+    state[0] = "open"
+    assert 'authz_link_state{link="north",state="open"} 1.0' in metrics.text().decode()

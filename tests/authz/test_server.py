@@ -9,13 +9,16 @@ import uvloop
 
 from authz import admission
 from authz.dispatch import Dispatcher
-from authz.server import STUCK_S, Server
+from authz.link import STUCK_S
+from authz.server import Server
 from authz.session import LinkSettings, Send
 from iso8583.codec import decode, encode
 from iso8583.dialects import BY_NAME
-from iso8583.framing import FRAMINGS, Frame
+from iso8583.framing import FRAMINGS, Frame, Framing
+from iso8583.spec import Dialect
 from rules.reason import Reason
 from tests.support.engine import KEYS, PAN, World, held, purchase, reversal
+from tests.support.iso93 import purchase_1993, reversal_1993
 
 DIALECT, FRAMING = BY_NAME["iso87_ascii"], FRAMINGS["binary2"]
 
@@ -42,13 +45,20 @@ class Heard:
 class Peer:
     """The other end of a link."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        dialect: Dialect = DIALECT,
+        framing: Framing = FRAMING,
+    ) -> None:
         self.reader, self.writer = reader, writer
-        self.frames = FRAMING.reader()
+        self.dialect, self.framing = dialect, framing
+        self.frames = framing.reader()
         self.ready: list[Any] = []
 
     def send(self, mti: str, fields: dict[int, str]) -> None:
-        self.writer.write(FRAMING.pack(encode(mti, fields, DIALECT)))
+        self.writer.write(self.framing.pack(encode(mti, fields, self.dialect)))
 
     async def hear(self) -> Any:
         while not self.ready:
@@ -56,7 +66,7 @@ class Peer:
             if not data:
                 raise EOFError
             self.ready += [i for i in self.frames.feed(data) if isinstance(i, Frame)]
-        return decode(self.ready.pop(0).body, DIALECT)
+        return decode(self.ready.pop(0).body, self.dialect)
 
     async def ask(self, mti: str, fields: dict[int, str]) -> Any:
         self.send(mti, fields)
@@ -87,12 +97,14 @@ def play(story: Story, server_changes: dict[str, int] | None = None, **link: Any
         server = Server(
             Dispatcher(world.engine, KEYS), world.clock, heard, **(server_changes or {})
         )
-        settings = {"name": "t", "dialect": DIALECT, "framing": FRAMING, "sign_on_required": False}
-        port = await server.listen(LinkSettings(**(settings | link)), "127.0.0.1", 0)
+        base = {"name": "t", "dialect": DIALECT, "framing": FRAMING, "sign_on_required": False}
+        settings = LinkSettings(**(base | link))
+        port = await server.listen(settings, "127.0.0.1", 0)
         peers = []
 
         async def connect() -> Peer:
-            peers.append(Peer(*await asyncio.open_connection("127.0.0.1", port)))
+            streams = await asyncio.open_connection("127.0.0.1", port)
+            peers.append(Peer(*streams, settings.dialect, settings.framing))
             return peers[-1]
 
         try:
@@ -116,6 +128,26 @@ def test_requests_are_answered_over_tcp() -> None:
         assert heard.answers == [("0100", "approved"), ("0400", "approved"), ("0800", "approved")]
 
     play(story)
+
+
+def test_a_link_of_1993_over_tcp() -> None:
+    async def story(world: World, server: Server, heard: Heard, connect: Any) -> None:
+        peer = await connect()
+        sign_on = {7: "0322120000", 11: "000001", 12: "260322120000", 24: "801"}
+        bought = purchase_1993(1, 5000)
+        for mti, fields, answer in (
+            ("1804", sign_on, ("1814", "800")),
+            ("1100", bought, ("1110", "000")),
+            ("1101", bought, ("1110", "000")),
+            ("1421", reversal_1993(bought), ("1430", "400")),
+        ):
+            said = await peer.ask(mti, fields)
+            assert (said.mti, said[39], said[11]) == (*answer, fields[11])
+        assert held(world) == 0
+        assert heard.answers[-1] == ("1421", "approved")
+
+    dialect = BY_NAME["iso93_ascii"]
+    play(story, dialect=dialect, network="iso93", sign_on_required=True)
 
 
 def test_many_requests_in_one_write_and_byte_by_byte() -> None:
@@ -163,6 +195,23 @@ def test_what_cannot_be_judged_is_answered_30(
     out = "".join(capsys.readouterr())
     assert f"MTI {mti}, STAN {fields[11]}" in out
     assert PAN not in out
+
+
+@pytest.mark.parametrize(("network", "named"), [("mastercard", "018"), ("generic", None)])
+def test_a_format_error_names_its_element_where_the_network_wants_it(
+    network: str, named: str | None
+) -> None:
+    async def story(world: World, server: Server, heard: Heard, connect: Any) -> None:
+        peer = await connect()
+        said = await peer.ask("0100", purchase(1, de18=""))
+        assert (said[39], said.get(44)) == ("30", named)
+        raw = encode("0100", purchase(2), DIALECT).replace(b"5411", b"54A1")
+        peer.writer.write(FRAMING.pack(raw))
+        said = await peer.hear()
+        assert (said[39], said.get(44)) == ("30", named)
+        assert (await peer.ask("0100", purchase(3, 10))).get(44) is None
+
+    play(story, network=network)
 
 
 GARBAGE = {
@@ -388,10 +437,10 @@ def test_a_closing_link_that_waits_for_nobody_is_cut_off_in_the_end() -> None:
         [link] = server._links
         link.hang_up("a test")
         world.clock.advance(STUCK_S)
-        link.tick(world.clock.monotonic(), "0322120000")
+        link.tick(world.clock.monotonic(), "260322120000")
         assert server.link_count == 1
         world.clock.advance(0.1)
-        link.tick(world.clock.monotonic(), "0322120000")
+        link.tick(world.clock.monotonic(), "260322120000")
         await until(lambda: server.link_count == 0)
         stuck.go.set()
 

@@ -5,11 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authz.session import Ask, Close, LinkSettings, Room, Send, Session, State, Trouble
+from authz.wire.networks import NETWORKS
 from iso8583.codec import decode, encode
 from iso8583.dialects import BY_NAME
 from iso8583.framing import FRAMINGS
 from rules.reason import Reason
 from tests.support.engine import PAN, purchase
+from tests.support.iso import field_sets
 
 DIALECT = BY_NAME["iso87_ascii"]
 FRAMING = FRAMINGS["binary2"]
@@ -125,6 +127,20 @@ def test_answers_go_back_to_where_the_tpdu_says() -> None:
     assert s.answer(ask, Reason.APPROVED).data[2:7] == b"\x60\x03\x04\x01\x02"
 
 
+def test_what_the_network_hands_back_is_not_answered() -> None:
+    framing = FRAMINGS["vap"]
+    s = session(sign_on_required=False, framing=framing)
+    header = bytes.fromhex("16 01 02 0000 123456 654321") + bytes(11)
+    body = encode("0100", purchase(), DIALECT)
+
+    [ask] = s.receive(framing.pack(body, header), 1.0)
+    rejected = b"\x1a\x01" + bytes(24) + header + body
+    handed_back = s.receive(len(rejected).to_bytes(2, "big") + bytes(2) + rejected, 1.0)
+
+    assert s.answer(ask, Reason.APPROVED).data[9:15] == bytes.fromhex("654321 123456")
+    assert handed_back == [Trouble("rejected")]
+
+
 BAD = {
     "a field cut short": lambda raw: raw[:-3],
     "bytes left over": lambda raw: raw + b"00",
@@ -166,7 +182,7 @@ def test_an_over_long_message_is_answered_30_and_skipped() -> None:
 )
 def test_garbage_ends_its_own_link(garbage: bytes) -> None:
     s = session()
-    actions = s.receive(garbage, 1.0) + s.tick(10.0, "0322120000")
+    actions = s.receive(garbage, 1.0) + s.tick(10.0, "260322120000")
     assert any(isinstance(a, Close) for a in actions)
     assert troubles(actions)
 
@@ -184,8 +200,8 @@ def test_frames_that_cannot_even_be_refused_are_counted_and_then_enough() -> Non
 def test_half_a_frame_then_silence_is_hung_up_on() -> None:
     s = session(frame_timeout_s=2.0)
     s.receive(frame("0100", purchase())[:40], 10.0)
-    assert s.tick(11.9, "0322120000") == []
-    assert troubles(s.tick(12.1, "0322120000")) == ["half_frame"]
+    assert s.tick(11.9, "260322120000") == []
+    assert troubles(s.tick(12.1, "260322120000")) == ["half_frame"]
 
 
 def test_one_byte_a_second_is_hung_up_on_too() -> None:
@@ -194,21 +210,21 @@ def test_one_byte_a_second_is_hung_up_on_too() -> None:
     closed = False
     for second in range(10):
         s.receive(raw[second : second + 1], float(second))
-        closed = closed or any(isinstance(a, Close) for a in s.tick(second + 0.5, "0322120000"))
+        closed = closed or any(isinstance(a, Close) for a in s.tick(second + 0.5, "260322120000"))
     assert closed
 
 
 def test_a_silent_link_is_asked_whether_it_lives() -> None:
     s = session(sign_on_required=False, idle_echo_s=60, echo_timeout_s=10)
-    assert s.tick(60.0, "0322120100") == []
-    [echo] = sent(s.tick(60.5, "0322120100"))
+    assert s.tick(60.0, "260322120100") == []
+    [echo] = sent(s.tick(60.5, "260322120100"))
     assert (echo.mti, echo[7], echo[70]) == ("0800", "0322120100", "301")
-    assert s.tick(65.0, "0322120105") == []
+    assert s.tick(65.0, "260322120105") == []
     answer = frame("0810", {7: "0322120100", 11: str(echo[11]), 39: "00", 70: "301"})
     assert s.receive(answer, 66.0) == []
-    assert s.tick(80.0, "0322120120") == []
-    s.tick(127.0, "0322120207")
-    assert troubles(s.tick(138.0, "0322120218")) == ["echo_unanswered"]
+    assert s.tick(80.0, "260322120120") == []
+    s.tick(127.0, "260322120207")
+    assert troubles(s.tick(138.0, "260322120218")) == ["echo_unanswered"]
 
 
 def test_a_link_is_full_at_its_bound() -> None:
@@ -283,7 +299,7 @@ def test_an_answer_to_nothing_is_noted_and_not_answered() -> None:
 def test_no_bytes_raise(data: bytes, framing: str) -> None:
     s = session(framing=FRAMINGS[framing], sign_on_required=False)
     s.receive(data, 1.0)
-    s.tick(100.0, "0322120000")
+    s.tick(100.0, "260322120000")
 
 
 KEEP_ALIVE = b"\x00\x00"
@@ -294,8 +310,8 @@ def test_who_does_not_sign_on_in_time_makes_room_for_others(said: bytes) -> None
     s = session(sign_on_timeout_s=30)
     for second in range(30):
         s.receive(said, float(second))
-    assert not any(isinstance(a, Close) for a in s.tick(30.0, "0322120030"))
-    actions = s.tick(30.5, "0322120030")
+    assert not any(isinstance(a, Close) for a in s.tick(30.0, "260322120030"))
+    actions = s.tick(30.5, "260322120030")
     assert troubles(actions) == ["no_sign_on"]
     assert isinstance(actions[-1], Close)
 
@@ -304,23 +320,23 @@ def test_who_does_not_sign_on_in_time_makes_room_for_others(said: bytes) -> None
 def test_who_has_signed_on_or_off_may_stay(code: str) -> None:
     s = session(sign_on_timeout_s=30)
     s.receive(management(code), 29.0)
-    assert s.tick(60.0, "0322120100") == []
+    assert s.tick(60.0, "260322120100") == []
 
 
 def test_where_no_sign_on_is_required_none_is_waited_for() -> None:
-    assert session(sign_on_required=False).tick(59.0, "0322120059") == []
+    assert session(sign_on_required=False).tick(59.0, "260322120059") == []
 
 
 def test_keep_alives_alone_do_not_count_before_the_sign_on() -> None:
     s = session(sign_on_timeout_s=3600, idle_echo_s=60, echo_timeout_s=10)
     s.receive(KEEP_ALIVE, 59.0)
-    assert len(sent(s.tick(61.0, "0322120101"))) == 1
+    assert len(sent(s.tick(61.0, "260322120101"))) == 1
     s.receive(KEEP_ALIVE, 70.0)
-    assert troubles(s.tick(72.0, "0322120112")) == ["echo_unanswered"]
+    assert troubles(s.tick(72.0, "260322120112")) == ["echo_unanswered"]
     s = session(sign_on_timeout_s=3600, idle_echo_s=60)
     s.receive(management("001"), 1.0)
     s.receive(KEEP_ALIVE, 59.0)
-    assert s.tick(62.0, "0322120102") == []
+    assert s.tick(62.0, "260322120102") == []
 
 
 def test_each_frame_has_its_own_time_to_be_finished() -> None:
@@ -329,5 +345,75 @@ def test_each_frame_has_its_own_time_to_be_finished() -> None:
     whole = management("301")
     s.receive(whole[:10], 0.0)
     s.receive(whole[10:] + whole[:10], 1.5)
-    assert s.tick(3.0, "0322120003") == []
-    assert troubles(s.tick(3.6, "0322120003")) == ["half_frame"]
+    assert s.tick(3.0, "260322120003") == []
+    assert troubles(s.tick(3.6, "260322120003")) == ["half_frame"]
+
+
+def test_an_idle_link_of_1993_is_asked_in_its_own_words() -> None:
+    dialect = BY_NAME["iso93_ascii"]
+    s = session(dialect=dialect, network="iso93", idle_echo_s=5.0)
+
+    [echo] = s.tick(6.0, "260322120100")
+
+    assert isinstance(echo, Send)
+    message = decode(echo.data[2:], dialect)
+    assert message.mti == "1804"
+    assert message.to_dict() == {7: "0322120100", 11: "000001", 12: "260322120100", 24: "831"}
+    said = {7: "0322120100", 11: "000001", 12: "260322120100", 24: "831", 39: "800"}
+    assert s.receive(FRAMING.pack(encode("1814", said, dialect)), 7.0) == []
+
+
+@pytest.mark.parametrize("code", ["001", "002", "301"])
+def test_management_of_another_version_moves_nothing(code: str) -> None:
+    s = session()
+    s.state = State.SIGNED_OFF if code == "001" else State.SIGNED_ON
+    before = s.state
+
+    actions = s.receive(frame("1804", {7: "0322120000", 11: "000001", 70: code}), 1.0)
+
+    assert (s.state, troubles(actions)) == (before, ["unknown_mti"])
+    [answer] = sent(actions)
+    assert (answer.mti, answer[39]) == ("1814", "30")
+
+
+TONGUES = [
+    *(("iso87_ascii", name) for name in NETWORKS if NETWORKS[name].version == "0"),
+    ("iso87_binary", "visa"),
+    ("iso93_ascii", "iso93"),
+    *((name, name) for name in ("visa", "mastercard", "postilion")),
+]
+
+
+@pytest.mark.parametrize(("name", "network"), TONGUES)
+@given(data=st.data())
+def test_whatever_was_asked_can_be_answered_for_every_reason(
+    name: str, network: str, data: st.DataObject
+) -> None:
+    dialect = BY_NAME[name]
+    s = session(dialect=dialect, network=network, sign_on_required=False)
+    version = NETWORKS[network].version
+    mti = version + data.draw(st.sampled_from(["100", "101", "200", "220", "420", "804", "600"]))
+    fields = data.draw(field_sets(dialect)) | {11: "000007"}
+
+    for action in s.receive(FRAMING.pack(encode(mti, fields, dialect)), 1.0):
+        if isinstance(action, Ask):
+            reason = data.draw(st.sampled_from(Reason))
+            action = s.answer(action, reason, "A1B2C3", data.draw(st.none() | st.integers(2, 128)))
+        if isinstance(action, Send):
+            answer = decode(action.data[2:], dialect)
+            assert answer.mti[:3] == f"{mti[:2]}{int(mti[2]) + 1}"
+            assert answer[11] == "000007"
+
+
+def test_where_we_sign_on_its_answer_is_waited_for_and_not_the_peers_sign_on() -> None:
+    """The peer need not sign on to us: our own sign-on, once accepted, lifts the time limit."""
+    s = session(sign_on=True, sign_on_timeout_s=30, echo_timeout_s=10, idle_echo_s=3600)
+    [ours] = sent(s.begin(0.0, "260322120000"))
+    accepted = {7: "0322120000", 11: str(ours[11]), 39: "00", 70: "001"}
+    assert s.receive(frame("0810", accepted), 9.0) == []
+    assert (s.state, s.tick(60.0, "260322120100")) == (State.SIGNED_ON, [])
+
+    for patience, said in ((10.0, "sign_on_unanswered"), (60.0, "no_sign_on")):
+        s = session(sign_on=True, sign_on_timeout_s=30, echo_timeout_s=patience)
+        s.begin(0.0, "260322120000")
+        assert troubles(s.tick(30.5, "260322120030")) == [said]

@@ -13,7 +13,7 @@ from iso8583.message import Message
 from iso8583.plans import Plan
 from iso8583.slow_reader import read_bitmaps
 from iso8583.spec import ASCII, B, Dialect
-from tests.support.iso import DIALECTS, NETWORKS, PURCHASE, damaged, field_sets, mtis, value_of
+from tests.support.iso import DIALECTS, NETWORKS, damaged, field_sets, mtis, purchase_in, value_of
 
 
 def planned(plan: Plan, raw: bytes) -> Message | None:
@@ -69,7 +69,7 @@ def test_a_plan_refuses_what_the_table_refuses(dialect, data):
 
 @pytest.mark.parametrize("dialect", NETWORKS, ids=lambda d: d.name)
 def test_every_changed_byte_of_a_purchase_is_judged_alike(dialect):
-    raw = encode_slowly("0100", PURCHASE, dialect)
+    raw = encode_slowly("0100", purchase_in(dialect), dialect)
     plan, at = plan_for(raw, dialect)
     assert planned(plan, raw) == decode_slowly(raw, dialect)
 

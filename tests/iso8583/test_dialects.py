@@ -5,6 +5,7 @@ import pytest
 from iso8583.dialects import BY_NAME
 from iso8583.dialects.iso87_ascii import ASCII_1987
 from iso8583.dialects.iso87_binary import ASCII_BINARY_BITMAP_1987, BINARY_1987
+from iso8583.dialects.iso93_ascii import ASCII_1993
 from iso8583.dialects.tables import changed
 from iso8583.element import Inside
 from iso8583.spec import B, Field, N, fixed
@@ -21,7 +22,7 @@ each_dialect = pytest.mark.parametrize("dialect", BY_NAME.values(), ids=lambda d
 
 def test_names():
     assert list(BY_NAME)[:3] == ["iso87_ascii", "iso87_ascii_binary_bitmap", "iso87_binary"]
-    assert {"visa", "mastercard", "postilion"} <= BY_NAME.keys()
+    assert {"iso93_ascii", "visa", "mastercard", "postilion"} == set(list(BY_NAME)[3:])
     assert len({dialect.name for dialect in BY_NAME.values()}) == len(BY_NAME)
 
 
@@ -58,3 +59,20 @@ def test_a_changed_table_says_only_what_changes():
     assert changed((old,), new, Field(4, "b", N, fixed(1))) == (new, Field(4, "b", N, fixed(1)))
     with pytest.raises(AssertionError, match="field 3 is no change"):
         changed((old,), old)
+
+
+# Where 1993 differs, in the notation of the standard.
+FORMATS_1993 = {
+    12: "n12", 15: "n6", 22: "ans12", 24: "n3", 25: "n4", 26: "n4", 28: "n6", 29: "n3", 30: "n24",
+    31: "ans..99", 39: "n3", 43: "ans..99", 44: "ans..99", 53: "b..48", 56: "n..35", 71: "n8",
+    72: "ans..999", 90: "n10", 93: "n..11", 94: "n..11", 95: "ans..99", 97: "xn17", 105: "n16",
+}  # fmt: skip
+
+
+def test_1993_has_its_own_formats_and_version():
+    formats = {
+        number: f"{field.characters.name.lower()}{'' if field.is_fixed else '..'}{field.maximum}"
+        for number, field in ASCII_1993.fields.items()
+    }
+    assert {number: formats[number] for number in FORMATS_1993} == FORMATS_1993
+    assert (ASCII_1987.version, BINARY_1987.version, ASCII_1993.version) == ("0", "0", "1")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from iso8583.codec import encode_slowly
 from iso8583.encode_plan import GIVES_UP, make_encode_plan
 from iso8583.errors import EncodeError
-from tests.support.iso import DIALECTS, NETWORKS, PURCHASE, field_sets, mtis
+from tests.support.iso import DIALECTS, NETWORKS, field_sets, mtis, purchase_in
 
 # What somebody may hand over by mistake, for any field.
 ODD: list[object] = [
@@ -60,11 +60,12 @@ def test_a_plan_refuses_what_the_table_refuses(dialect, data):
 
 @pytest.mark.parametrize("dialect", NETWORKS, ids=lambda d: d.name)
 def test_every_odd_value_in_every_field_is_judged_alike(dialect):
-    assert planned("0100", PURCHASE, dialect) == encode_slowly("0100", PURCHASE, dialect)
-    plan = make_encode_plan(dialect, tuple(PURCHASE))
-    for number, good in PURCHASE.items():
+    purchase = purchase_in(dialect)
+    assert planned("0100", purchase, dialect) == encode_slowly("0100", purchase, dialect)
+    plan = make_encode_plan(dialect, tuple(purchase))
+    for number, good in purchase.items():
         for odd in [good[:-1], good + good[:1], *ODD]:
-            fields = {**PURCHASE, number: odd}
+            fields = {**purchase, number: odd}
             try:
                 raw = plan("0100", fields.values())
             except GIVES_UP:

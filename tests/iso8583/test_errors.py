@@ -10,7 +10,7 @@ from iso8583.codec import decode, encode
 from iso8583.errors import DecodeError, EncodeError, FrameError, PartError, Problem
 from iso8583.framing import FRAMINGS
 from iso8583.spec import ANS, Dialect
-from tests.support.iso import NETWORKS, PAN, PURCHASE
+from tests.support.iso import NETWORKS, PAN, purchase_in
 
 CANARIES = (PAN, PAN[:6], PAN[-6:], PAN.encode().hex())
 
@@ -54,7 +54,7 @@ def failure(raw: bytes, dialect: Dialect) -> DecodeError:
 @pytest.mark.parametrize("dialect", NETWORKS, ids=lambda d: d.name)
 def test_decode_errors_carry_no_content(dialect, planned):
     private = PAN if dialect.fields[48].characters is ANS else PAN.encode()
-    raw = encode("0100", {**PURCHASE, 48: private, 102: PAN}, dialect)
+    raw = encode("0100", {**purchase_in(dialect), 48: private, 102: PAN}, dialect)
     for _ in range(20 if planned else 0):
         decode(raw, dialect)
 
@@ -72,15 +72,16 @@ def test_decode_errors_carry_no_content(dialect, planned):
 @pytest.mark.parametrize("odd", [PAN + "é", PAN * 99, PAN.encode(), int(PAN), None, [PAN]])
 @pytest.mark.parametrize("dialect", NETWORKS, ids=lambda d: d.name)
 def test_encode_errors_carry_no_content(dialect, odd):
-    for number in PURCHASE:
+    purchase = purchase_in(dialect)
+    for number in purchase:
         if number == 55 and isinstance(odd, bytes):
             continue
         with pytest.raises(EncodeError) as caught:
-            encode("0100", {**PURCHASE, number: odd}, dialect)
+            encode("0100", {**purchase, number: odd}, dialect)
         assert caught.value.field == number
         assert_no_canary(caught.value)
     with pytest.raises(EncodeError) as caught:
-        encode(odd, PURCHASE, dialect)
+        encode(odd, purchase, dialect)
     assert caught.value.field is None
     assert_no_canary(caught.value)
 

@@ -18,7 +18,7 @@ from authz.profiles import write_profile
 from authz.session import Ask, LinkSettings, Send, Session
 from iso8583.codec import decode, encode
 from iso8583.dialects import BY_NAME
-from iso8583.framing import FRAMINGS
+from iso8583.framing import FRAMINGS, Frame
 from iso8583.message import Message
 from ledger.journal import AccountBody, CardBody, encode_body
 from rules.facts import AccountProfile, AccountState, CardProfile, CardState
@@ -132,12 +132,16 @@ class InMemoryLink:
         for action in self.session.receive(self.settings.framing.pack(raw), now):
             if isinstance(action, Ask):
                 try:
-                    outcome = await self.dispatcher.answer(action.message, "generic", now)
+                    outcome = await self.dispatcher.answer(
+                        action.message, self.settings.network, now
+                    )
                     action = self.session.answer(action, outcome.reason, outcome.approval_code)
                 except Refusal as refusal:
                     action = self.session.answer(action, refusal.reason)
             if isinstance(action, Send):
-                answers.append(action.data[self.settings.framing.prefix_size :])
+                [frame] = self.settings.framing.reader().feed(action.data)
+                assert isinstance(frame, Frame), frame
+                answers.append(frame.body)
         return answers
 
     async def say(self, mti: str, fields: dict[int, str]) -> Message:

@@ -5,7 +5,9 @@ from random import Random
 
 from hypothesis import strategies as st
 
+from iso8583.codec import encode
 from iso8583.dialects import BY_NAME
+from iso8583.errors import EncodeError
 from iso8583.message import Value
 from iso8583.spec import (
     AN,
@@ -118,6 +120,19 @@ PURCHASE: dict[int, Value] = {
     49: "840",
     55: bytes.fromhex("9F2608A1B2C3D4E5F60718"),
 }
+
+
+def purchase_in(dialect: Dialect) -> dict[int, Value]:
+    """PURCHASE as far as this dialect's fields have the same formats."""
+    return {number: value for number, value in PURCHASE.items() if fits(number, value, dialect)}
+
+
+def fits(number: int, value: Value, dialect: Dialect) -> bool:
+    try:
+        encode("0100", {number: value}, dialect)
+    except EncodeError:
+        return False
+    return True
 
 
 def length_of(field: Element) -> st.SearchStrategy[int]:

@@ -18,7 +18,9 @@ from authz.app.dump import (
     readings_of_bytes,
     readings_of_hex,
 )
+from authz.dialects import FILE, find_dialect
 from iso8583.describe import describe, name_of, show
+from iso8583.dialect_file import DialectFileError
 from iso8583.dialects import BY_NAME
 from iso8583.framing import FRAMINGS
 from iso8583.message import Value
@@ -31,6 +33,7 @@ Examples:
   authz decode 0800 8220000000000000 0400000000000000 1114120000 000001 0001
   authz decode capture.bin --framing binary2
   authz decode messages.hex --json
+  authz decode capture.bin --dialect my-switch.toml
   xxd message.bin | authz decode -
 
 \b
@@ -40,7 +43,13 @@ messages use a file or standard input."""
 
 @click.command(epilog=EXAMPLES)
 @click.argument("source", nargs=-1, required=True, metavar="HEX|FILE|-")
-@click.option("--dialect", type=click.Choice([AUTO, *BY_NAME]), default=AUTO, show_default=True)
+@click.option(
+    "--dialect",
+    callback=lambda context, option, value: dialect_of(value),
+    default=AUTO,
+    show_default=True,
+    help=f"{', '.join(BY_NAME)}; or a FILE, TOML or JSON, that describes one.",
+)
 @click.option(
     "--framing",
     type=click.Choice([AUTO, "none", *FRAMINGS]),
@@ -70,6 +79,20 @@ def command(source: tuple[str, ...], dialect: str, framing: str, as_json: bool) 
     click.echo(as_document(reading) if as_json else as_text(reading))
     if not reading.ok:
         sys.exit(1)
+
+
+def dialect_of(name: str) -> str:
+    """The name, or `file:` and the path, of a dialect that is there."""
+    if name == AUTO or name in BY_NAME:
+        return name
+    path = name.removeprefix(FILE)
+    if not name.startswith(FILE) and not os.path.isfile(path):
+        raise click.BadParameter(f"is neither a file nor one of {AUTO}, {', '.join(BY_NAME)}.")
+    try:
+        find_dialect(FILE + path)
+    except DialectFileError as error:
+        raise click.BadParameter(str(error)) from None
+    return FILE + path
 
 
 def is_file(source: tuple[str, ...]) -> bool:
@@ -114,7 +137,7 @@ def ways_to_take(data: bytes, *, is_file: bool) -> list[list[bytes]]:
 
 def as_text(reading: Reading) -> str:
     parts = [f"dialect {reading.dialect}, framing {reading.framing}"]
-    dialect = BY_NAME[reading.dialect]
+    dialect = find_dialect(reading.dialect)
     for found in reading.found:
         lines = []
         if found.header:
@@ -141,7 +164,7 @@ def hidden(value: Value) -> str:
 
 
 def as_document(reading: Reading) -> str:
-    dialect = BY_NAME[reading.dialect]
+    dialect = find_dialect(reading.dialect)
     messages: list[dict[str, Any]] = []
     for found in reading.found:
         entry: dict[str, Any] = {"ok": not found.trouble}

@@ -17,6 +17,7 @@ from authz.app.store import NO_STORE, Store, check_pan_key, find_store, learn_id
 from authz.config import Config, ConfigError
 from authz.hot.admin import NotFit
 from authz.log import set_up_log
+from authz.wire.networks import NETWORKS
 from iso8583.dialects import BY_NAME
 from iso8583.framing import FRAMINGS
 
@@ -42,6 +43,7 @@ Exit codes:
 @click.option("--port", type=int, help="Port for ISO 8583; 0 is any free one. [8583]")
 @click.option("--dialect", help=f"{', '.join(BY_NAME)}. [iso87_ascii]")
 @click.option("--framing", help=f"{', '.join(FRAMINGS)}. [binary2]")
+@click.option("--network", help=f"{', '.join(NETWORKS)}. [generic]")
 @click.option("--no-sign-on", is_flag=True, help="Take requests before an 0800 sign-on.")
 @click.option("--workers", type=int, help="Engine processes. [1]")
 @click.option("--metrics-port", type=int, help="Port of /metrics, /health, /latency. [9583]")
@@ -73,6 +75,7 @@ def config_of(given: dict[str, Any]) -> Config:
         "link.port": given["port"],
         "link.dialect": given["dialect"],
         "link.framing": given["framing"],
+        "link.network": given["network"],
         "link.sign_on_required": False if given["no_sign_on"] else None,
         "engine.workers": given["workers"],
         "engine.state_dir": given["state_dir"],

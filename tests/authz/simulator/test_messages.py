@@ -20,8 +20,8 @@ def purchase(merchant=AT_HOME):
     return authorization("purchase", PARTY, merchant, 12.34, MOMENT, "000042")
 
 
-# Visa's entry mode has a fourth digit, which the simulator does not send.
-@pytest.mark.parametrize("name", sorted(BY_NAME.keys() - {"visa"}))
+# Visa's entry mode has a fourth digit, which the simulator does not send; nor does it speak 1993.
+@pytest.mark.parametrize("name", sorted(BY_NAME.keys() - {"visa", "iso93_ascii"}))
 @pytest.mark.parametrize("merchant", [AT_HOME, IN_TOKYO], ids=["at home", "abroad"])
 def test_every_kind_of_message_survives_the_wire(name, merchant):
     first = purchase(merchant)

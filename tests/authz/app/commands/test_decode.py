@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authz.app.cli import main
+from authz.dialects import find_dialect
 from iso8583.codec import encode
 from iso8583.dialects import BY_NAME
+from tests.support.iso import fits
 
 PAN = "4539578763621486"
 FIELDS = {
@@ -27,7 +29,10 @@ def decode(*arguments: str, stdin: bytes = b"") -> Result:
 
 
 def raw(dialect: str) -> bytes:
-    return encode("0100", FIELDS, BY_NAME[dialect])
+    """A purchase, with the fields that every dialect writes alike."""
+    kind = BY_NAME[dialect]
+    fields = {number: FIELDS[number] for number in FIELDS if fits(number, FIELDS[number], kind)}
+    return encode(f"{kind.version}100", fields, kind)
 
 
 # A purchase without private fields looks alike in these two; the plainer one is named.
@@ -131,7 +136,8 @@ def test_json_names_everything(dialect: str) -> None:
     assert document["ok"] is True
     assert (document["dialect"], document["framing"]) == (dialect, "none")
     (message,) = document["messages"]
-    assert (message["mti"], message["meaning"]) == ("0100", "authorization request")
+    assert message["mti"] == f"{BY_NAME[dialect].version}100"
+    assert message["meaning"] == "authorization request"
     assert message["fields"]["11"] == {"name": "stan", "value": "000042"}
     assert message["fields"]["2"]["value"] == "453957******1486"
 
@@ -231,3 +237,32 @@ def test_a_card_number_is_no_message(words: tuple[str, ...]) -> None:
     result = decode(*words)
     assert (result.exit_code, "looks like a card number" in result.output) == (2, True)
     assert "3456" not in result.output
+
+
+@pytest.mark.parametrize("prefix", ["", "file:"])
+def test_a_dialect_of_ones_own(prefix: str, tmp_path: Path) -> None:
+    file = tmp_path / "north.toml"
+    file.write_text(
+        "name = 'North'\nbased_on = 'iso87_binary'\n[field.121]\nname = 'loyalty'\n"
+        "length = 4\nsecret = false\n"
+    )
+    body = encode("0100", FIELDS | {121: "GOLD"}, find_dialect(f"file:{file}"))
+
+    result = decode(body.hex(), "--dialect", f"{prefix}{file}")
+
+    assert result.exit_code == 0, result.output
+    assert re.search(r"121  loyalty +GOLD\n", result.stdout)
+    assert re.search(r"2  pan +453957\*{6}1486\n", result.stdout)
+
+
+def test_a_dialect_that_is_none_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "north.toml"
+    file.write_text("name = 'North'\nbased_on = 'iso87_binary'\n[field.121]\nlength = 0\n")
+
+    for name, said in (
+        (str(file), "field 121, length"),
+        ("iso88", "neither a file"),
+    ):
+        result = decode("0800", "--dialect", name)
+        assert result.exit_code == 2
+        assert said in " ".join(result.output.split())

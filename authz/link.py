@@ -1,0 +1,228 @@
+"""One TCP link: the only file that touches a transport.
+
+It carries bytes to its session and carries out what that says. What is shared by all links
+(room, turns, tasks) is the server's business.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING, cast
+
+import structlog
+
+from authz.session import (
+    NO_MORE,
+    Action,
+    Ask,
+    Close,
+    LinkSettings,
+    Send,
+    Session,
+    Trouble,
+)
+from rules.reason import Reason
+
+if TYPE_CHECKING:
+    from authz.server import Server
+
+log = structlog.get_logger()
+
+# Of one read: some eight requests, so a link that must wait holds back no more than these. The
+# rest is better off in the socket, unread, than read and told 91.
+READ_BYTES = 2048
+WRITE_BUFFER_HIGH = 65_536  # bytes that a peer may leave unread before we stop reading from it
+STUCK_S = 5.0  # a peer that reads nothing for so long is hung up on
+
+
+class Link(asyncio.BufferedProtocol):
+    """One TCP link: carries bytes to its session, and carries out what that says."""
+
+    def __init__(self, server: "Server", settings: LinkSettings) -> None:
+        self.settings = settings
+        self._server = server
+        self._session = Session(settings, server.clock.monotonic())
+        self._transport: asyncio.Transport | None = None
+        self._stuck_since: float | None = None
+        self._closing_since: float | None = None
+        self._paused = False
+        self._queued = False  # waits for its turn at the server
+        self.lost = asyncio.Event()
+        self.counted = 0  # frames held back, as the server counts them
+        self._in = bytearray(READ_BYTES)
+        self._out: list[Send] = []  # leaves at the end of this turn of the loop
+
+    # -- asyncio.BufferedProtocol -----------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=WRITE_BUFFER_HIGH)
+        if not self._server.admit(self):
+            self.note(Trouble("too_many_links"))
+            self._transport.abort()
+            return
+        server = self._server
+        self._carry_out(self._session.begin(server.clock.monotonic(), server.moment()))
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        return self._in
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if self._closing_since is not None:
+            return
+        server = self._server
+        received, now = server.pulse.received(), server.clock.monotonic()
+        # Others that wait come first; what is read now joins them.
+        room = server.room(self, 0 if server.others_wait else READ_BYTES)
+        actions = self._session.receive(bytes(self._in[:nbytes]), now, received, room)
+        server.observer.stage("decode", server.clock.monotonic() - now)
+        server.observer.frames(self._session.take_frames())
+        self._carry_out(actions)
+
+    def pause_writing(self) -> None:
+        self._stuck_since = self._server.clock.monotonic()
+        self._regulate()
+
+    def resume_writing(self) -> None:
+        self._stuck_since = None
+        self._regulate()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._server.forget(self)
+        self.lost.set()
+        self._session.forget_held_back()  # nobody is there to hear of them
+        self._count()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether requests are taken."""
+        return self._session.is_open and self._closing_since is None
+
+    # -- what the server says -----------------------------------------------------
+
+    def reply(self, ask: Ask, reason: Reason, code: str, bad_field: int | None) -> None:
+        """Send an answer, if the link is still there."""
+        decided = self._server.clock.monotonic()
+        self._write(self._session.answer(ask, reason, code, bad_field))
+        self._server.observer.stage("encode", self._server.clock.monotonic() - decided)
+        if self._closing_since is not None:
+            self._close_if_done()
+        else:
+            self._take_turn()
+            self._regulate()
+
+    def go_on(self, asks: int) -> None:
+        """Its turn has come: so many of those held back may be asked."""
+        self._queued = False
+        if self._closing_since is None and self._transport is not None:
+            self._carry_out(self._session.go_on(self._server.room(self, asks)))
+
+    def tick(self, now: float, moment: str) -> None:
+        if self._stuck_since is not None and now - self._stuck_since > STUCK_S:
+            self.note(Trouble("slow_reader"))
+            self._abort()
+            return
+        if self._closing_since is not None:
+            if now - self._closing_since > STUCK_S:
+                self._abort()
+            return
+        self._carry_out(self._session.tick(now, moment))
+
+    def hang_up(self, why: str) -> None:
+        """Take no more; close when what was asked before has been answered."""
+        if self._transport is None or self._closing_since is not None:
+            return
+        log.info("link_closed", link=self.settings.name, why=why)
+        self._closing_since = self._server.clock.monotonic()
+        self._carry_out(self._session.go_on(NO_MORE))
+        self._close_if_done()
+
+    def leave(self) -> None:
+        """Close now: what was written still leaves."""
+        if self._transport is not None:
+            self._flush()
+            self._transport.close()
+
+    def _close_if_done(self) -> None:
+        """Say that we are done, and let the peer close: to close with bytes unread would reset
+        the connection, and the last answers with it. `tick` ends the wait."""
+        transport = self._transport
+        if transport is None or transport.is_closing() or self._session.in_flight:
+            return
+        self._flush()
+        transport.write_eof()
+
+    def note(self, trouble: Trouble) -> None:
+        """A metric and a line in the log: the kind and the place, never the content."""
+        self._server.observer.bad_input(trouble.kind)
+        if self._server.may_log():
+            log.warning(
+                "bad_input", link=self.settings.name, kind=trouble.kind, place=trouble.place
+            )
+
+    # -- parts ------------------------------------------------------------------
+
+    def _carry_out(self, actions: list[Action]) -> None:
+        for action in actions:
+            match action:
+                case Ask():
+                    self._server.serve(self, action)
+                case Send():
+                    self._write(action)
+                case Trouble():
+                    self.note(action)
+                case Close(why):
+                    self.hang_up(why)
+                    break
+        self._count()
+        self._take_turn()
+        self._regulate()
+
+    def _count(self) -> None:
+        """Tell the server how many are held back here."""
+        self._server.admission.waiting += self._session.waiting - self.counted
+        self.counted = self._session.waiting
+
+    def _take_turn(self) -> None:
+        """Queue up for room, where it is room at the server that is missing."""
+        if self.counted and not self._queued and not self._session.crowded:
+            self._queued = True
+            self._server.wait(self)
+
+    def _write(self, send: Send) -> None:
+        """Join what leaves in one turn of the loop: a write costs as much as deciding."""
+        if not self._out:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._out.append(send)
+
+    def _flush(self) -> None:
+        if not self._out:
+            return  # it left when the link was closed
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(b"".join([send.data for send in self._out]))
+            self._regulate()
+        # Not before: what an answer waited for the others of its turn is part of its time.
+        now = self._server.clock.monotonic()
+        for send in self._out:
+            if send.reason is not None:
+                self._server.observer.answered(send.mti, send.reason, now - send.received)
+        self._out.clear()
+
+    def _regulate(self) -> None:
+        """Read only while the peer takes its answers and has not too many requests waiting.
+
+        From a link that is closing we do read, and drop what comes.
+        """
+        if self._transport is None or self._transport.is_closing():
+            return
+        should_pause = self._closing_since is None and (
+            self._session.full or self._stuck_since is not None
+        )
+        if should_pause and not self._paused:
+            self._transport.pause_reading()
+        elif self._paused and not should_pause:
+            self._transport.resume_reading()
+        self._paused = should_pause
+
+    def _abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()

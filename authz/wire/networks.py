@@ -1,0 +1,91 @@
+"""How a network uses what the standard leaves open: its profile, by the name in a configuration.
+
+Which version of the standard it speaks, what it answers in DE 39, and by which element it
+manages its links. A network that is new is a new row here and a table in response_codes.py.
+
+Source: ISO 8583:1987 and 1993, data element dictionaries; docs/response-codes.md.
+"""
+
+from msgspec import Struct
+
+from authz.wire.response_codes import CODES, Codes
+from rules.reason import Reason
+
+
+class Management(Struct, frozen=True):
+    """How links are signed on and off and asked for a sign of life."""
+
+    mti: str
+    field: int  # the element that says which
+    sign_on: str
+    sign_off: str
+    echo: str
+
+
+class Network(Struct, frozen=True):
+    """One network's profile."""
+
+    name: str
+    version: str  # the first digit of its MTIs
+    codes: Codes
+    management: Management
+    echoed: tuple[int, ...]  # what an answer repeats of its request
+    echoed_management: tuple[int, ...]
+
+    def least(self) -> list[tuple[str, dict[int, str | bytes]]]:
+        """Messages that a dialect must be able to write before this network can be spoken to."""
+        approval: dict[int, str | bytes] = {
+            7: "0101000000", 11: "000001", 38: "A1B2C3", 39: self.codes.of[Reason.APPROVED],
+        }  # fmt: skip
+        if self.codes.names_bad_field:
+            approval[44] = "128"
+        management = self.manage(self.management.echo, "260101000000", "000001")
+        return [(f"{self.version}110", approval), management]
+
+    def manage(self, code: str, moment: str, stan: str) -> tuple[str, dict[int, str | bytes]]:
+        """A network management request of our own. `moment`: now as YYMMDDhhmmss, UTC."""
+        fields: dict[int, str | bytes] = {7: moment[2:], 11: stan}
+        if self.version == "1":
+            fields[12] = moment
+        fields[self.management.field] = code
+        return self.management.mti, fields
+
+    def accepts(self, code: str) -> bool:
+        """Whether DE 39 of the answer to `manage` says yes."""
+        approved = self.codes.of[Reason.APPROVED]
+        return code in (approved, self.codes.code(Reason.APPROVED, self.management.mti, False))
+
+    @property
+    def code_size(self) -> int:
+        """Characters of DE 39."""
+        return len(next(iter(self.codes.of.values())))
+
+
+# Never the track, the PIN block or chip data.
+ECHOED_1987 = (2, 3, 4, 6, 7, 10, 11, 12, 13, 19, 25, 32, 33, 37, 41, 42, 49, 51, 90, 95)
+ECHOED_1993 = (2, 3, 4, 6, 7, 10, 11, 12, 19, 30, 32, 33, 37, 41, 42, 49, 51, 56)
+MANAGEMENT_1987 = Management("0800", 70, "001", "002", "301")
+MANAGEMENT_1993 = Management("1804", 24, "801", "802", "831")
+
+
+def of_1987(name: str) -> Network:
+    return Network(name, "0", CODES[name], MANAGEMENT_1987, ECHOED_1987, (7, 11, 33, 70))
+
+
+def of_1993(name: str) -> Network:
+    echoed_management = (7, 11, 12, 24, 32, 33, 93, 94)
+    return Network(name, "1", CODES[name], MANAGEMENT_1993, ECHOED_1993, echoed_management)
+
+
+NETWORKS: dict[str, Network] = {
+    network.name: network
+    for network in (
+        of_1987("generic"),
+        of_1987("visa"),
+        of_1987("mastercard"),
+        of_1987("postilion"),
+        of_1993("iso93"),
+    )
+}
+assert NETWORKS.keys() == CODES.keys()
+GENERIC = NETWORKS["generic"]
