@@ -100,7 +100,8 @@ class Server:
         """Stop accepting and dialling, let what is in flight be answered, hang up."""
         for dialing in self._dialing:
             dialing.cancel()
-        await asyncio.gather(*self._dialing, return_exceptions=True)
+        if self._dialing:
+            await asyncio.wait(self._dialing, timeout=grace_s)
         for listener in self._listeners:
             listener.close()
         for link in list(self._links):
