@@ -14,7 +14,7 @@ from authz.app.history import Plain, Reach, facts_of, newest_first, told
 from authz.app.meaning import is_id
 from authz.clock import utc
 from authz.hot import keys
-from authz.hot.record import Record, decode_record
+from authz.hot.record import Act, Record, decode_record
 from authz.profiles import read_account, read_card
 from authz.standing import Seen, look_call, read_look
 from ledger.journal import Entry
@@ -238,7 +238,9 @@ async def look_at_authorization(client: Redis, id: str, account_id: str | None) 
     if record is None:
         raise NotThere("no such authorization on this account")
     entries, all_read = await entries_of(client, account_id, id)
-    state = "open" if record.holds else "closed" if record.original else "reversed before it came"
+    state = "open" if record.holds else "closed"
+    if not record.original:
+        state = "without its authorization"
     return {
         "authorization_id": id,
         "account_id": account_id,
@@ -247,23 +249,43 @@ async def look_at_authorization(client: Redis, id: str, account_id: str | None) 
         "currency": record.currency,
         "approved_minor": record.approved,
         "held_minor": record.holds,
+        "posted_minor": record.posted * record.sign,
         "expires_at": utc(record.expires * 1000).isoformat() if record.expires else None,
         "original": record.original or None,
         "counters": [counter for counter, _ in record.touched],
         "acts": [
             {
-                "kind": f"{act.kind} reversal",
+                "kind": KINDS[act.kind],
                 "message_id": act.message_id,
                 "sent_at": utc(act.sent_at * 1000).isoformat(),
-                # As the network told it: in the transaction's currency unless it says another.
-                "remaining_minor": act.amount,
-                "remaining_currency": act.amount_in or record.asked_in,
+                **amount_of(act, record),
             }
             for act in record.acts
         ],
         "entries": entries,
         "journal_read_whole": all_read,
     }
+
+
+# An act of a record, in words.
+KINDS = {
+    "full": "full reversal",
+    "part": "part reversal",
+    "more": "increment",
+    "set": "advice",
+    "post": "completion, more to come",
+    "last": "completion",
+    "expired": "expiry",
+    "released": "release",
+}
+
+
+def amount_of(act: Act, record: Record) -> Plain:
+    """As the network told it: in the transaction's currency unless it says another."""
+    if act.kind in ("expired", "released"):
+        return {"amount_minor": None, "amount_currency": ""}
+    name = "remaining" if act.kind in ("full", "part") else "amount"
+    return {f"{name}_minor": act.amount, f"{name}_currency": act.amount_in or record.asked_in}
 
 
 async def read_one(client: Redis, account_id: str) -> tuple[AccountProfile, Seen]:
