@@ -67,7 +67,7 @@ HOT_CALLS = {
     "OutOfStep": "out_of_step",
     OTHER: OTHER,
 }
-HOLDS_ENDED = ("closed", "open", "gone", OTHER)
+HOLDS_ENDED = ("closed", "open", "gone", "failed", OTHER)
 WITHDRAWALS = ("released", "forgotten", "kept", "marked", OTHER)
 BAD_INPUT = (
     "framing",

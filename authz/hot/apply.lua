@@ -155,7 +155,9 @@ local function apply(keys, args)
 
   -- From here on only writes, and none but the first may fail.
   local ended = ended_of(gone, known)
-  if hold ~= base.hold or #ended > 0 or r[EXPIRES] ~= ended_at then write_end(keys[3], a[5], id, r, ended) end
+  if hold ~= base.hold or #ended > 0 or r[EXPIRES] ~= ended_at then
+    write_end(keys[3], a[5], id, r, ended)
+  end
   write_answer(answer, given, id, before, answer_ttl)
   commit(gate, account, chain, set, drop, {1, args[4], message_id, id, a[5], a[6], kind,
     rung, r[CURRENCY], moved[1], moved[2], moved[3], moved[4], 0, moved[5], {},

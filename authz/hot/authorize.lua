@@ -2,7 +2,8 @@
 authorize: give one request its verdict, once, and hold the money if it fits, or post it at once.
 
 keys   as in prelude.lua
-args   1 run id of the store   2 list   3 body   4 the record, as it is if it holds all that is asked
+args   1 run id of the store   2 list   3 body
+       4 the record, stored as it is where it holds all that is asked
 list   1 message id   2 fingerprint   3 attempt   4 deadline, ms of the store's clock
        5 account id   6 card id   7 account version   8 card version   9 lists version
        10 planned reason ("approved": hold if it fits)   11 amount to hold
@@ -14,15 +15,6 @@ reply  message id, kind, planned, detail, held, authorization id, replayed
        or message id, 'stale', account version, profile, card version, profile, lists version
        or message id, cold | late | full | withdrawn
 ]]
-local function taken_back(r)
-  local targets = targets_of(r[ACTS])
-  for i = 1, #r[ACTS] do
-    local act = r[ACTS][i]
-    if act[KIND_OF] == 'full' and not targets[act[NAMES]] then return true end
-  end
-  return false
-end
-
 local function authorize(keys, args)
   local account, answer = keys[2], keys[5]
   local a, record = cmsgpack.unpack(args[2]), args[4]
@@ -82,7 +74,9 @@ local function authorize(keys, args)
     shared = shared or now[at_references + i]
   end
   if own then known[message_id] = own end
-  if shared then tombstones = tombstones_of(account, references, named, known, sent_at, references[1]) end
+  if shared then
+    tombstones = tombstones_of(account, references, named, known, sent_at, references[1])
+  end
   if own and not has(tombstones, message_id) then tombstones[#tombstones + 1] = message_id end
   local r, base, gone, set, drop = nil, nothing(), {}, {}, {}
   if #tombstones > 0 then
@@ -127,7 +121,7 @@ local function authorize(keys, args)
     for i = 1, #counters do counters[i][3] = counters[i][2] end
   end
 
-  -- An approval has a record; so has a decline that meets what came before it, so that it is used up.
+  -- An approval has a record; so has a decline that meets what came before it, which is used up.
   local given, id = {fingerprint, kind, detail, planned, hold_now, {attempt}}, ''
   if r then
     if kind ~= 'held' then

@@ -110,8 +110,8 @@ local function open_gate(keys, args)
   local epoch = whole(g[3] or '0') + 1
 
   -- From here on only writes, and none may fail.
-  commit({journal = keys[2], now_ms = store_ms()}, control, chain_of(g[5], g[6]), {'layout', '3', 'shards',
-    text(shards), 'epoch', text(epoch), 'run_id', args[1], 'lists', g[4] or '0', 'cap',
+  commit({journal = keys[2], now_ms = store_ms()}, control, chain_of(g[5], g[6]), {
+    'layout', '3', 'shards', text(shards), 'epoch', text(epoch), 'run_id', args[1], 'lists', g[4] or '0', 'cap',
     text(cap)}, {}, {1, 'gate', args[1], '', '', '', args[5], '', '', 0, 0, 0, 0, 0, {}, {}},
     args[4])
   return {control, 'open'}

@@ -133,6 +133,16 @@ local function fold(r)
   return math.max(total - posted, 0), posted
 end
 
+-- Whether the authorization itself was reversed in full.
+local function taken_back(r)
+  local targets = targets_of(r[ACTS])
+  for i = 1, #r[ACTS] do
+    local act = r[ACTS][i]
+    if act[KIND_OF] == 'full' and not targets[act[NAMES]] then return true end
+  end
+  return false
+end
+
 -- Acts kept per record: a purchase in 99 shipments, the most that networks count, and a few more;
 -- then room for reversals, and at last for the two ways to end. A record that grew with each
 -- message would make every act on it slower.

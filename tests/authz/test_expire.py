@@ -3,6 +3,8 @@
 import asyncio
 
 from authz.expire import AT_ONCE, Expiry
+from authz.hot.acts import Close
+from authz.hot.errors import Refused
 from authz.hot.record import fold
 from tests.support.engine import World, advice_of, code, held, purchase, run, used
 
@@ -64,6 +66,28 @@ def test_a_tick_ends_a_bounded_number() -> None:
         expiry = expiry_of(world, [])
         assert [await expiry.tick() for _ in range(3)] == [AT_ONCE, 3, 0]
         assert held(world) == 0
+
+    run(story())
+
+
+def test_one_that_cannot_be_ended_keeps_no_other() -> None:
+    async def story() -> None:
+        world = await World().open_with(10_000)
+        link, told = world.link(), list[str]()
+        for n in (1, 2, 3):
+            await link.say("0100", purchase(n, 1000))
+        broken = next(iter(world.hot.accounts["A1"].records))
+        close = world.hot.close
+
+        async def refusing(act: Close, timeout_s: float = 0) -> tuple[str, int]:
+            if act.authorization_id == broken:
+                raise Refused("a record that nobody can read")
+            return await close(act, timeout_s)
+
+        world.hot.close = refusing
+        later(world, WEEK_S)
+        assert (await expiry_of(world, told).tick(), held(world)) == (2, 1000)
+        assert sorted(told) == ["closed", "closed", "failed"]
 
     run(story())
 
