@@ -780,3 +780,23 @@ def test_a_version_of_the_lists_comes_once(fresh_redis: str) -> None:
             assert reply[1] == said
 
     run(fresh_redis, scenario)
+
+
+def test_what_is_due_is_told_the_oldest_first_and_ends_once(fresh_redis: str) -> None:
+    async def scenario(state: object, client: object) -> None:
+        for n, ends in ((1, SENT + 9), (2, SENT + 5), (3, SENT + 11)):
+            await state.authorize(authorize(n, expires_at=ends), 5)  # type: ignore[attr-defined]
+        shard = keys.shard_of(ACCOUNT)
+        assert await state.due(shard, SENT + 4, 9, 5) == []  # type: ignore[attr-defined]
+        due = await state.due(shard, SENT + 10, 9, 5)  # type: ignore[attr-defined]
+        assert due == [(ACCOUNT, "m2"), (ACCOUNT, "m1")]
+        assert await state.due(shard, SENT + 10, 1, 5) == due[:1]  # type: ignore[attr-defined]
+        close = Close(
+            act_id="x", account_id=ACCOUNT, authorization_id="m2", kind="expired", at=SENT + 10,
+            body=b"b",
+        )  # fmt: skip
+        assert await state.close(close, 5) == ("closed", 1000)  # type: ignore[attr-defined]
+        assert await state.close(close, 5) == ("gone", 0)  # type: ignore[attr-defined]
+        assert await state.due(shard, SENT + 10, 9, 5) == due[1:]  # type: ignore[attr-defined]
+
+    run(fresh_redis, scenario)
