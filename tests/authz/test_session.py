@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authz.session import Ask, Close, LinkSettings, Room, Send, Session, State, Trouble
+from authz.actions import Ask, Close, Room, Send, Trouble
+from authz.session import LinkSettings, Session, State
 from authz.wire.networks import NETWORKS
 from iso8583.codec import decode, encode
 from iso8583.dialects import BY_NAME

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from authz.actions import Ask, Send
 from authz.cards import NearCache
 from authz.clock import ManualClock, utc
 from authz.dispatch import Dispatcher, Refusal
@@ -15,7 +16,7 @@ from authz.hot.acts import PutAccount, PutCard, Withdraw
 from authz.hot.memory import MemoryHotState
 from authz.privacy import Pan, PanKeys
 from authz.profiles import write_profile
-from authz.session import Ask, LinkSettings, Send, Session
+from authz.session import LinkSettings, Session
 from iso8583.codec import decode, encode
 from iso8583.dialects import BY_NAME
 from iso8583.framing import FRAMINGS, Frame
