@@ -4,11 +4,13 @@ from collections.abc import Awaitable, Callable
 
 from authz.advise import advise
 from authz.authorize import authorize
+from authz.cut_over import cut_over
 from authz.engine import Engine, Outcome
 from authz.privacy import PanKeys
 from authz.reverse import reverse
 from authz.wire.elements import BadElement, named
 from authz.wire.networks import NETWORKS
+from authz.wire.to_notice import to_cut_over
 from authz.wire.to_request import Unsupported, to_advice, to_request, to_reversal
 from authz.wire.version_1993 import as_1987
 from iso8583.message import Message
@@ -71,6 +73,11 @@ class Dispatcher:
         now_ms = self._engine.now_ms()
         return await advise(self._engine, to_advice(message, network, self._keys, now_ms), received)
 
+    async def _cut_over(self, message: Message, network: str, received: float) -> Outcome:
+        """The one function of network management that a session does not answer itself."""
+        now_ms = self._engine.now_ms()
+        return await cut_over(self._engine, to_cut_over(message, network, now_ms), received)
+
 
 STORIES: dict[str, Story] = {
     "0100": Dispatcher._authorization,
@@ -85,4 +92,6 @@ STORIES: dict[str, Story] = {
     "0401": Dispatcher._reversal,
     "0420": Dispatcher._reversal,
     "0421": Dispatcher._reversal,
+    # 1804 and its like are told by their last three digits, whoever begins.
+    **{f"08{function}{origin}": Dispatcher._cut_over for function in "02" for origin in "012345"},
 }

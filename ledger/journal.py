@@ -25,7 +25,7 @@ class Envelope(Struct, frozen=True, array_like=True, kw_only=True):
 
     layout: int
     kind: str  # authorization | reversal | advice | completion | close | withdrawal | note |
-    # account | card | lists | gate
+    # account | card | lists | gate | cut_over
     message_id: str
     authorization_id: str
     account_id: str
@@ -137,6 +137,17 @@ class GateBody(Struct, frozen=True, array_like=True, tag="gate", gc=False):
     source: str
 
 
+class CutOverBody(Struct, frozen=True, array_like=True, tag="cut_over", gc=False):
+    """A network's word that its business day is over."""
+
+    network: str
+    mti: str
+    stan: str
+    sent_at: int
+    forwarder_id: str
+    day: int  # as it was told, in days since 1970; 0: the next
+
+
 Body = (
     AuthorizationBody
     | ReversalBody
@@ -147,6 +158,7 @@ Body = (
     | CardBody
     | ListsBody
     | GateBody
+    | CutOverBody
 )
 
 encode_body = msgspec.msgpack.Encoder().encode

@@ -85,6 +85,10 @@ class World:
             settings or Settings(), name,
         )  # fmt: skip
 
+    def moment(self) -> str:
+        """Now, as DE 7 has it."""
+        return utc(self.clock.now_ms()).strftime("%m%d%H%M%S")
+
     async def put_account(self, profile: AccountProfile, opening: int = 0) -> str:
         return await self.hot.put_account(
             PutAccount(
