@@ -23,7 +23,7 @@ from msgspec import Struct
 from authz.actions import BOUNDLESS, Action, Ask, Close, Room, Send, Trouble
 from authz.wire.elements import BadElement, named, text
 from authz.wire.networks import NETWORKS
-from authz.wire.to_response import to_response
+from authz.wire.to_response import Reply, to_response
 from iso8583.codec import decode, encode, salvage
 from iso8583.errors import DecodeError
 from iso8583.framing import Broken, Frame, Framing, Item, KeepAlive, OverLong, Reader
@@ -204,9 +204,9 @@ class Session:
         """Put it to the engine, where the state and the room let us."""
         if not self.is_open:
             actions.append(Trouble("not_signed_on", named(message)))
-            actions.append(self._reply(message, Reason.NOT_SIGNED_ON, header, received))
+            actions.append(self._reply(message, Reply(Reason.NOT_SIGNED_ON), header, received))
         elif not may_ask:
-            actions.append(self._reply(message, Reason.UNAVAILABLE, header, received))
+            actions.append(self._reply(message, Reply(Reason.UNAVAILABLE), header, received))
         else:
             self.in_flight += 1
             actions.append(Ask(message, header, received))
@@ -235,8 +235,8 @@ class Session:
             actions.append(Trouble("unanswerable"))
             return
         self._strikes = 0
-        reason = Reason.FORMAT_ERROR
-        actions.append(self._reply(message, reason, header, received, bad_field=bad_field))
+        reply = Reply(Reason.FORMAT_ERROR, bad_field=bad_field)
+        actions.append(self._reply(message, reply, header, received))
 
     def _on_management(
         self,
@@ -266,7 +266,7 @@ class Session:
             trouble = BadElement(known.field, "not a function we know")
             actions.append(Trouble("management", str(trouble)))
             reason = Reason.FORMAT_ERROR
-        actions.append(self._reply(message, reason, header, received))
+        actions.append(self._reply(message, Reply(reason), header, received))
 
     def _on_response(self, message: Message, actions: list[Action]) -> None:
         """Only our own sign-on and echo ask for one; anything else answers nothing we said."""
@@ -286,26 +286,16 @@ class Session:
 
     # -- what goes out ----------------------------------------------------------
 
-    def answer(
-        self, ask: Ask, reason: Reason, approval_code: str = "", bad_field: int | None = None
-    ) -> Send:
+    def answer(self, ask: Ask, reply: Reply) -> Send:
         """The reply to a request that was asked of the engine. Once for each `Ask`."""
         self.in_flight -= 1
         assert self.in_flight >= 0
-        return self._reply(ask.message, reason, ask.header, ask.received, approval_code, bad_field)
+        return self._reply(ask.message, reply, ask.header, ask.received)
 
-    def _reply(
-        self,
-        message: Message,
-        reason: Reason,
-        header: bytes,
-        received: float,
-        approval_code: str = "",
-        bad_field: int | None = None,
-    ) -> Send:
-        fields = to_response(message, reason, approval_code, self._network, bad_field)
+    def _reply(self, message: Message, reply: Reply, header: bytes, received: float) -> Send:
+        fields = to_response(message, reply, self._network)
         body = encode(response_to(message.mti), fields, self.settings.dialect)
-        return Send(self.settings.framing.pack(body, header), message.mti, reason, received)
+        return Send(self.settings.framing.pack(body, header), message.mti, reply.reason, received)
 
     # -- time -------------------------------------------------------------------
 

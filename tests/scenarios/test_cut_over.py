@@ -189,7 +189,8 @@ def test_a_stores_own_answer_to_a_day_is_the_twins(fresh_redis: str) -> None:
             for number in range(300):
                 network = chance.choice(["generic", "visa"])
                 act = CutOver(
-                    message_id=f"{network}{chance.randrange(100)}", fingerprint=chance.choice("ffg"),
+                    message_id=f"{network}{chance.randrange(100)}",
+                    fingerprint=chance.choice("ffg"),
                     attempt=f"t{number}", deadline_ms=0, network=network,
                     day=chance.choice([0, *range(100, 106)]), today=102, answer_ttl_s=60,
                     body=b"b",
