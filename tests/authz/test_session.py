@@ -98,7 +98,7 @@ def test_a_cut_over_is_put_to_the_engine_where_requests_are() -> None:
     assert (ask.message.mti, s.in_flight) == ("0800", 1)
     [late] = sent(s.receive(management("201", "000002"), 1.0, room=Room(asks=0, seats=0)))
     assert late[39] == "91"
-    [answer] = sent([s.answer(ask, Reason.APPROVED)])
+    [answer] = sent([s.answer(ask, Reply(Reason.APPROVED))])
     assert (answer.mti, answer[39], answer[70]) == ("0810", "00", "201")
 
 
