@@ -156,6 +156,18 @@ class CutOverBody(Struct, frozen=True, array_like=True, tag="cut_over", gc=False
     day: int  # as it was told, in days since 1970; 0: the next
 
 
+class AdministrativeBody(Struct, frozen=True, array_like=True, tag="administrative", gc=False):
+    """That an administrative advice came: by whom, when, and with which data elements."""
+
+    network: str
+    mti: str
+    stan: str
+    sent_at: int
+    acquirer_id: str
+    forwarder_id: str
+    elements: tuple[int, ...]  # their numbers; their content may hold a card number
+
+
 Body = (
     AuthorizationBody
     | ReversalBody
@@ -168,6 +180,7 @@ Body = (
     | ListsBody
     | GateBody
     | CutOverBody
+    | AdministrativeBody
 )
 
 encode_body = msgspec.msgpack.Encoder().encode

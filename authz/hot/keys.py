@@ -18,7 +18,12 @@ def shard_of(account_id: str) -> str:
 
 def shard_of_network(network: str) -> str:
     """The shard of what is known of a network and not of an account."""
-    return shard_of(f"network/{network}")
+    return shard_of(name_of_network(network))
+
+
+def name_of_network(network: str) -> str:
+    """What picks that shard."""
+    return f"network/{network}"
 
 
 @lru_cache(maxsize=65_536)  # the accounts in play; an entry costs about 0.5 kB
