@@ -25,7 +25,7 @@ class Envelope(Struct, frozen=True, array_like=True, kw_only=True):
 
     layout: int
     kind: str  # authorization | reversal | advice | completion | increment | close |
-    # withdrawal | note | account | card | lists | gate | cut_over
+    # withdrawal | note | account | card | lists | gate | cut_over | announcement
     message_id: str
     authorization_id: str
     account_id: str
@@ -168,6 +168,14 @@ class AdministrativeBody(Struct, frozen=True, array_like=True, tag="administrati
     elements: tuple[int, ...]  # their numbers; their content may hold a card number
 
 
+class AnnouncementBody(Struct, frozen=True, array_like=True, tag="announcement", gc=False):
+    """What a network was told of a card, and after how many tries it answered."""
+
+    network: str
+    code: str  # add | delete
+    tries: int
+
+
 Body = (
     AuthorizationBody
     | ReversalBody
@@ -181,6 +189,7 @@ Body = (
     | GateBody
     | CutOverBody
     | AdministrativeBody
+    | AnnouncementBody
 )
 
 encode_body = msgspec.msgpack.Encoder().encode

@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from authz.hot.outbox import Word
 from authz.hot.record import Act
 from rules.facts import Limit
 
@@ -163,3 +164,12 @@ class PutCard(Struct, frozen=True, kw_only=True):
     account_id: str
     profile: bytes
     body: bytes
+    words: tuple[Word, ...] = ()  # what networks are to be told of it
+
+
+class PutCardSaid(Struct, frozen=True):
+    """What became of it, and of the words."""
+
+    verdict: str  # created | moved | same | no_account
+    queued: int = 0  # networks that are told now: it was news
+    full: int = 0  # networks that are not, for want of room

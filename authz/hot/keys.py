@@ -72,6 +72,16 @@ def expiry(shard: str) -> str:
     return f"authz:{{{shard}}}:expiry"
 
 
+def outbox(shard: str) -> str:
+    """What networks are to be told of the cards of a shard: the words themselves."""
+    return f"authz:{{{shard}}}:outbox"
+
+
+def outbox_of(shard: str, network: str) -> str:
+    """The cards that one network has still to acknowledge, by when it is told."""
+    return f"authz:{{{shard}}}:outbox:{network}"
+
+
 def directory(card_key: str) -> str:
     """Card key to card and account. Its own tag: one fixed tag would put every card in one slot."""
     return f"authz:pan:{{{card_key}}}"

@@ -9,7 +9,7 @@ from importlib.resources import files
 NAME = "authz"
 PARTS = (
     "prelude.lua", "record.lua", "references.lua",
-    "authorize.lua", "apply.lua", "withdraw.lua", "control.lua", "directory.lua",
+    "authorize.lua", "apply.lua", "withdraw.lua", "outbox.lua", "control.lua", "directory.lua",
     "networks.lua",
 )  # fmt: skip
 

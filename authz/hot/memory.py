@@ -15,6 +15,7 @@ from authz.hot.acts import (
     Note,
     PutAccount,
     PutCard,
+    PutCardSaid,
     Stale,
     Verdict,
     Withdraw,
@@ -32,6 +33,7 @@ from authz.hot.model import (
     take_in,
 )
 from authz.hot.networks import MemoryNetworks
+from authz.hot.outbox import MemoryOutbox
 from authz.hot.record import (
     Act,
     Given,
@@ -45,7 +47,7 @@ from authz.hot.record import (
 )
 
 
-class MemoryHotState(MemoryNetworks):
+class MemoryHotState(MemoryNetworks, MemoryOutbox):
     """The oracle. Time stands at `now_ms` until a test moves it."""
 
     def __init__(self, now_ms: int = 0) -> None:
@@ -304,15 +306,16 @@ class MemoryHotState(MemoryNetworks):
         account.version, account.profile = account.version + 1, act.profile
         return "moved"
 
-    async def put_card(self, act: PutCard, timeout_s: float = 0) -> str:
+    async def put_card(self, act: PutCard, timeout_s: float = 0) -> PutCardSaid:
         self._enter(0)
         if act.account_id not in self.accounts:
-            return "no_account"
+            return PutCardSaid("no_account")
         old = self.cards.get(act.card_id)
-        if old and old[1] == act.profile:
-            return "same"
-        self.cards[act.card_id] = (old[0] + 1 if old else 1, act.profile, act.account_id)
-        return "moved" if old else "created"
+        verdict = "same" if old and old[1] == act.profile else "moved" if old else "created"
+        version = (old[0] if old else 0) + (verdict != "same")
+        self.cards[act.card_id] = (version, act.profile, act.account_id)
+        shard = keys.shard_of(act.account_id)
+        return PutCardSaid(verdict, *self.plan_words(shard, act.card_id, act.words, version))
 
     async def put_directory(
         self, card_key: str, account_id: str, card_id: str, timeout_s: float = 0

@@ -1,5 +1,6 @@
 """The hot state in Redis: acts in, verdicts out, each by one function call."""
 
+from asyncio import gather
 from typing import Any, Protocol
 
 import msgspec
@@ -13,12 +14,14 @@ from authz.hot.acts import (
     Note,
     PutAccount,
     PutCard,
+    PutCardSaid,
     Stale,
     Verdict,
     Withdraw,
 )
 from authz.hot.errors import Cold, Full, HotStateError, NotConnected, OutOfStep, TooLate
 from authz.hot.networks import Days, RedisNetworks, verdict_of
+from authz.hot.outbox import RedisOutbox, Taken
 from authz.hot.resp import Argument, Connection
 from ledger.journal import WithdrawalBody, encode_body
 
@@ -43,9 +46,16 @@ class HotState(Protocol):
     async def lists(self, timeout_s: float) -> tuple[int, frozenset[tuple[str, str]]]: ...
     async def cut_over(self, act: CutOver, timeout_s: float) -> Verdict: ...
     async def days(self, network: str, timeout_s: float) -> Days | None: ...
+    async def waiting(self, network: str, timeout_s: float) -> dict[str, int]: ...
+    async def take_words(
+        self, shard: str, network: str, count: int, first_s: int, longest_s: int, timeout_s: float
+    ) -> list[Taken]: ...
+    async def settle_word(
+        self, shard: str, network: str, word: Taken, kind: str, said: str, timeout_s: float
+    ) -> str: ...
 
 
-class RedisHotState(RedisNetworks):
+class RedisHotState(RedisNetworks, RedisOutbox):
     """The hot state behind one connection. `attach` gives it one, with the store's run id.
 
     Raises from every call: HotStateError, whose `may_have_run` tells the caller whether
@@ -222,17 +232,21 @@ class RedisHotState(RedisNetworks):
         self._check(reply, act.account_id)
         return str(reply[1], "ascii")
 
-    async def put_card(self, act: PutCard, timeout_s: float = 5.0) -> str:
-        """created | moved | same | no_account"""
+    async def put_card(self, act: PutCard, timeout_s: float = 5.0) -> PutCardSaid:
+        shard, words = keys.shard_of(act.account_id), act.words
+        outbox = [keys.outbox_of(shard, word.network) for word in words]
+        if words:
+            outbox.insert(0, keys.outbox(shard))
         reply = await self._call(
             (
-                "FCALL", "authz_put_card", 4, *keys.account_keys(act.account_id), self._run_id,
-                _pack((act.card_id, act.account_id)), act.profile, act.body,
+                "FCALL", "authz_put_card", 4 + len(outbox), *keys.account_keys(act.account_id),
+                *outbox, self._run_id, _pack((act.card_id, act.account_id, words)), act.profile,
+                act.body,
             ),
             timeout_s,
         )  # fmt: skip
         self._check(reply, act.card_id)
-        return str(reply[1], "ascii")
+        return PutCardSaid(str(reply[1], "ascii"), reply[3], reply[4])
 
     async def put_directory(
         self,
@@ -271,6 +285,12 @@ class RedisHotState(RedisNetworks):
         if timeout_s <= 0:
             raise TooLate("no time is left, so nothing was sent")
         return await self._connection.call(arguments, timeout_s)
+
+    async def _call_all(self, calls: list[tuple[Argument, ...]], timeout_s: float) -> list[Any]:
+        """These, in one write."""
+        if self._connection is None:
+            raise NotConnected("not connected")
+        return await gather(*(self._connection.call(call, timeout_s) for call in calls))
 
     def _check(self, reply: Any, message_id: str) -> None:
         """The reply is to this message, or the connection is out of step: stop, not guess."""
