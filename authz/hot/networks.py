@@ -13,6 +13,7 @@ from authz.hot.acts import CutOver, Verdict
 from authz.hot.model import Answer
 from authz.hot.record import Given
 from authz.hot.resp import Argument
+from rules.facts import Approved
 
 SISTER_S = 43_200  # why: networks.lua
 
@@ -115,7 +116,7 @@ class MemoryNetworks:
 
 def verdict_of(reply: Any) -> Verdict:
     """A verdict as every function replies it."""
-    _, kind, planned, detail, held, authorization_id, replayed = reply
+    _, kind, planned, detail, held, authorization_id, replayed, *part = reply
     return Verdict(
         kind=kind.decode(),
         planned=planned.decode(),
@@ -123,4 +124,5 @@ def verdict_of(reply: Any) -> Verdict:
         held_minor=held,
         authorization_id=authorization_id.decode(),
         replayed=bool(replayed),
+        approved=Approved(*part) if part else None,
     )

@@ -22,6 +22,7 @@ from authz.hot.acts import (
 from authz.hot.errors import Cold, Full, HotStateError, NotConnected, OutOfStep, TooLate
 from authz.hot.networks import Days, RedisNetworks, verdict_of
 from authz.hot.outbox import RedisOutbox, Taken
+from authz.hot.record import AT_APPROVAL, AT_ONCE
 from authz.hot.resp import Argument, Connection
 from ledger.journal import WithdrawalBody, encode_body
 
@@ -86,8 +87,8 @@ class RedisHotState(RedisNetworks, RedisOutbox):
             act.message_id, act.fingerprint, act.attempt, act.deadline_ms, act.account_id,
             act.card_id, act.account_version, act.card_version, act.lists_version, act.planned,
             act.hold_minor, act.currency, act.credit_line_minor, act.expires_at,
-            act.answer_ttl_s, act.references, act.limits, int(act.posts), act.sign,
-            act.sent_at,
+            act.answer_ttl_s, act.references, act.limits, act.posts, act.sign,
+            act.sent_at, act.asked_billed_minor, act.part_reference, int(act.inquires), act.exact,
         )  # fmt: skip
         reply = await self._act(
             b"authz_authorize", act.account_id, said, timeout_s, act.body, _record(act)
@@ -100,7 +101,7 @@ class RedisHotState(RedisNetworks, RedisOutbox):
             act.message_id, act.fingerprint, act.attempt, act.deadline_ms, act.account_id,
             act.card_id, act.act, act.answer_ttl_s, [reference for _, reference in act.references],
             [rung for rung, _ in act.references], act.currency, act.sign, act.expires_at,
-            act.touched, act.decision or (),
+            act.touched, act.decision or (), act.exact, act.terms or (),
         )  # fmt: skip
         reply = await self._act(
             b"authz_apply", act.account_id, said, timeout_s, act.body, act.kind.encode()
@@ -305,14 +306,15 @@ class RedisHotState(RedisNetworks, RedisOutbox):
 
 def _record(act: Authorize) -> bytes:
     """The record of an authorization with nothing before it: stored as it is, if it is approved."""
-    hold = act.hold_minor if not act.posts and act.sign == 1 else 0
+    posts = act.hold_minor if act.posts == AT_ONCE else 0
+    hold = 0 if posts or (act.sign == -1 and act.posts != AT_APPROVAL) else act.hold_minor
     return _pack(
         (
             act.asked_minor, act.asked_currency, act.hold_minor, act.currency, act.card_id,
             act.expires_at, act.message_id, act.references, (),
             [(limit.counter, limit.scale) for limit in act.limits], hold,
             (act.fingerprint, "held", "", act.planned, hold, (act.attempt,)),
-            int(act.posts), act.sign, act.hold_minor if act.posts else 0, (),
+            act.posts, act.sign, posts, (),
             act.sent_at,
         )
     )  # fmt: skip

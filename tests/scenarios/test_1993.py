@@ -41,7 +41,7 @@ def test_a_purchase_is_approved_and_its_repeat_hears_the_same() -> None:
         ({"de2": "9999990000000028"}, "111"),
         ({"de14": "2711"}, "101"),
         ({"de26": ""}, "904"),
-        ({"de3": "300000"}, "902"),
+        ({"de3": "400000"}, "902"),
     ],
 )
 def test_a_decline_has_three_digits(changes: dict[str, str], answer: str) -> None:
@@ -151,6 +151,37 @@ def test_a_completion_posts_ends_the_hold_and_is_taken_back(early: bool) -> None
         )
         assert code(await link.say("1420", back)) == "400"
         assert (held(world), funds(world)) == (0, 10_000)
+
+    play(story)
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_supplementary_authorization_raises_the_hold(early: bool) -> None:
+    async def story(world: World, link: InMemoryLink) -> None:
+        bought = purchase_1993(1, 4000, de24="101")
+        more = advice_1993(bought, 700, de4=f"{1500:012}", de24="104")
+        said = [("1100", bought), ("1100", more)]
+        for mti, fields in said[:: -1 if early else 1]:
+            assert code(await link.say(mti, fields)) == "000"
+        assert held(world) == 5500
+        assert code(await link.say("1100", advice_1993(bought, 701, de24="105"))) == "000"
+        assert held(world) == 9500
+        assert code(await link.say("1100", advice_1993(bought, 702, de24="187"))) == "116"
+
+        assert code(await link.say("1420", reversal_1993(bought, de37=""))) == "400"
+        assert held(world) == 0
+
+    play(story)
+
+
+def test_a_balance_inquiry_and_a_payment_to_the_card() -> None:
+    async def story(world: World, link: InMemoryLink) -> None:
+        await link.say("1100", purchase_1993(1, 4000))
+        said = await link.say("1100", purchase_1993(2, 0, de3="310000", de24="108"))
+        assert code(said) == "000"
+        assert said[54] == f"0001840C{10_000:012}0002840C{6000:012}"
+        assert code(await link.say("1200", purchase_1993(3, 700, de3="260000"))) == "000"
+        assert funds(world) == 10_700
 
     play(story)
 
