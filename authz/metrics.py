@@ -37,10 +37,12 @@ OTHER = "other"
 MTIS_1987 = (
     "0100", "0101", "0120", "0121", "0200", "0201", "0220", "0221",
     "0400", "0401", "0420", "0421", "0800", "0801", "0820", "0821", "0620", "0621",
+    "0500", "0501", "0520", "0521",
 )  # fmt: skip
 MTIS_1993 = (
     "1100", "1101", "1120", "1121", "1200", "1201", "1220", "1221",
     "1400", "1401", "1420", "1421", "1804", "1805", "1820", "1824", "1620", "1621",
+    "1500", "1501", "1520", "1521",
 )  # fmt: skip
 MTIS = (*MTIS_1987, *MTIS_1993, OTHER)
 STAGES = ("decode", "decide", "hot", "encode", OTHER)
@@ -55,6 +57,8 @@ HOT_CALLS = {
     "applied": "applied",
     "unapplied": "unapplied",
     "declined_elsewhere": "declined_elsewhere",
+    "in_balance": "in_balance",
+    "out_of_balance": "out_of_balance",
     "noted": "noted",
     "moved": "moved",
     "same": "same",

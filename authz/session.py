@@ -35,7 +35,7 @@ from authz.wire.elements import BadElement, named, text
 from authz.wire.networks import NETWORKS
 from authz.wire.to_response import Reply, to_response
 from iso8583.codec import decode, encode, salvage
-from iso8583.errors import DecodeError
+from iso8583.errors import DecodeError, EncodeError
 from iso8583.framing import Broken, Frame, Framing, Item, KeepAlive, OverLong, Reader
 from iso8583.message import Message
 from iso8583.mti import is_request, response_to
@@ -318,7 +318,13 @@ class Session:
 
     def _reply(self, message: Message, reply: Reply, header: bytes, received: float) -> Send:
         fields = to_response(message, reply, self._network)
-        body = encode(response_to(message.mti), fields, self.settings.dialect)
+        try:
+            body = encode(response_to(message.mti), fields, self.settings.dialect)
+        except EncodeError:
+            if reply.balance is None:
+                raise
+            # A dialect without the elements of totals can be told that it gets none.
+            return self._reply(message, Reply(Reason.UNSUPPORTED), header, received)
         return Send(self.settings.framing.pack(body, header), message.mti, reply.reason, received)
 
     # -- time -------------------------------------------------------------------

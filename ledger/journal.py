@@ -41,6 +41,7 @@ class Envelope(Struct, frozen=True, array_like=True, kw_only=True):
     counters: list[tuple[str, int, int]]  # counter, seen before, after
     versions: list[int]  # of account, card and lists: what the plan was made from
     absorbed: list[str] = []  # authorization ids of tombstones that this one took in
+    totals: list[tuple[str, int, int]] = []  # "network/day/currency/kind", count, amount
 
 
 class AuthorizationBody(Struct, frozen=True, array_like=True, tag="authorization", gc=False):
@@ -176,6 +177,19 @@ class AnnouncementBody(Struct, frozen=True, array_like=True, tag="announcement",
     tries: int
 
 
+class ReconciliationBody(Struct, frozen=True, array_like=True, tag="reconciliation", gc=False):
+    """What a network says that it counted on a business day, and what we did."""
+
+    network: str
+    mti: str
+    stan: str
+    sent_at: int
+    day: int  # counted from 1970
+    currency: str
+    told: tuple[tuple[str, int], ...]  # by name, as far as it said so
+    ours: tuple[tuple[str, int], ...]
+
+
 Body = (
     AuthorizationBody
     | ReversalBody
@@ -190,6 +204,7 @@ Body = (
     | CutOverBody
     | AdministrativeBody
     | AnnouncementBody
+    | ReconciliationBody
 )
 
 encode_body = msgspec.msgpack.Encoder().encode

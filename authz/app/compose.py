@@ -38,6 +38,7 @@ from authz.privacy import PanKeys
 from authz.sealing import Sealer
 from authz.server import Server
 from authz.session import LinkSettings
+from authz.totals import Forgetting
 from authz.withdrawals import Withdrawals
 from iso8583.framing import FRAMINGS
 from rules.reason import Reason
@@ -157,7 +158,8 @@ async def running(
             run.http_port = http.port
         # Not before: what is not ours to listen on is told with nothing under way.
         expiry = Expiry(engine, keeper, metrics.hold_ended)
-        parts = (keeper, spool, expiry, announcer_of(config, run, own_keys))
+        announcer = announcer_of(config, run, own_keys)
+        parts = (keeper, spool, expiry, announcer, Forgetting(engine, keeper))
         tasks = [asyncio.ensure_future(part.run()) for part in parts]
         dial_links(config, run, name, worker)
         # What is alive now lives as long as we do: the collector need not look at it again.

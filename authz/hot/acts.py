@@ -36,6 +36,7 @@ class Authorize(Struct, frozen=True, kw_only=True, gc=False):
     part_reference: str = ""  # where less will do: what a part is found by, beside its others
     inquires: bool = False  # it asks what there is
     exact: int = 1  # how many of the references name no other authorization, at the front
+    tally: str = ""  # what its network's totals count it under; "" for nothing
     body: bytes  # for the journal
 
     @property
@@ -81,6 +82,7 @@ class Apply(Struct, frozen=True, kw_only=True, gc=False):
     decision: Decision | None = None  # of an increment: it may be declined
     exact: int = 0  # how many of the references name no other authorization, at the front
     terms: Terms | None = None  # of a completion
+    tally: str = ""  # as of an authorization
     answer_ttl_s: int
     body: bytes
 
@@ -108,6 +110,7 @@ class Note(Struct, frozen=True, kw_only=True, gc=False):
     planned: str
     answer_ttl_s: int
     body: bytes
+    detail: str = ""  # what a repeat is told besides
 
 
 class Withdraw(Struct, frozen=True, kw_only=True, gc=False):

@@ -76,7 +76,7 @@ note: remember and journal an answer that moves nothing, for a card that is not 
 keys   1 control   2 journal   3 answer
 args   1 run id   2 list   3 body
 list   1 message id   2 fingerprint   3 attempt   4 deadline, ms   5 verdict
-       6 planned reason   7 answer's life, s
+       6 planned reason   7 answer's life, s   8 what a repeat is told besides
 reply  as authorize
 ]]
 local function note(keys, args)
@@ -88,7 +88,7 @@ local function note(keys, args)
   local before = read_answer(keys[3])
   local again = replay(keys[3], before, message_id, a[2], a[3])
   if again then return again end
-  local given = {a[2], a[5], '', a[6], 0, {a[3]}}
+  local given = {a[2], a[5], a[8], a[6], 0, {a[3]}}
   local chain = chain_of(unpack(redis.call('HMGET', keys[1], 'entries', 'digest')))
 
   -- From here on only writes, and none may fail.

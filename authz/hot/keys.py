@@ -56,6 +56,11 @@ def days_field(network: str) -> str:
     return f"d:{network}"
 
 
+def total_field(network: str, day: int, currency: str, kind: str) -> str:
+    """The field of a control hash that holds one total of a network's business day."""
+    return f"t:{network}/{day}/{currency}/{kind}"
+
+
 def answer(shard: str, message_id: str) -> str:
     return f"authz:{{{shard}}}:answer:{message_id}"
 

@@ -24,6 +24,7 @@ from authz.hot.networks import Days, RedisNetworks, verdict_of
 from authz.hot.outbox import RedisOutbox, Taken
 from authz.hot.record import AT_APPROVAL, AT_ONCE
 from authz.hot.resp import Argument, Connection
+from authz.hot.totals import RedisTotals, Totals
 from ledger.journal import WithdrawalBody, encode_body
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -47,6 +48,8 @@ class HotState(Protocol):
     async def lists(self, timeout_s: float) -> tuple[int, frozenset[tuple[str, str]]]: ...
     async def cut_over(self, act: CutOver, timeout_s: float) -> Verdict: ...
     async def days(self, network: str, timeout_s: float) -> Days | None: ...
+    async def totals(self, network: str, day: int, currency: str, timeout_s: float) -> Totals: ...
+    async def forget_totals(self, shard: str, first_day: int, timeout_s: float) -> int: ...
     async def waiting(self, network: str, timeout_s: float) -> dict[str, int]: ...
     async def take_words(
         self, shard: str, network: str, count: int, first_s: int, longest_s: int, timeout_s: float
@@ -56,7 +59,7 @@ class HotState(Protocol):
     ) -> str: ...
 
 
-class RedisHotState(RedisNetworks, RedisOutbox):
+class RedisHotState(RedisNetworks, RedisOutbox, RedisTotals):
     """The hot state behind one connection. `attach` gives it one, with the store's run id.
 
     Raises from every call: HotStateError, whose `may_have_run` tells the caller whether
@@ -89,6 +92,7 @@ class RedisHotState(RedisNetworks, RedisOutbox):
             act.hold_minor, act.currency, act.credit_line_minor, act.expires_at,
             act.answer_ttl_s, act.references, act.limits, act.posts, act.sign,
             act.sent_at, act.asked_billed_minor, act.part_reference, int(act.inquires), act.exact,
+            act.tally,
         )  # fmt: skip
         reply = await self._act(
             b"authz_authorize", act.account_id, said, timeout_s, act.body, _record(act)
@@ -101,7 +105,7 @@ class RedisHotState(RedisNetworks, RedisOutbox):
             act.message_id, act.fingerprint, act.attempt, act.deadline_ms, act.account_id,
             act.card_id, act.act, act.answer_ttl_s, [reference for _, reference in act.references],
             [rung for rung, _ in act.references], act.currency, act.sign, act.expires_at,
-            act.touched, act.decision or (), act.exact, act.terms or (),
+            act.touched, act.decision or (), act.exact, act.terms or (), act.tally,
         )  # fmt: skip
         reply = await self._act(
             b"authz_apply", act.account_id, said, timeout_s, act.body, act.kind.encode()
@@ -128,7 +132,7 @@ class RedisHotState(RedisNetworks, RedisOutbox):
         """Remember an answer that moves nothing."""
         said = (
             act.message_id, act.fingerprint, act.attempt, act.deadline_ms, act.verdict,
-            act.planned, act.answer_ttl_s,
+            act.planned, act.answer_ttl_s, act.detail,
         )  # fmt: skip
         shard = keys.shard_of(act.shard_of)
         reply = await self._call(
@@ -315,7 +319,7 @@ def _record(act: Authorize) -> bytes:
             [(limit.counter, limit.scale) for limit in act.limits], hold,
             (act.fingerprint, "held", "", act.planned, hold, (act.attempt,)),
             act.posts, act.sign, posts, (),
-            act.sent_at,
+            act.sent_at, act.tally,
         )
     )  # fmt: skip
 

@@ -91,6 +91,12 @@ class Network(Struct, frozen=True):
         approved = self.codes.of[Reason.APPROVED]
         return code in (approved, self.codes.code(Reason.APPROVED, self.management.mti, False))
 
+    def echoes(self, mti: str) -> tuple[int, ...]:
+        """What the answer to a message of this MTI repeats of it."""
+        if mti[1:2] == "8":
+            return self.echoed_management
+        return ECHOED_TOTALS if mti[1:2] == "5" else self.echoed
+
     @property
     def code_size(self) -> int:
         """Characters of DE 39."""
@@ -100,6 +106,7 @@ class Network(Struct, frozen=True):
 # Never the track, the PIN block or chip data.
 ECHOED_1987 = (2, 3, 4, 6, 7, 10, 11, 12, 13, 19, 25, 32, 33, 37, 41, 42, 49, 51, 90, 95)
 ECHOED_1993 = (2, 3, 4, 6, 7, 10, 11, 12, 19, 30, 32, 33, 37, 41, 42, 49, 51, 56)
+ECHOED_TOTALS = (7, 11, 12, 15, 24, 32, 33, 49, 50, 99, 100)
 MANAGEMENT_1987 = Management(
     "0800", 70, "001", "002", "301", "201", frozenset({"101", "161", "162", "163", "164"})
 )

@@ -8,9 +8,11 @@ from authz.actions import Ask, Close, FileAnswer, FileUpdate, Room, Send, Troubl
 from authz.session import UPDATES_MAX, LinkSettings, Session, State
 from authz.wire.networks import NETWORKS
 from authz.wire.to_response import Reply
+from authz.wire.totals import NAMES
 from iso8583.codec import decode, encode
 from iso8583.dialects import BY_NAME
 from iso8583.framing import FRAMINGS
+from rules.notices import Balance
 from rules.reason import Reason
 from tests.support.engine import PAN, purchase
 from tests.support.iso import field_sets
@@ -432,7 +434,9 @@ def test_whatever_was_asked_can_be_answered_for_every_reason(
     dialect = BY_NAME[name]
     s = session(dialect=dialect, network=network, sign_on_required=False)
     version = NETWORKS[network].version
-    mti = version + data.draw(st.sampled_from(["100", "101", "200", "220", "420", "804", "600"]))
+    mti = version + data.draw(
+        st.sampled_from(["100", "101", "200", "220", "420", "500", "520", "620", "804", "600"])
+    )
     fields = data.draw(field_sets(dialect)) | {11: "000007"}
 
     for action in s.receive(FRAMING.pack(encode(mti, fields, dialect)), 1.0):
@@ -444,6 +448,24 @@ def test_whatever_was_asked_can_be_answered_for_every_reason(
             answer = decode(action.data[2:], dialect)
             assert answer.mti[:3] == f"{mti[:2]}{int(mti[2]) + 1}"
             assert answer[11] == "000007"
+
+
+@pytest.mark.parametrize(("name", "network"), TONGUES)
+@pytest.mark.parametrize("amount", [0, -7, 10**17])
+def test_totals_can_be_said_in_every_dialect(name: str, network: str, amount: int) -> None:
+    dialect = BY_NAME[name]
+    s = session(dialect=dialect, network=network, sign_on_required=False)
+    fields = {7: "0322120000", 11: "000007", 50: "840"}
+    mti = f"{NETWORKS[network].version}500"
+    [ask] = s.receive(FRAMING.pack(encode(mti, fields, dialect)), 1.0)
+    assert isinstance(ask, Ask)
+    ours = {name: max(amount, 0) for name in NAMES.values()} | {"net": amount}
+    send = s.answer(ask, Reply(Reason.APPROVED, balance=Balance(20_534, ours, True)))
+    answer = decode(send.data[2:], dialect)
+    sign = "D" if amount < 0 else "C"
+    assert answer[97] == f"{sign}{min(abs(amount), 10**16 - 1):016}"
+    assert answer[74] == f"{min(max(amount, 0), 10**10 - 1):010}"
+    assert answer.get(66, "2") == "2"
 
 
 def test_where_we_sign_on_its_answer_is_waited_for_and_not_the_peers_sign_on() -> None:
