@@ -11,6 +11,7 @@ from authz.wire.elements import BadElement, named
 from authz.wire.networks import NETWORKS
 from authz.wire.to_request import Unsupported, to_advice, to_request, to_reversal
 from authz.wire.version_1993 import as_1987
+from iso8583.errors import PartError
 from iso8583.message import Message
 from rules.reason import Reason
 
@@ -52,6 +53,11 @@ class Dispatcher:
         except BadElement as error:
             place = f"{named(message)}, {error}"
             raise Refusal(Reason.FORMAT_ERROR, "bad_element", place, error.field) from None
+        except PartError as error:
+            # Composites are opened when somebody first looks into one, and only those that the
+            # engine needs are: a network may change what we do not read.
+            place = f"{named(message)}, {error}"
+            raise Refusal(Reason.FORMAT_ERROR, "bad_part", place, error.field) from None
         except Unsupported as error:
             raise Refusal(Reason.UNSUPPORTED, "unsupported", f"{named(message)}, {error}") from None
 
