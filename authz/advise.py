@@ -109,4 +109,6 @@ def why_not(unknown: bool, too_old: bool) -> str:
 
 def advice_body(advice: Advice, act: str, references: tuple[tuple[str, str], ...]) -> bytes:
     told = authorization_body(advice.told, Plan(Reason.APPROVED), 0)
-    return encode_body(AdviceBody(told, act, advice.approved, advice.approval_code, references))
+    return encode_body(
+        AdviceBody(told, act, advice.approved, advice.original.approval_code, references)
+    )

@@ -25,6 +25,7 @@ from iso8583.dialects import BY_NAME
 from iso8583.errors import EncodeError
 from iso8583.framing import FRAMINGS
 from iso8583.spec import Dialect
+from rules.holds import MCC_GROUPS, HoldRule
 
 __all__ = ["Config", "ConfigError", "Secret", "load_config", "shown"]
 
@@ -141,6 +142,7 @@ class Config(Struct, frozen=True, kw_only=True):
     pan: PanConfig = PanConfig()
     metrics: MetricsConfig = MetricsConfig()
     links: tuple[LinkConfig, ...] = (LinkConfig(),)  # [[link]] in the file
+    holds: tuple[HoldRule, ...] = ()  # [[hold]], the first that fits; none: rules/holds.py
 
 
 SECTIONS: dict[str, type[Struct]] = {
@@ -150,6 +152,7 @@ SECTIONS: dict[str, type[Struct]] = {
     "pan": PanConfig,
     "metrics": MetricsConfig,
     "link": LinkConfig,
+    "hold": HoldRule,
 }
 # What may hold each secret instead of the file that everybody reads.
 SECRETS = {"redis.password": "redis.password_file", "pan.key": "pan.key_file"}
@@ -177,10 +180,26 @@ def load_config(path: Path | None, env: Mapping[str, str], flags: Mapping[str, o
         embedded=EmbeddedConfig(**tables["embedded"]),
         pan=PanConfig(**tables["pan"]),
         metrics=MetricsConfig(**tables["metrics"]),
-        links=tuple(LinkConfig(**table) for table in sources.listed),
+        links=tuple(LinkConfig(**table) for table in sources.listed["link"]),
+        holds=tuple(hold_rule(at, table) for at, table in enumerate(sources.listed["hold"])),
     )
     check(config)
     return config
+
+
+def hold_rule(at: int, table: dict[str, Any]) -> HoldRule:
+    """One row of the hold policy. Raises: ConfigError."""
+    where = f"hold[{at}]"
+    if "days" not in table:
+        raise ConfigError(f"{where}.days: is needed")
+    rule = HoldRule(**table)
+    for attribute, value, names in (
+        ("network", rule.network, NETWORKS),
+        ("mcc_group", rule.mcc_group, MCC_GROUPS),
+    ):
+        if value and value not in names:
+            raise ConfigError(f"{where}.{attribute}: unknown; known are {', '.join(names)}")
+    return rule
 
 
 def place_folders(engine: dict[str, Any], embedded: dict[str, Any], env: Mapping[str, str]) -> None:
@@ -303,8 +322,11 @@ def check_dialect(link: LinkConfig, where: str) -> Dialect:
     return dialect
 
 
+SHOWN_AS: dict[str, str] = {"links": "link", "holds": "hold"}
+
+
 def shown(config: Config) -> dict[str, Any]:
     """Plain values for printing, under the names of the file. Secrets stay hidden."""
     plain = msgspec.to_builtins(config, enc_hook=str)
     assert isinstance(plain, dict)
-    return {("link" if name == "links" else name): value for name, value in plain.items()}
+    return {SHOWN_AS.get(str(name), str(name)): value for name, value in plain.items()}

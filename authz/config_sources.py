@@ -14,7 +14,8 @@ import msgspec
 from msgspec import Struct
 
 FILE = "file:"  # begins a text that names a file instead of saying it
-LISTED = "link"  # the one section that may stand more than once
+# The sections that may stand more than once; of the first there is one at least.
+ONE, LISTED = "link", ("link", "hold")
 Sections = Mapping[str, type[Struct]]
 Table = dict[str, Any]
 
@@ -50,16 +51,16 @@ class Sources:
     def __init__(self, sections: Sections, secrets: Mapping[str, str]) -> None:
         self._sections = sections
         self._secrets = secrets  # key of a secret: key of the file that may hold it
-        self.tables: dict[str, Table] = {name: {} for name in sections if name != LISTED}
-        self.listed: list[Table] = [{}]
+        self.tables: dict[str, Table] = {name: {} for name in sections if name not in LISTED}
+        self.listed: dict[str, list[Table]] = {name: [{}] if name == ONE else [] for name in LISTED}
 
     def read_file(self, path: Path) -> None:
         base = path.absolute().parent  # a path in a file speaks from where the file lies
         for name, content in parse_toml(path).items():
-            if name == LISTED:
+            if name in LISTED:
                 if not isinstance(content, list) or not content:
                     raise ConfigError(f"{name}: one or more are needed, each written [[{name}]]")
-                self.listed = [
+                self.listed[name] = [
                     self._read_table(name, f"{name}[{at}]", row, base)
                     for at, row in enumerate(content)
                 ]
@@ -111,10 +112,10 @@ class Sources:
     def _put(self, section: str, attribute: str, value: object, source: str) -> None:
         """A flag or a variable. For a listed section it means the only one there is."""
         key = f"{section}.{attribute}"
-        if section == LISTED and len(self.listed) != 1:
-            count = len(self.listed)
+        if section in LISTED and len(self.listed[section]) != 1:
+            count = len(self.listed[section])
             raise ConfigError(f"{key}: there are {count}, so set it in the file ({source})")
-        table = self.listed[0] if section == LISTED else self.tables[section]
+        table = self.listed[section][0] if section in LISTED else self.tables[section]
         try:
             table[attribute] = self._convert(key, section, attribute, value, None)
         except ConfigError as error:

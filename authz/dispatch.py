@@ -2,20 +2,29 @@
 
 from collections.abc import Awaitable, Callable
 
+from msgspec import Struct
+
 from authz.advise import advise
 from authz.authorize import authorize
 from authz.engine import Engine, Outcome
+from authz.increase import increase
 from authz.privacy import PanKeys
 from authz.reverse import reverse
 from authz.wire.elements import BadElement, named
+from authz.wire.indicators import READERS, Indicators
 from authz.wire.networks import NETWORKS
-from authz.wire.to_request import Unsupported, to_advice, to_request, to_reversal
+from authz.wire.to_request import (
+    Unsupported,
+    to_advice,
+    to_increment,
+    to_request,
+    to_reversal,
+)
+from authz.wire.to_response import Reply
 from authz.wire.version_1993 import as_1987
 from iso8583.errors import PartError
 from iso8583.message import Message
 from rules.reason import Reason
-
-Story = Callable[["Dispatcher", Message, str, float], Awaitable[Outcome]]
 
 
 class Refusal(Exception):
@@ -27,6 +36,25 @@ class Refusal(Exception):
         self.kind = kind
         self.place = place
         self.field = field  # the element that is to blame, if one is
+
+
+def reply_of(outcome: Outcome) -> Reply:
+    """What the wire says of it."""
+    return Reply(
+        outcome.reason,
+        outcome.approval_code,
+        approved=outcome.approved,
+        funds=outcome.funds,
+    )
+
+
+class Heard(Struct, frozen=True, gc=False):
+    """A request, what its network says in elements of its own, and when it came."""
+
+    message: Message
+    network: str
+    says: Indicators
+    received: float
 
 
 class Dispatcher:
@@ -47,9 +75,10 @@ class Dispatcher:
         if story is None or message.mti[0] != version:
             raise Refusal(Reason.FORMAT_ERROR, "unknown_mti", named(message))
         try:
+            says = READERS[network](message)
             if version == "1":
                 message = as_1987(message)
-            return await story(self, message, network, received)
+            return await story(self, Heard(message, network, says, received))
         except BadElement as error:
             place = f"{named(message)}, {error}"
             raise Refusal(Reason.FORMAT_ERROR, "bad_element", place, error.field) from None
@@ -61,22 +90,22 @@ class Dispatcher:
         except Unsupported as error:
             raise Refusal(Reason.UNSUPPORTED, "unsupported", f"{named(message)}, {error}") from None
 
-    async def _authorization(self, message: Message, network: str, received: float) -> Outcome:
-        now_ms = self._engine.now_ms()
-        return await authorize(
-            self._engine, to_request(message, network, self._keys, now_ms), received
-        )
+    async def _authorization(self, heard: Heard) -> Outcome:
+        told = (heard.message, heard.network, self._keys, self._engine.now_ms(), heard.says)
+        if heard.says.increments:
+            return await increase(self._engine, to_increment(*told), heard.received)
+        return await authorize(self._engine, to_request(*told), heard.received)
 
-    async def _reversal(self, message: Message, network: str, received: float) -> Outcome:
-        now_ms = self._engine.now_ms()
-        return await reverse(
-            self._engine, to_reversal(message, network, self._keys, now_ms), received
-        )
+    async def _reversal(self, heard: Heard) -> Outcome:
+        told = (heard.message, heard.network, self._keys, self._engine.now_ms(), heard.says)
+        return await reverse(self._engine, to_reversal(*told), heard.received)
 
-    async def _advice(self, message: Message, network: str, received: float) -> Outcome:
-        now_ms = self._engine.now_ms()
-        return await advise(self._engine, to_advice(message, network, self._keys, now_ms), received)
+    async def _advice(self, heard: Heard) -> Outcome:
+        told = (heard.message, heard.network, self._keys, self._engine.now_ms(), heard.says)
+        return await advise(self._engine, to_advice(*told), heard.received)
 
+
+Story = Callable[[Dispatcher, Heard], Awaitable[Outcome]]
 
 STORIES: dict[str, Story] = {
     "0100": Dispatcher._authorization,

@@ -15,7 +15,8 @@ from authz.clock import Clock
 from authz.hot.acts import Withdraw
 from authz.hot.errors import HotStateError
 from authz.hot.store import HotState
-from rules.facts import Blocklists
+from rules.facts import Approved, Blocklists, Funds
+from rules.holds import HoldRule, make_policy
 from rules.reason import Reason
 
 
@@ -28,6 +29,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     advice_window_s: int = 604_800
     clock_skew_s: int = 300
     hold_days: int = 7
+    hold_rules: tuple[HoldRule, ...] = ()
 
 
 class Outcome(Struct, frozen=True, kw_only=True, gc=False):
@@ -39,6 +41,8 @@ class Outcome(Struct, frozen=True, kw_only=True, gc=False):
     held_minor: int = 0
     authorization_id: str = ""
     replayed: bool = False
+    approved: Approved | None = None  # where it is less than was asked
+    funds: Funds | None = None  # where that was asked
 
 
 class Spool(Protocol):
@@ -78,6 +82,7 @@ class Engine:
         self.observer = observer
         self.settings = settings
         self.lists = Blocklists()
+        self.holds = make_policy(settings.hold_rules, settings.hold_days)
         self.store_offset_ms = 0  # the store's clock less ours, measured on each connect
         self._name = name  # unlike any other engine's, and any earlier run's
         self._attempts = count(1)

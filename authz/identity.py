@@ -10,7 +10,7 @@ from functools import lru_cache
 from hashlib import blake2b
 
 from iso8583.mti import without_repeat
-from rules.facts import Advice, AuthorizationRequest, Reversal
+from rules.facts import Advice, AuthorizationRequest, Increment, Original, Reversal
 
 
 def message_id(
@@ -55,10 +55,13 @@ def approval_code(message_id: str) -> str:
 
 # The ladder that later acts climb, strongest first. Each rung is told within one limit
 # subject: a replaced card's reversal finds what the old card did. A reference is a digest:
-# there are up to four per authorization, and nobody needs to read them.
+# there are up to five per authorization, and nobody needs to read them.
 
-ORIGINAL, RETRIEVAL, RRN, APPROVAL = "de90", "de37", "rrn", "de38"
+ORIGINAL, LIFE_CYCLE, RETRIEVAL, RRN, APPROVAL = "de90", "life_cycle", "de37", "rrn", "de38"
 OWN = "own"  # no rung: what an advice itself is named by
+EXACT = frozenset({ORIGINAL, LIFE_CYCLE})  # these name one authorization, whenever it was sent
+
+Rung = tuple[str, str]  # its name and the reference
 
 
 def own_reference(request: AuthorizationRequest, subject: str) -> str:
@@ -73,6 +76,8 @@ def references_of_request(
 ) -> tuple[str, ...]:
     """All that a later act may find this authorization by; its own first."""
     rungs = [own_reference(request, subject)]
+    if request.life_cycle:
+        rungs.append(_reference(LIFE_CYCLE, request.life_cycle, subject))
     if request.rrn:
         if request.terminal_id or request.merchant_id:
             rungs.append(_by_retrieval(request, subject))
@@ -81,40 +86,56 @@ def references_of_request(
     return tuple(rungs)
 
 
-def references_of_advice(advice: Advice, subject: str) -> tuple[tuple[str, str], ...]:
+def reference_of_part(code: str, subject: str) -> str:
+    """What finds an approval of less than was asked: DE 38 with whatever amount is told."""
+    return _reference(APPROVAL, code, "", subject)
+
+
+def references_of_advice(advice: Advice, subject: str) -> tuple[Rung, ...]:
     """What this advice says of its authorization, strongest first; and its own, for a reversal."""
-    told, rungs = advice.told, []
-    if advice.original_stan:
-        mti, stan, sent = advice.original_mti, advice.original_stan, advice.original_sent
-        rungs.append((ORIGINAL, _reference(ORIGINAL, without_repeat(mti), stan, sent, subject)))
-    elif told.rrn and (told.terminal_id or told.merchant_id):
-        rungs.append((RETRIEVAL, _by_retrieval(told, subject)))
-    elif told.rrn:
-        rungs.append((RRN, _reference(RRN, told.rrn, subject)))
-    if advice.approval_code and not advice.original_stan:
-        amount = str(told.transaction_minor)
-        rungs.append((APPROVAL, _reference(APPROVAL, advice.approval_code, amount, subject)))
-    return (*rungs, (OWN, own_reference(told, subject)))
+    rungs = _ladder(advice.original, advice.told, advice.told.transaction_minor, subject)
+    return (*rungs, (OWN, own_reference(advice.told, subject)))
 
 
-def references_of_reversal(reversal: Reversal, subject: str) -> tuple[tuple[str, str], ...]:
+def references_of_increment(increment: Increment, code: str, subject: str) -> tuple[Rung, ...]:
+    """The same of an increment; and what later acts may find it by."""
+    asked = increment.asked
+    rungs = _ladder(increment.original, asked, asked.transaction_minor, subject)
+    by_code = _reference(APPROVAL, code, str(asked.transaction_minor), subject)
+    return (*rungs, (OWN, own_reference(asked, subject)), (OWN, by_code))
+
+
+def references_of_reversal(reversal: Reversal, subject: str) -> tuple[Rung, ...]:
     """What this reversal says of its authorization: rung and reference, strongest first."""
-    if reversal.original_stan:
-        # DE 90 as far as it can be trusted: MTI, STAN and DE 7. Its rest may be zeros. It names
-        # one authorization and no other, so weaker words would only add wrong ones: a terminal
-        # that asks once more keeps its DE 37, and a reversal of its first try is not the second's.
-        mti, stan, sent = reversal.original_mti, reversal.original_stan, reversal.original_sent
-        return ((ORIGINAL, _reference(ORIGINAL, without_repeat(mti), stan, sent, subject)),)
-    rungs = []
-    if reversal.rrn:
-        if reversal.terminal_id or reversal.merchant_id:
-            rungs.append((RETRIEVAL, _by_retrieval(reversal, subject)))
+    return tuple(_ladder(reversal.original, reversal, reversal.transaction_minor, subject))
+
+
+def _ladder(
+    original: Original, told: AuthorizationRequest | Reversal, minor: int, subject: str
+) -> list[Rung]:
+    """The rungs that a message has, as far down as they add something."""
+    rungs: list[Rung] = []
+    if original.stan:
+        # DE 90 as far as it can be trusted: MTI, STAN and DE 7. Its rest may be zeros.
+        mti, stan, sent = without_repeat(original.mti), original.stan, original.sent
+        rungs.append((ORIGINAL, _reference(ORIGINAL, mti, stan, sent, subject)))
+    if told.life_cycle:
+        rungs.append((LIFE_CYCLE, _reference(LIFE_CYCLE, told.life_cycle, subject)))
+    if rungs:
+        # These name one authorization and no other, so weaker words would only add wrong ones: a
+        # terminal that asks once more keeps its DE 37, and a reversal of its first try is not the
+        # second's.
+        return rungs
+    if told.rrn:
+        if told.terminal_id or told.merchant_id:
+            rungs.append((RETRIEVAL, _by_retrieval(told, subject)))
         else:
-            rungs.append((RRN, _reference(RRN, reversal.rrn, subject)))
-    if reversal.approval_code:
-        amount = str(reversal.transaction_minor)
-        rungs.append((APPROVAL, _reference(APPROVAL, reversal.approval_code, amount, subject)))
-    return tuple(rungs)
+            rungs.append((RRN, _reference(RRN, told.rrn, subject)))
+    if original.approval_code:
+        code = original.approval_code
+        rungs.append((APPROVAL, _reference(APPROVAL, code, str(minor), subject)))
+        rungs.append((APPROVAL, reference_of_part(code, subject)))
+    return rungs
 
 
 def _by_retrieval(facts: AuthorizationRequest | Reversal, subject: str) -> str:

@@ -19,7 +19,7 @@ from authz.session import (
     Session,
     Trouble,
 )
-from rules.reason import Reason
+from authz.wire.to_response import Reply
 
 if TYPE_CHECKING:
     from authz.server import Server
@@ -99,10 +99,10 @@ class Link(asyncio.BufferedProtocol):
 
     # -- what the server says -----------------------------------------------------
 
-    def reply(self, ask: Ask, reason: Reason, code: str, bad_field: int | None) -> None:
+    def reply(self, ask: Ask, reply: Reply) -> None:
         """Send an answer, if the link is still there."""
         decided = self._server.clock.monotonic()
-        self._write(self._session.answer(ask, reason, code, bad_field))
+        self._write(self._session.answer(ask, reply))
         self._server.observer.stage("encode", self._server.clock.monotonic() - decided)
         if self._closing_since is not None:
             self._close_if_done()

@@ -10,18 +10,20 @@ Of a message only digests are kept, with its number in the file, its MTI and its
 from collections.abc import Callable
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from authz import advise, authorize, identity, reverse
 from authz.privacy import PanKeys
 from authz.wire import elements
-from authz.wire.to_request import to_advice, to_request, to_reversal
+from authz.wire.indicators import READERS, Indicators
+from authz.wire.to_request import to_advice, to_increment, to_request, to_reversal
 from authz.wire.version_1993 import as_1987
 from iso8583.errors import PartError
 from iso8583.message import Message, Path
 from iso8583.mti import is_request, without_repeat
-from rules.facts import Advice, AuthorizationRequest, Reversal
+from rules.facts import Advice, AuthorizationRequest, Increment, Reversal
 
-Facts = AuthorizationRequest | Advice | Reversal
+Facts = AuthorizationRequest | Increment | Advice | Reversal
 
 SHOWN_MAX = 20  # collisions told by number; what they have in common shows in the first few
 VARIANTS_MAX = 8  # of one key that are told apart; where there are more, the key is no key
@@ -71,18 +73,57 @@ def facts_of(message: Message, network: str, keys: PanKeys, now_ms: int) -> Fact
 
     Raises: BadElement, Unsupported, PartError; the engine would refuse it then.
     """
+    says = what_it_says(message, network)
+    told = (in_elements_of_1987(message), network, keys, now_ms, says)
     match message.mti[1:3]:
         case "10" | "20":
-            return to_request(message, network, keys, now_ms)
+            return to_increment(*told) if says.increments else to_request(*told)
         case "12" | "22":
-            return to_advice(message, network, keys, now_ms)
+            return to_advice(*told)
         case "40" | "42":
-            return to_reversal(message, network, keys, now_ms)
+            return to_reversal(*told)
     return None
 
 
 def in_elements_of_1987(message: Message) -> Message:
     return as_1987(message) if message.mti[0] == "1" else message
+
+
+# Where networks keep their own id of a transaction, for those whose reader in the engine does not
+# say it: Visa's 62.2 stays through the whole life; Mastercard's 48.63 quotes DE 63 and 15 of the
+# first message. The first that is there counts.
+LIFE_CYCLE: dict[str, tuple[tuple[Path, ...], ...]] = {
+    "visa": (((62, 2),),),
+    "mastercard": (((48, "63", 1), (48, "63", 2)), ((63, 1), (63, 2), (15,))),
+}
+
+
+def what_it_says(message: Message, network: str) -> Indicators:
+    says = READERS[network](message)
+    for paths in LIFE_CYCLE.get(network, ()):
+        if not says.life_cycle:
+            says = replace(says, life_cycle=joined(message, paths))
+    return says
+
+
+def joined(message: Message, paths: tuple[Path, ...]) -> str:
+    """All of them, or "" where one is missing or cannot be read."""
+    try:
+        parts = [message.get(path) for path in paths]
+    except PartError:
+        return ""
+    texts = [part.strip(" ") if isinstance(part, str) else "" for part in parts]
+    return "".join(texts) if all(text.strip("0") for text in texts) else ""
+
+
+def asked_of(facts: Facts) -> AuthorizationRequest | Reversal:
+    """The facts that every kind has."""
+    match facts:
+        case Advice():
+            return facts.told
+        case Increment():
+            return facts.asked
+    return facts
 
 
 def place_of(number: int, message: Message) -> Place:
@@ -91,16 +132,16 @@ def place_of(number: int, message: Message) -> Place:
     return Place(number, message.mti, stan if fit else "-")
 
 
-def told_of(number: int, message: Message, network: str, facts: Facts) -> Told:
+def told_of(number: int, message: Message, facts: Facts) -> Told:
     """The keys of a request, the engine's own among them."""
-    told = facts.told if isinstance(facts, Advice) else facts
+    told = asked_of(facts)
     subject = told.card_key  # it has no card id: there is no directory here
-    if isinstance(facts, Reversal):
-        id, fingerprint = reverse.message_id(facts, subject), reverse.fingerprint(facts)
-    elif isinstance(facts, Advice):
-        id, fingerprint = authorize.message_id(told, subject), advise.content_of(facts)  # type: ignore[arg-type]
+    if isinstance(told, Reversal):
+        id, fingerprint = reverse.message_id(told, subject), reverse.fingerprint(told)
     else:
-        id, fingerprint = authorize.message_id(facts, subject), authorize.fingerprint(facts)
+        id, fingerprint = authorize.message_id(told, subject), authorize.fingerprint(told)
+    if isinstance(facts, Advice):
+        fingerprint = advise.content_of(facts)
     kind = without_repeat(message.mti)[1:]
     values = {
         "11": told.stan,
@@ -109,7 +150,7 @@ def told_of(number: int, message: Message, network: str, facts: Facts) -> Told:
         "41": told.terminal_id,
         "37": told.rrn,
         "card": subject,
-        "life": own_life_cycle_id(message, network),
+        "life": told.life_cycle,
     }
     return Told(
         place=place_of(number, message),
@@ -141,43 +182,6 @@ CANDIDATES: dict[str, tuple[str, ...]] = {
 }
 ENGINE = "the engine's own"
 ENGINE_MADE_OF = "network, class and function, DE 11, 7, 32, card"
-
-
-class LifeCycle(Struct, frozen=True):
-    """Where a network keeps its own id of a transaction: in a message, and in what follows it."""
-
-    own: tuple[Path, ...]
-    names: tuple[Path, ...]
-
-
-# Visa repeats 62.2 through the whole life; Mastercard's 48.63 quotes DE 63 and 15 of the first.
-LIFE_CYCLE = {
-    "visa": LifeCycle(own=((62, 2),), names=((62, 2),)),
-    "mastercard": LifeCycle(
-        own=((63, 1), (63, 2), (15,)), names=((48, "63", 1), (48, "63", 2))
-    ),
-}  # fmt: skip
-
-
-def own_life_cycle_id(message: Message, network: str) -> str:
-    known = LIFE_CYCLE.get(network)
-    return "" if known is None else joined(message, known.own)
-
-
-def named_life_cycle_id(message: Message, network: str) -> str:
-    """Of the message that this one follows."""
-    known = LIFE_CYCLE.get(network)
-    return "" if known is None else joined(message, known.names)
-
-
-def joined(message: Message, paths: tuple[Path, ...]) -> str:
-    """All of them, or "" where one is missing or cannot be read."""
-    try:
-        parts = [message.get(path) for path in paths]
-    except PartError:
-        return ""
-    texts = [part.strip(" ") if isinstance(part, str) else "" for part in parts]
-    return "".join(texts) if all(text.strip("0") for text in texts) else ""
 
 
 # -- judging ------------------------------------------------------------------------

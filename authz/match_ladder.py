@@ -11,10 +11,8 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from authz import identity
-from authz.match_keys import Facts, named_life_cycle_id, own_life_cycle_id
-from authz.wire import elements
-from iso8583.message import Message
-from rules.facts import Advice, AuthorizationRequest, Reversal
+from authz.match_keys import Facts, asked_of
+from rules.facts import Advice, AuthorizationRequest, Increment, Original, Reversal
 
 Rungs = dict[str, tuple[str, ...]]  # rung to references, strongest first
 
@@ -26,11 +24,12 @@ RUNGS = {
     "DE 37+41+42": "with the card",
     "DE 37": "with the card",
     "DE 38": "with the card and the amount",
-    LIFE: "the network's own",
-    LADDER: "the strongest word alone if it is a DE 90, else each in turn",
+    LIFE: "the network's own, with the card",
+    LADDER: "as the engine climbs it",
 }
 OF_IDENTITY = {
-    identity.RETRIEVAL: "DE 37+41+42", identity.RRN: "DE 37", identity.APPROVAL: "DE 38",
+    identity.LIFE_CYCLE: LIFE, identity.RETRIEVAL: "DE 37+41+42", identity.RRN: "DE 37",
+    identity.APPROVAL: "DE 38",
 }  # fmt: skip
 
 
@@ -66,21 +65,28 @@ class Ladder(Struct):
     originals: Counter[str] = field(default_factory=Counter)  # by reference
     followers: list[Follower] = field(default_factory=list)
 
-    def take(self, facts: Facts, message: Message) -> None:
+    def take(self, facts: Facts, original_acquirer: str) -> None:
         """A request that is no repeat."""
+        told = asked_of(facts)
+        if isinstance(told, AuthorizationRequest):
+            own = identity.own_reference(told, told.card_key)
+            self.be_found_by((own, with_acquirer(own, told.acquirer_id)))
         if isinstance(facts, AuthorizationRequest):
-            self.be_found_by(own_references(facts, "", own_life_cycle_id(message, facts.network)))
-            return
-        network = facts.told.network if isinstance(facts, Advice) else facts.network
-        acquirer = elements.text(message, 90)[20:31]
-        rungs = rungs_of(facts, acquirer, named_life_cycle_id(message, network))
-        self.followers.append(Follower(kind_of(facts), rungs))
-        if isinstance(facts, Advice):  # a reversal may name the advice itself
-            self.be_found_by(own_references(facts.told, "", "")[:2])
+            self.be_found_by(identity.references_of_request(facts, "", told.card_key)[1:-1])
+        else:
+            kind = kind_of(facts)
+            self.followers.append(Follower(kind, rungs_of(facts, original_acquirer)))
 
-    def approve(self, request: AuthorizationRequest, code: str) -> None:
-        """Its answer came, with DE 38."""
-        self.be_found_by(own_references(request, code, "")[-1:])
+    def approve(self, facts: AuthorizationRequest | Increment, code: str, is_part: bool) -> None:
+        """Its answer came, with DE 38; perhaps of less than was asked."""
+        told = facts.asked if isinstance(facts, Increment) else facts
+        by_code = identity.references_of_request(told, code, told.card_key)[-1]
+        part = (identity.reference_of_part(code, told.card_key),) if is_part else ()
+        self.be_found_by((by_code, *part))
+
+    def count(self, words: tuple[str, ...]) -> int:
+        """How many originals the first of these words finds that finds any."""
+        return next((self.originals[word] for word in words if word in self.originals), 0)
 
     def be_found_by(self, references: tuple[str, ...]) -> None:
         self.originals.update(references)
@@ -91,78 +97,78 @@ class Ladder(Struct):
         # Advices first: one that stands alone is an original to the reversals after it.
         for follower in sorted(self.followers, key=lambda f: f.kind == "reversal"):
             rows = told.setdefault(follower.kind, {rung: Found() for rung in RUNGS})
-            best = 0
-            for rung, references in follower.rungs.items():
-                counts = [self.originals[r] for r in references if r in self.originals]
-                found = counts[0] if counts else 0
-                best = best or found
-                rows[rung].count(found)
-            if follower.kind != "reversal" and not best:
+            counts = {rung: self.count(words) for rung, words in follower.rungs.items()}
+            for rung, count in counts.items():
+                rows[rung].count(count)
+            if follower.kind != "reversal" and not any(counts.values()):
                 self.be_found_by(tuple({one for rung in follower.rungs.values() for one in rung}))
         self.followers.clear()
         return told
 
 
-def kind_of(facts: Facts) -> str:
-    if isinstance(facts, Reversal):
-        return "reversal"
-    return "completion" if isinstance(facts, Advice) and facts.told.posts else "advice"
-
-
-def own_references(request: AuthorizationRequest, code: str, life: str) -> tuple[str, ...]:
-    """All that this request may be found by: by DE 90, the same with its acquirer, and so on;
-    by its approval code last."""
-    subject = request.card_key
-    own, *others, approval = identity.references_of_request(request, code, subject)
-    lives = (in_life_cycle(life, subject),) if life else ()
-    return (
-        own,
-        with_acquirer(own, request.acquirer_id),
-        *others,
-        *lives,
-        *((approval,) * bool(code)),
-    )
+def kind_of(facts: Increment | Advice | Reversal) -> str:
+    match facts:
+        case Reversal():
+            return "reversal"
+        case Increment():
+            return "increment"
+    return "completion" if facts.told.posts else "advice"
 
 
 def with_acquirer(reference: str, acquirer_id: str) -> str:
     return f"{reference} {acquirer_id:0>11}"
 
 
-def in_life_cycle(id: str, subject: str) -> str:
-    return identity.fingerprint(LIFE, id, subject)
-
-
-def rungs_of(facts: Reversal | Advice, original_acquirer: str, life: str) -> Rungs:
-    subject = facts.told.card_key if isinstance(facts, Advice) else facts.card_key
-    rungs: Rungs = {}
-    ladder = references(facts, subject)
-    if facts.original_stan:
-        [(_, de90)] = [pair for pair in ladder if pair[0] == identity.ORIGINAL]
+def rungs_of(facts: Increment | Advice | Reversal, original_acquirer: str) -> Rungs:
+    """Each word of it alone, as the engine would look it up; and the ladder of them all."""
+    original, rungs = facts.original, Rungs()
+    if original.stan:
+        [de90] = [word for _, word in ladder(bare(facts, replace(original, approval_code="")))]
         if original_acquirer.strip("0"):
             rungs[FULL] = (with_acquirer(de90, original_acquirer),)
         else:
             rungs[ZEROS] = (de90,)
-    weaker = replace(facts, original_stan="")
-    for rung, reference in (*references(weaker, subject), *references(bare(weaker), subject)):
-        rungs.setdefault(OF_IDENTITY[rung], (reference,))
-    if life:
-        rungs[LIFE] = (in_life_cycle(life, subject),)
-    if ladder:
-        rungs[LADDER] = tuple(reference for _, reference in ladder)
+    by_code = Original(approval_code=original.approval_code)
+    told = asked_of(facts)
+    for one in (
+        bare(facts, Original(), life_cycle=told.life_cycle),
+        bare(facts, by_code, rrn=told.rrn, terminal_id=told.terminal_id,
+             merchant_id=told.merchant_id),
+        bare(facts, Original(), rrn=told.rrn),
+    ):  # fmt: skip
+        for rung, word in ladder(one):
+            rungs[OF_IDENTITY[rung]] = (*rungs.get(OF_IDENTITY[rung], ()), word)
+    if words := tuple(word for _, word in ladder(facts)):
+        rungs[LADDER] = words
     return rungs
 
 
-def references(facts: Reversal | Advice, subject: str) -> tuple[tuple[str, str], ...]:
-    """The ladder as the engine would climb it."""
-    if isinstance(facts, Reversal):
-        return identity.references_of_reversal(facts, subject)
-    return tuple(
-        pair for pair in identity.references_of_advice(facts, subject) if pair[0] != identity.OWN
-    )
+def ladder(facts: Increment | Advice | Reversal) -> tuple[identity.Rung, ...]:
+    """As the engine climbs it."""
+    told = asked_of(facts)
+    match facts:
+        case Reversal():
+            rungs = identity.references_of_reversal(facts, told.card_key)
+        case Increment():
+            rungs = identity.references_of_increment(facts, "", told.card_key)
+        case Advice():
+            rungs = identity.references_of_advice(facts, told.card_key)
+    return tuple(rung for rung in rungs if rung[0] != identity.OWN)
 
 
-def bare(facts: Reversal | Advice) -> Reversal | Advice:
-    """Without the elements that stand beside DE 37: what it finds alone."""
-    if isinstance(facts, Advice):
-        return replace(facts, told=replace(facts.told, terminal_id="", merchant_id=""))
-    return replace(facts, terminal_id="", merchant_id="")
+NO_WORDS = {"life_cycle": "", "rrn": "", "terminal_id": "", "merchant_id": ""}
+
+
+def bare(
+    facts: Increment | Advice | Reversal, original: Original, **words: str
+) -> Increment | Advice | Reversal:
+    """The same with these words about its original and no others."""
+    match facts:
+        case Reversal():
+            return replace(facts, original=original, **(NO_WORDS | words))
+        case Increment():
+            asked = replace(facts.asked, **(NO_WORDS | words))
+            return replace(facts, original=original, asked=asked)
+        case Advice():
+            told = replace(facts.told, **(NO_WORDS | words))
+            return replace(facts, original=original, told=told)

@@ -11,6 +11,7 @@ from msgspec import Struct
 from authz.match_keys import (
     KeyTable,
     Place,
+    asked_of,
     asks,
     candidate_tables,
     engine_table,
@@ -29,10 +30,12 @@ from authz.wire.to_request import Unsupported
 from iso8583.errors import PartError
 from iso8583.message import Message
 from iso8583.mti import response_to, without_repeat
-from rules.facts import AuthorizationRequest
+from rules.facts import AuthorizationRequest, Increment
 
-# Every key of every request is kept until the end, 3 kB a request: 0.6 GB at most, and 20 s. An hour
-# of a link with fifty requests a second fits.
+Question = AuthorizationRequest | Increment  # what is answered with an approval code
+
+# Every key of every request is kept until the end, 3 kB a request: 0.6 GB at most, and 20 s. An
+# hour of a link with fifty requests a second fits.
 REQUESTS_MAX = 200_000
 LISTED_MAX = 20  # of what could not be judged; the count goes on
 # Requests that wait for their answer in the file. Networks wait seconds; this is minutes of a link.
@@ -58,7 +61,7 @@ class Survey:
         self.not_judged_count = 0
         self._network, self._keys, self._now_ms = network, keys, now_ms
         self._version = NETWORKS[network].version
-        self._asked: OrderedDict[tuple[str, str, str], list[AuthorizationRequest]] = OrderedDict()
+        self._asked: OrderedDict[tuple[str, str, str], list[Question]] = OrderedDict()
 
     @property
     def full(self) -> bool:
@@ -88,12 +91,11 @@ class Survey:
         try:
             if message.mti[0] != self._version:
                 raise Unsupported("of another version than the network's")
-            told_in_1987 = in_elements_of_1987(message)
-            facts = facts_of(told_in_1987, self._network, self._keys, self._now_ms)
+            facts = facts_of(message, self._network, self._keys, self._now_ms)
             if facts is None:
                 self.others[message.mti] += 1
                 return
-            told = told_of(number, told_in_1987, self._network, facts)
+            told = told_of(number, message, facts)
         except (BadElement, Unsupported, PartError) as error:
             self.not_judged_count += 1
             if len(self.not_judged) < LISTED_MAX:
@@ -103,12 +105,14 @@ class Survey:
         for table in self.candidates:
             table.take(told)
         if not is_repeat:
-            self.ladder.take(facts, told_in_1987)
-            if isinstance(facts, AuthorizationRequest):
+            # DE 90 as it is read: what stands in it of the acquirer is not among the facts.
+            acquirer = elements.text(in_elements_of_1987(message), 90)[20:31]
+            self.ladder.take(facts, acquirer)
+            if isinstance(facts, AuthorizationRequest | Increment):
                 self._wait_for_answer(message, facts)
 
-    def _wait_for_answer(self, message: Message, facts: AuthorizationRequest) -> None:
-        key = (response_to(message.mti), facts.stan, elements.text(message, 7))
+    def _wait_for_answer(self, message: Message, facts: Question) -> None:
+        key = (response_to(message.mti), asked_of(facts).stan, elements.text(message, 7))
         self._asked.setdefault(key, []).append(facts)
         if len(self._asked) > UNANSWERED_MAX:
             self._asked.popitem(last=False)
@@ -121,9 +125,11 @@ class Survey:
         key = (first, elements.text(message, 11), elements.text(message, 7))
         rrn = elements.retrieval_reference(message)
         waiting = self._asked.get(key, [])
-        for place, asked in enumerate(waiting):
+        for place, facts in enumerate(waiting):
+            asked = asked_of(facts)
             if rrn in ("", asked.rrn) and self._is_of_card(message, asked.card_key):
-                self.ladder.approve(asked, elements.text(message, 38))
+                is_part = elements.text(message, 39) == NETWORKS[self._network].codes.partial
+                self.ladder.approve(facts, elements.text(message, 38), is_part)
                 del waiting[place]
                 break
         if not waiting:

@@ -30,7 +30,9 @@ TIMEOUT_S = 60.0
 # A reversal: its message, full or part, when it was sent, what stays, in which currency.
 Asked = tuple[str, str, int, int, str]
 
-ACTS = frozenset({"reversal", "advice", "completion", "close"})  # kinds of entries that join one
+ACTS = frozenset(
+    {"reversal", "advice", "completion", "increment", "close"}
+)  # kinds of entries that join one
 PAGE = 1000  # entries in one reply
 
 read_envelope = msgspec.msgpack.Decoder(Envelope).decode

@@ -106,10 +106,10 @@ def fingerprint(reversal: Reversal) -> str:
         str(reversal.transaction_minor),
         reversal.transaction_currency,
         str(reversal.remaining_minor),
-        reversal.original_stan,
-        reversal.original_sent,
+        reversal.original.stan,
+        reversal.original.sent,
         reversal.rrn,
-        reversal.approval_code,
+        reversal.original.approval_code,
     )
 
 

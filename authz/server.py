@@ -19,10 +19,11 @@ from authz.admission import Admission
 from authz.backoff import Backoff
 from authz.clock import Clock, utc
 from authz.dialer import Dialer
-from authz.dispatch import Dispatcher, Refusal
+from authz.dispatch import Dispatcher, Refusal, reply_of
 from authz.link import Link
 from authz.pulse import BEAT_S, Pulse
 from authz.session import Ask, LinkSettings, Room, Trouble
+from authz.wire.to_response import Reply
 from rules.reason import Reason
 
 log = structlog.get_logger()
@@ -172,25 +173,24 @@ class Server:
         task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, link: Link, ask: Ask) -> None:
-        code, asked = "", self.clock.monotonic()
-        bad_field = None
+        asked = self.clock.monotonic()
         try:
             network = link.settings.network
             outcome = await self.dispatcher.answer(ask.message, network, ask.received)
-            reason, code = outcome.reason, outcome.approval_code
+            reply = reply_of(outcome)
         except Refusal as refusal:
-            reason, bad_field = refusal.reason, refusal.field
+            reply = Reply(refusal.reason, bad_field=refusal.field)
             link.note(Trouble(refusal.kind, refusal.place))
         except Exception as error:
             # Our own fault: this request is told so, the others go on. No traceback of
             # values: frames hold what the message held.
-            reason = Reason.MALFUNCTION
+            reply = Reply(Reason.MALFUNCTION)
             log.error("malfunction", link=link.settings.name, error=type(error).__name__,
                       where=_where(error))  # fmt: skip
         finally:
             now = self.clock.monotonic()
             self.admission.answered(now, now - asked)
-        link.reply(ask, reason, code, bad_field)
+        link.reply(ask, reply)
         self.go_on()
 
     def _beat(self) -> None:

@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from authz.wire.elements import BadElement, named, text
 from authz.wire.networks import NETWORKS
-from authz.wire.to_response import to_response
+from authz.wire.to_response import Reply, to_response
 from iso8583.codec import decode, encode, salvage
 from iso8583.errors import DecodeError, PartError
 from iso8583.framing import Broken, Frame, Framing, Item, KeepAlive, OverLong, Reader
@@ -252,9 +252,9 @@ class Session:
             self._on_management(message, header, received, actions)
         elif not self.is_open:
             actions.append(Trouble("not_signed_on", named(message)))
-            actions.append(self._reply(message, Reason.NOT_SIGNED_ON, header, received))
+            actions.append(self._reply(message, Reply(Reason.NOT_SIGNED_ON), header, received))
         elif not may_ask:
-            actions.append(self._reply(message, Reason.UNAVAILABLE, header, received))
+            actions.append(self._reply(message, Reply(Reason.UNAVAILABLE), header, received))
         else:
             self.in_flight += 1
             actions.append(Ask(message, header, received))
@@ -283,8 +283,8 @@ class Session:
             actions.append(Trouble("unanswerable"))
             return
         self._strikes = 0
-        reason = Reason.FORMAT_ERROR
-        actions.append(self._reply(message, reason, header, received, bad_field=bad_field))
+        reply = Reply(Reason.FORMAT_ERROR, bad_field=bad_field)
+        actions.append(self._reply(message, reply, header, received))
 
     def _on_management(
         self, message: Message, header: bytes, received: float, actions: list[Action]
@@ -292,7 +292,7 @@ class Session:
         known = self._network.management
         if message.mti[0] != self._network.version:
             actions.append(Trouble("unknown_mti", named(message)))
-            actions.append(self._reply(message, Reason.FORMAT_ERROR, header, received))
+            actions.append(self._reply(message, Reply(Reason.FORMAT_ERROR), header, received))
             return
         code = text(message, known.field)
         if code == known.sign_on:
@@ -302,9 +302,9 @@ class Session:
         elif code != known.echo:
             trouble = BadElement(known.field, "not a function we know")
             actions.append(Trouble("management", str(trouble)))
-            actions.append(self._reply(message, Reason.FORMAT_ERROR, header, received))
+            actions.append(self._reply(message, Reply(Reason.FORMAT_ERROR), header, received))
             return
-        actions.append(self._reply(message, Reason.APPROVED, header, received))
+        actions.append(self._reply(message, Reply(Reason.APPROVED), header, received))
 
     def _on_response(self, message: Message, actions: list[Action]) -> None:
         """Only our own sign-on and echo ask for one; anything else answers nothing we said."""
@@ -324,31 +324,20 @@ class Session:
 
     # -- what goes out ----------------------------------------------------------
 
-    def answer(
-        self, ask: Ask, reason: Reason, approval_code: str = "", bad_field: int | None = None
-    ) -> Send:
+    def answer(self, ask: Ask, reply: Reply) -> Send:
         """The reply to a request that was asked of the engine. Once for each `Ask`."""
         self.in_flight -= 1
         assert self.in_flight >= 0
-        return self._reply(ask.message, reason, ask.header, ask.received, approval_code, bad_field)
+        return self._reply(ask.message, reply, ask.header, ask.received)
 
-    def _reply(
-        self,
-        message: Message,
-        reason: Reason,
-        header: bytes,
-        received: float,
-        approval_code: str = "",
-        bad_field: int | None = None,
-    ) -> Send:
+    def _reply(self, message: Message, reply: Reply, header: bytes, received: float) -> Send:
         try:
-            fields = to_response(message, reason, approval_code, self._network, bad_field)
+            fields = to_response(message, reply, self._network)
         except PartError:
             # What was decided stands, and is owed: it is said without what cannot be read.
-            whole = message.in_one_piece()
-            fields = to_response(whole, reason, approval_code, self._network, bad_field)
+            fields = to_response(message.in_one_piece(), reply, self._network)
         body = encode(response_to(message.mti), fields, self.settings.dialect)
-        return Send(self.settings.framing.pack(body, header), message.mti, reason, received)
+        return Send(self.settings.framing.pack(body, header), message.mti, reply.reason, received)
 
     # -- time -------------------------------------------------------------------
 

@@ -24,8 +24,8 @@ class Envelope(Struct, frozen=True, array_like=True, kw_only=True):
     """What an act did to the hot state, told by the function that did it."""
 
     layout: int
-    kind: str  # authorization | reversal | advice | completion | close | withdrawal | note |
-    # account | card | lists | gate
+    kind: str  # authorization | reversal | advice | completion | increment | close |
+    # withdrawal | note | account | card | lists | gate
     message_id: str
     authorization_id: str
     account_id: str
@@ -94,6 +94,14 @@ class AdviceBody(Struct, frozen=True, array_like=True, tag="advice", gc=False):
     references: tuple[tuple[str, str], ...]  # rung and reference, as they were tried
 
 
+class IncrementBody(Struct, frozen=True, array_like=True, tag="increment", gc=False):
+    """A request for more on an authorization, and what it was judged by."""
+
+    asked: AuthorizationBody
+    approval_code: str
+    references: tuple[tuple[str, str], ...]  # rung and reference, as they were tried
+
+
 class CloseBody(Struct, frozen=True, array_like=True, tag="close", gc=False):
     """A hold that was ended: by its date, or by a named person's word."""
 
@@ -141,6 +149,7 @@ Body = (
     AuthorizationBody
     | ReversalBody
     | AdviceBody
+    | IncrementBody
     | CloseBody
     | WithdrawalBody
     | AccountBody

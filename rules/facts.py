@@ -35,9 +35,19 @@ class Purpose(StrEnum):
     ACCOUNT_FUNDING = "account_funding"  # 10
     QUASI_CASH = "quasi_cash"  # 11
     REFUND = "refund"  # 20: money back to the card
+    ORIGINAL_CREDIT = "original_credit"  # 26, 28: money to the card that never left it
+    BALANCE_INQUIRY = "balance_inquiry"  # 30, 31: asks what there is, and moves nothing
 
 
-CREDITS = frozenset({Purpose.REFUND})
+CREDITS = frozenset({Purpose.REFUND, Purpose.ORIGINAL_CREDIT})
+
+
+class Finality(StrEnum):
+    """Whether the amount of an authorization is the last word."""
+
+    PLAIN = "plain"  # nothing was said
+    PRE = "pre"  # an estimate: increments and a completion of another amount are to come
+    FINAL = "final"
 
 
 class AuthorizationRequest(Struct, frozen=True, kw_only=True, gc=False):
@@ -66,6 +76,10 @@ class AuthorizationRequest(Struct, frozen=True, kw_only=True, gc=False):
     rrn: str  # DE 37: the acquirer's reference
     sent_at: int  # DE 7 as seconds since 1970, UTC
     named_at: str = ""  # by which later acts name it, MMDDhhmmss, where that is not DE 7
+    life_cycle: str = ""  # the network's own id of the whole life of this payment
+    finality: Finality = Finality.PLAIN
+    merchant_initiated: bool = False
+    partial_ok: bool = False  # the terminal can take less than it asked for
 
     def __post_init__(self) -> None:
         assert 0 <= self.amount_minor <= EXACT_MAX, self.amount_minor
@@ -83,16 +97,45 @@ class AuthorizationRequest(Struct, frozen=True, kw_only=True, gc=False):
         return -1 if self.purpose in CREDITS else 1
 
 
+class Approved(Struct, frozen=True, gc=False):
+    """An approval of less than was asked for, in minor units."""
+
+    billing_minor: int
+    transaction_minor: int
+
+
+class Funds(Struct, frozen=True, gc=False):
+    """What there was on an account when it was asked, in minor units."""
+
+    currency: str
+    posted_minor: int
+    available_minor: int
+
+
+class Original(Struct, frozen=True, kw_only=True, gc=False):
+    """What a message says of the one that it belongs to; "" where it says nothing."""
+
+    mti: str = ""  # DE 90
+    stan: str = ""
+    sent: str = ""  # MMDDhhmmss, as the original had it
+    approval_code: str = ""  # DE 38 of the original's answer
+
+
 class Advice(Struct, frozen=True, kw_only=True, gc=False):
     """What was decided elsewhere: by the network in our stead (0120), or by the merchant who
     completes (0220). Told with the same facts as a request."""
 
     told: AuthorizationRequest
+    original: Original
     approved: bool  # DE 39 there; absent means that it was
-    original_mti: str  # DE 90; "" where absent or zeros
-    original_stan: str
-    original_sent: str
-    approval_code: str  # DE 38 of the original's answer
+    more_to_come: bool = False  # one of several completions, and not the last
+
+
+class Increment(Struct, frozen=True, kw_only=True, gc=False):
+    """A request for more on an authorization that was given before."""
+
+    asked: AuthorizationRequest
+    original: Original
 
 
 class Reversal(Struct, frozen=True, kw_only=True, gc=False):
@@ -104,16 +147,14 @@ class Reversal(Struct, frozen=True, kw_only=True, gc=False):
     transaction_minor: int  # DE 4: of the original
     transaction_currency: str  # DE 49
     remaining_minor: int  # DE 95: what stays of it; -1 where nothing does
-    original_mti: str  # DE 90; "" where absent or zeros
-    original_stan: str
-    original_sent: str  # MMDDhhmmss, as the original had it
+    original: Original
     stan: str
     rrn: str
-    approval_code: str  # DE 38 of the original's answer
     merchant_id: str
     terminal_id: str
     acquirer_id: str
     sent_at: int
+    life_cycle: str = ""  # the network's own id of the whole life of this payment
 
 
 class AccountProfile(Struct, frozen=True, array_like=True, gc=False):

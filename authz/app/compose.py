@@ -245,6 +245,7 @@ def settings_of(config: Config) -> Settings:
         advice_window_s=c.advice_window_s,
         clock_skew_s=c.clock_skew_s,
         hold_days=c.hold_days,
+        hold_rules=config.holds,
     )
 
 

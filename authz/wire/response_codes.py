@@ -90,6 +90,7 @@ class Codes(Struct, frozen=True):
 
     version: str  # what it was drawn from, and when
     of: dict[Reason, str]
+    partial: str  # an approval of less than was asked for
     account_check: str = ""  # of a zero amount that is approved, where it has a code of its own
     names_bad_field: bool = False  # a format error says in DE 44 which element is bad
     # Of what is not asked but told, by class and function of the MTI: accepted, not approved.
@@ -110,16 +111,16 @@ ACCEPTED_1993 = {
 }  # fmt: skip
 
 CODES: dict[str, Codes] = {
-    "generic": Codes("ISO 8583:1987", GENERIC_1987),
-    "visa": Codes("public lists of 2025-10", GENERIC_1987 | VISA, account_check="85"),
+    "generic": Codes("ISO 8583:1987", GENERIC_1987, "10"),
+    "visa": Codes("public lists of 2025-10", GENERIC_1987 | VISA, "10", account_check="85"),
     "mastercard": Codes(
-        "public lists of 2025-10", GENERIC_1987, account_check="85", names_bad_field=True
+        "public lists of 2025-10", GENERIC_1987, "10", account_check="85", names_bad_field=True
     ),
-    "postilion": Codes("ISO 8583:1987", GENERIC_1987),  # no list of its own was found
-    "iso93": Codes("ISO 8583:1993", ISO_1993, accepted=ACCEPTED_1993),
+    "postilion": Codes("ISO 8583:1987", GENERIC_1987, "10"),  # no list of its own was found
+    "iso93": Codes("ISO 8583:1993", ISO_1993, "002", accepted=ACCEPTED_1993),
 }
 
 for name, codes in CODES.items():
     assert codes.of.keys() == set(Reason), f"{name}: every reason has its code"
-    lengths = {*map(len, (*codes.of.values(), *codes.accepted.values()))}
+    lengths = {*map(len, (*codes.of.values(), codes.partial, *codes.accepted.values()))}
     assert len(lengths) == 1, f"{name}: codes of different lengths"

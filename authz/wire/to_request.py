@@ -3,11 +3,12 @@
 from authz.privacy import PanKeys
 from authz.wire import elements
 from authz.wire.elements import BadElement
+from authz.wire.indicators import NOTHING, Indicators
 from iso8583.message import Message
 from iso8583.mti import without_repeat
-from rules.facts import Advice, AuthorizationRequest, Purpose, Reversal
+from rules.facts import Advice, AuthorizationRequest, Increment, Original, Purpose, Reversal
 
-# The first two digits of DE 3. Credits, inquiries and transfers are other stories.
+# The first two digits of DE 3. Transfers are another story.
 PURPOSES = {
     "00": Purpose.PURCHASE,
     "01": Purpose.CASH,
@@ -15,6 +16,10 @@ PURPOSES = {
     "10": Purpose.ACCOUNT_FUNDING,
     "11": Purpose.QUASI_CASH,
     "20": Purpose.REFUND,
+    "26": Purpose.ORIGINAL_CREDIT,
+    "28": Purpose.ORIGINAL_CREDIT,
+    "30": Purpose.BALANCE_INQUIRY,
+    "31": Purpose.BALANCE_INQUIRY,
 }
 
 
@@ -26,7 +31,9 @@ class Unsupported(Exception):
     """A well-formed request for something that this engine does not do."""
 
 
-def to_request(message: Message, network: str, keys: PanKeys, now_ms: int) -> AuthorizationRequest:
+def to_request(
+    message: Message, network: str, keys: PanKeys, now_ms: int, says: Indicators = NOTHING
+) -> AuthorizationRequest:
     """The question that a 0100 or a 0200 asks. Raises: BadElement, Unsupported."""
     processing_code = elements.required(message, 3)
     transaction_minor = elements.amount(message, 4)
@@ -69,25 +76,39 @@ def to_request(message: Message, network: str, keys: PanKeys, now_ms: int) -> Au
         rrn=elements.retrieval_reference(message),
         sent_at=sent_at,
         named_at=elements.named_at(message),
+        life_cycle=says.life_cycle,
+        finality=says.finality,
+        merchant_initiated=says.merchant_initiated,
+        partial_ok=says.partial_ok,
     )
 
 
-def to_advice(message: Message, network: str, keys: PanKeys, now_ms: int) -> Advice:
+def to_increment(
+    message: Message, network: str, keys: PanKeys, now_ms: int, says: Indicators
+) -> Increment:
+    """The 0100 that asks for more. Raises: BadElement, Unsupported."""
+    asked = to_request(message, network, keys, now_ms, says)
+    if asked.sign < 0 or asked.purpose is Purpose.BALANCE_INQUIRY:
+        raise Unsupported(f"an increment of a {asked.purpose}")
+    return Increment(asked=asked, original=original(message))
+
+
+def to_advice(
+    message: Message, network: str, keys: PanKeys, now_ms: int, says: Indicators = NOTHING
+) -> Advice:
     """What a 0120 or a 0220 tells. Raises: BadElement, Unsupported."""
-    original_mti, original_stan, original_sent = original(message)
     return Advice(
-        told=to_request(message, network, keys, now_ms),
+        told=to_request(message, network, keys, now_ms, says),
+        original=original(message),
         approved=elements.text(message, 39) in APPROVED_ELSEWHERE,
-        original_mti=original_mti,
-        original_stan=original_stan,
-        original_sent=original_sent,
-        approval_code=elements.text(message, 38),
+        more_to_come=says.more_to_come,
     )
 
 
-def to_reversal(message: Message, network: str, keys: PanKeys, now_ms: int) -> Reversal:
+def to_reversal(
+    message: Message, network: str, keys: PanKeys, now_ms: int, says: Indicators = NOTHING
+) -> Reversal:
     """What a 0400 or 0420 takes back. Raises: BadElement."""
-    original_mti, original_stan, original_sent = original(message)
     return Reversal(
         network=network,
         mti=message.mti,
@@ -95,33 +116,31 @@ def to_reversal(message: Message, network: str, keys: PanKeys, now_ms: int) -> R
         transaction_minor=elements.amount(message, 4),
         transaction_currency=elements.text(message, 49),
         remaining_minor=remaining(message),
-        original_mti=original_mti,
-        original_stan=original_stan,
-        original_sent=original_sent,
+        original=original(message),
         stan=elements.required(message, 11),
         rrn=elements.retrieval_reference(message),
-        approval_code=elements.text(message, 38),
         merchant_id=elements.text(message, 42),
         terminal_id=elements.text(message, 41),
         acquirer_id=elements.text(message, 32),
         sent_at=elements.transmission_time(message, now_ms),
+        life_cycle=says.life_cycle,
     )
 
 
-def original(message: Message) -> tuple[str, str, str]:
-    """MTI, STAN and DE 7 of the original, from DE 90; empty where it says nothing.
+def original(message: Message) -> Original:
+    """The original's MTI, STAN and DE 7, from DE 90, empty where it says nothing; and DE 38.
 
     Networks ask for the first part only and let the rest be zeros, so zeros name nothing.
     """
-    value = elements.text(message, 90)
+    value, code = elements.text(message, 90), elements.text(message, 38)
     if not value:
-        return "", "", ""
+        return Original(approval_code=code)
     if len(value) != 42 or not (value.isascii() and value.isdigit()):
         raise BadElement(90, "not original data elements")
     mti, stan, sent = value[0:4], value[4:10], value[10:20]
     if stan == "000000" or sent == "0000000000":
-        return "", "", ""
-    return mti, stan, sent
+        return Original(approval_code=code)
+    return Original(mti=mti, stan=stan, sent=sent, approval_code=code)
 
 
 def remaining(message: Message) -> int:

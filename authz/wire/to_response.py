@@ -1,22 +1,30 @@
-"""From a reason to the answer's data elements."""
+"""From the engine's word to the answer's data elements."""
+
+from msgspec import Struct
 
 from authz.wire.networks import GENERIC, Network
 from iso8583.message import Message
+from rules.facts import Approved, Funds
 from rules.reason import Reason
 
 
+class Reply(Struct, frozen=True, gc=False):
+    """What is said to a request."""
+
+    reason: Reason
+    approval_code: str = ""
+    bad_field: int | None = None  # the element that made a format error of it
+    approved: Approved | None = None  # where it is less than was asked
+    funds: Funds | None = None  # where that was asked
+
+
 def to_response(
-    message: Message,
-    reason: Reason,
-    approval_code: str = "",
-    network: Network = GENERIC,
-    bad_field: int | None = None,
+    message: Message, reply: Reply, network: Network = GENERIC
 ) -> dict[int, str | bytes]:
     """The elements of the answer to a request, whether it could be understood or not.
 
     A response is a function of the request and the decision alone, so an identical
-    request gets identical bytes (tests/scenarios/test_life.py). `bad_field` is the element
-    that made a format error of it, where one did.
+    request gets identical bytes (tests/scenarios/test_life.py).
     """
     is_management = message.mti[1:2] == "8"
     fields: dict[int, str | bytes] = {}
@@ -24,14 +32,49 @@ def to_response(
         value = message.get(number)
         if value is not None:
             fields[number] = value
-    if reason is Reason.APPROVED and approval_code:
-        fields[38] = approval_code
-    elif reason is Reason.APPROVED and 38 in message:
+    approved = reply.reason is Reason.APPROVED
+    if approved and reply.approval_code:
+        fields[38] = reply.approval_code
+    elif approved and 38 in message:
         fields[38] = message[38]  # of the reversal of an approval
-    fields[39] = network.codes.code(reason, message.mti, is_account_check(message))
-    if bad_field is not None and network.codes.names_bad_field:
-        fields[44] = f"{bad_field:03}"
+    fields[39] = network.codes.code(reply.reason, message.mti, is_account_check(message))
+    if reply.bad_field is not None and network.codes.names_bad_field:
+        fields[44] = f"{reply.bad_field:03}"
+    if reply.approved is not None:
+        say_part(fields, message, reply.approved, network)
+    if reply.funds is not None:
+        fields[54] = balances(reply.funds)
     return dict(sorted(fields.items()))
+
+
+def say_part(
+    fields: dict[int, str | bytes], message: Message, approved: Approved, network: Network
+) -> None:
+    """Less than was asked: what was approved in DE 4 and 6, and what was asked in DE 54."""
+    fields[4] = f"{approved.transaction_minor:012}"
+    if 6 in message:
+        fields[6] = f"{approved.billing_minor:012}"
+    fields[39] = network.codes.partial
+    currency = str(message.get(49))
+    fields[54] = additional_amount("57", currency, int(str(message[4])))
+
+
+def balances(funds: Funds) -> str:
+    """The ledger balance and what is available, in DE 54."""
+    ledger = additional_amount("01", funds.currency, funds.posted_minor)
+    return ledger + additional_amount("02", funds.currency, funds.available_minor)
+
+
+def additional_amount(kind: str, currency: str, minor: int) -> str:
+    """One entry of DE 54: account type 00, unspecified; the kind; currency, sign, amount.
+
+    Source: ISO 8583:1987, DE 54; the kinds 01, 02 and 57 in docs/messages.md.
+    """
+    sign = "C" if minor >= 0 else "D"
+    return f"00{kind}{currency}{sign}{min(abs(minor), AMOUNT_MAX):012}"
+
+
+AMOUNT_MAX = 10**12 - 1  # what twelve digits hold
 
 
 def is_account_check(message: Message) -> bool:

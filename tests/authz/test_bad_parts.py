@@ -106,11 +106,9 @@ def purchase_of(name: str, stan: int, amount: int = 10) -> dict[int, Any]:
     return {n: value for n, value in fields.items() if fits(n, value, dialect)}
 
 
-async def look_then_authorize(
-    dispatcher: Dispatcher, message: Message, network: str, received: float
-) -> Outcome:
-    look_everywhere(message)
-    return await Dispatcher._authorization(dispatcher, message, network, received)
+async def look_then_authorize(dispatcher: Dispatcher, said: dispatch.Heard) -> Outcome:
+    look_everywhere(said.message)
+    return await Dispatcher._authorization(dispatcher, said)
 
 
 @pytest.fixture

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+from msgspec.structs import NODEFAULT, fields
 
 from authz.config import Config, ConfigError, Secret, load_config, shown
+from rules.holds import HoldRule
 
 DOCS = Path(__file__).parents[2] / "docs"
 KEY = "0f" * 32
@@ -233,6 +235,12 @@ def test_the_documentation_has_every_key_and_its_default() -> None:
 
     for section, content in shown(load_config(None, {"HOME": "~"}, {})).items():
         table = content[0] if section == "link" else content
+        if section == "hold":
+            assert not content, "none unless told"
+            table = {
+                field.name: None if field.default is NODEFAULT else field.default
+                for field in fields(HoldRule)
+            }
         for key, value in table.items():
             row = next(
                 line for line in text.splitlines() if line.startswith(f"| `{section}.{key}`")

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from authz.session import Ask, Close, LinkSettings, Room, Send, Session, State, Trouble
 from authz.wire.networks import NETWORKS
+from authz.wire.to_response import Reply
 from iso8583.codec import decode, encode
 from iso8583.dialects import BY_NAME
 from iso8583.framing import FRAMINGS
@@ -112,7 +113,7 @@ def test_a_request_and_its_answer() -> None:
     [ask] = s.receive(frame("0100", purchase(7)), 1.0)
     assert isinstance(ask, Ask)
     assert s.in_flight == 1
-    [answer] = sent([s.answer(ask, Reason.APPROVED, "ABC123")])
+    [answer] = sent([s.answer(ask, Reply(Reason.APPROVED, "ABC123"))])
     assert s.in_flight == 0
     assert (answer.mti, answer[11], answer[38], answer[39]) == ("0110", "000007", "ABC123", "00")
     assert 35 not in answer
@@ -124,7 +125,7 @@ def test_answers_go_back_to_where_the_tpdu_says() -> None:
     s = session(sign_on_required=False, framing=framing)
     body = encode("0100", purchase(), DIALECT)
     [ask] = s.receive(framing.pack(body, b"\x60\x01\x02\x03\x04"), 1.0)
-    assert s.answer(ask, Reason.APPROVED).data[2:7] == b"\x60\x03\x04\x01\x02"
+    assert s.answer(ask, Reply(Reason.APPROVED)).data[2:7] == b"\x60\x03\x04\x01\x02"
 
 
 def test_what_the_network_hands_back_is_not_answered() -> None:
@@ -137,7 +138,7 @@ def test_what_the_network_hands_back_is_not_answered() -> None:
     rejected = b"\x1a\x01" + bytes(24) + header + body
     handed_back = s.receive(len(rejected).to_bytes(2, "big") + bytes(2) + rejected, 1.0)
 
-    assert s.answer(ask, Reason.APPROVED).data[9:15] == bytes.fromhex("654321 123456")
+    assert s.answer(ask, Reply(Reason.APPROVED)).data[9:15] == bytes.fromhex("654321 123456")
     assert handed_back == [Trouble("rejected")]
 
 
@@ -231,7 +232,7 @@ def test_a_link_is_full_at_its_bound() -> None:
     s = session(sign_on_required=False, in_flight_max=2)
     asks = s.receive(frame("0100", purchase(1)), 1.0) + s.receive(frame("0100", purchase(2)), 1.0)
     assert s.full
-    s.answer(asks[0], Reason.APPROVED)  # type: ignore[arg-type]
+    s.answer(asks[0], Reply(Reason.APPROVED))  # type: ignore[arg-type]
     assert not s.full
 
 
@@ -243,7 +244,7 @@ def test_what_one_read_brings_above_the_bound_is_held_back() -> None:
     assert s.full
     seen = 3
     while asks:
-        s.answer(asks.pop(0), Reason.APPROVED)
+        s.answer(asks.pop(0), Reply(Reason.APPROVED))
         more = s.go_on()
         seen += sum(isinstance(a, Ask) for a in more)
         asks += [a for a in more if isinstance(a, Ask)]
@@ -398,7 +399,8 @@ def test_whatever_was_asked_can_be_answered_for_every_reason(
     for action in s.receive(FRAMING.pack(encode(mti, fields, dialect)), 1.0):
         if isinstance(action, Ask):
             reason = data.draw(st.sampled_from(Reason))
-            action = s.answer(action, reason, "A1B2C3", data.draw(st.none() | st.integers(2, 128)))
+            bad = data.draw(st.none() | st.integers(2, 128))
+            action = s.answer(action, Reply(reason, "A1B2C3", bad))
         if isinstance(action, Send):
             answer = decode(action.data[2:], dialect)
             assert answer.mti[:3] == f"{mti[:2]}{int(mti[2]) + 1}"

@@ -11,7 +11,7 @@ from authz.app.heartbeat import Stall
 from authz.simulator.merchants import make_merchants
 from authz.simulator.population import make_population
 from authz.simulator.traffic import Traffic
-from authz.wire.to_response import to_response
+from authz.wire.to_response import Reply, to_response
 from bench import load
 from bench.load import FAILED, INCONCLUSIVE, OK, Order, Timed, Used, drive, figures, verdict
 from iso8583.codec import decode, encode
@@ -47,7 +47,7 @@ class Stalling:
                 if not self.stalled_at and clock() - first > self.after_s:
                     self.stalled_at = clock()
                     await asyncio.sleep(self.for_s)
-                fields = to_response(message, Reason.APPROVED)
+                fields = to_response(message, Reply(Reason.APPROVED))
                 body = encode(response_to(message.mti), fields, DIALECT)
                 writer.write(FRAMING.pack(body))
         writer.close()

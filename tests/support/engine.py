@@ -9,13 +9,14 @@ import msgspec
 
 from authz.cards import NearCache
 from authz.clock import ManualClock, utc
-from authz.dispatch import Dispatcher, Refusal
+from authz.dispatch import Dispatcher, Refusal, reply_of
 from authz.engine import Engine, Settings
 from authz.hot.acts import PutAccount, PutCard, Withdraw
 from authz.hot.memory import MemoryHotState
 from authz.privacy import Pan, PanKeys
 from authz.profiles import write_profile
 from authz.session import Ask, LinkSettings, Send, Session
+from authz.wire.to_response import Reply
 from iso8583.codec import decode, encode
 from iso8583.dialects import BY_NAME
 from iso8583.framing import FRAMINGS, Frame
@@ -135,9 +136,14 @@ class InMemoryLink:
                     outcome = await self.dispatcher.answer(
                         action.message, self.settings.network, now
                     )
-                    action = self.session.answer(action, outcome.reason, outcome.approval_code)
+                    action = self.session.answer(
+                        action,
+                        reply_of(outcome),
+                    )
                 except Refusal as refusal:
-                    action = self.session.answer(action, refusal.reason)
+                    action = self.session.answer(
+                        action, Reply(refusal.reason, bad_field=refusal.field)
+                    )
             if isinstance(action, Send):
                 [frame] = self.settings.framing.reader().feed(action.data)
                 assert isinstance(frame, Frame), frame

@@ -6,7 +6,7 @@ import pytest
 
 from authz.wire.networks import NETWORKS
 from authz.wire.response_codes import CODES
-from authz.wire.to_response import to_response
+from authz.wire.to_response import Reply, to_response
 from iso8583.dialects import BY_NAME
 from iso8583.message import Message
 from rules.reason import Reason
@@ -44,7 +44,7 @@ def test_codes_are_as_long_as_their_dialects_element() -> None:
 )
 def test_networks_differ(network: str, reason: Reason, code: str) -> None:
     message = Message.of("0100", purchase())  # type: ignore[arg-type]
-    assert to_response(message, reason, network=NETWORKS[network])[39] == code
+    assert to_response(message, Reply(reason), NETWORKS[network])[39] == code
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_networks_differ(network: str, reason: Reason, code: str) -> None:
 )
 def test_what_an_approval_is_called(network: str, mti: str, amount: int, code: str) -> None:
     message = Message.of(mti, purchase(1, amount))  # type: ignore[arg-type]
-    assert to_response(message, Reason.APPROVED, network=NETWORKS[network])[39] == code
+    assert to_response(message, Reply(Reason.APPROVED), NETWORKS[network])[39] == code
 
 
 def test_the_page_shows_the_tables() -> None:

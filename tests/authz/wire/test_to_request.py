@@ -43,7 +43,7 @@ def test_a_billing_amount_needs_its_currency() -> None:
 )
 def test_original_data_elements(de90: str, expected: tuple[str, str, str]) -> None:
     facts = to_reversal(Message.of("0400", reversal(purchase(), de90=de90)), "n", KEYS, NOON)
-    assert (facts.original_mti, facts.original_stan, facts.original_sent) == expected
+    assert (facts.original.mti, facts.original.stan, facts.original.sent) == expected
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def test_what_a_reversal_names(changes: dict[str, str], named: tuple[str, str, s
 
     facts = to_reversal(as_1987(message), "iso93", KEYS, NOON)
 
-    assert (facts.original_mti, facts.original_stan, facts.original_sent) == named
+    assert (facts.original.mti, facts.original.stan, facts.original.sent) == named
     assert facts.remaining_minor == -1
 
 

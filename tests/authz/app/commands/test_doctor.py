@@ -229,6 +229,18 @@ def test_advices_and_completions_and_what_stands_alone() -> None:
     assert found_by(said, "reversal")["DE 37+41+42"] == [1, 0, 0]
 
 
+def test_increments_and_parts_that_were_approved() -> None:
+    bought = purchase(1, 6000)
+    more = purchase(2, 500, de37="000000000077", de90=f"0100{bought[11]}{bought[7]}{'':0>22}")
+    back = reversal(purchase(3, 900), 901, de90="", de37="", de38="B1B2B3")  # of what was asked
+    said: list[Said] = [
+        ("0100", bought), ("0100", more), ("0100", purchase(3, 900, de37="")),
+        answer("0100", purchase(3, 400, de37=""), code="10", approval="B1B2B3"), ("0400", back),
+    ]  # fmt: skip
+    assert found_by(said, "increment")["DE 90, rest zeros"] == [1, 0, 0]
+    assert found_by(said, "reversal") == {"DE 38": [1, 0, 0], "the engine's ladder": [1, 0, 0]}
+
+
 def test_the_life_cycle_id_of_networks_that_have_one() -> None:
     bought = purchase(1, 6000, de22="0510") | {62: {2: "123456789012345"}}
     back = reversal(purchase(1, 6000), de90="") | {62: {2: "123456789012345"}}
