@@ -74,7 +74,9 @@ def raises(of: int, says: str, changes: Changes, mti: str = "0100", **expected: 
 
 BY_REFERENCE = {90: WITHOUT}  # DE 37 with 41 and 42 remain
 SAME_CODE = {38: Quoted(1, 38)}
-CASH, REFUND = "010000", "200000"  # DE 3
+CASH, REFUND, CREDIT, INQUIRY = "010000", "200000", "260000", "300000"  # DE 3
+OR_LESS = "000000000100"  # DE 60: the terminal takes less
+FIRST, SECOND = {71: "0001", 72: "0002"}, {71: "0002", 72: "0002"}
 BOUGHT = asks("0100", "asks for 60.00", {4: 6000}, held=6000, available=4000)
 
 STORIES: tuple[Story, ...] = (
@@ -176,7 +178,14 @@ STORIES: tuple[Story, ...] = (
         tells(2, "0220", "completes with 60.00 what has not come yet", held=0, available=4000),
         asks("0100", "asks for 60.00", {4: 6000}, held=0, available=4000),
     )),
-    Story("several-completions", "Each is posted; the first one ends the hold.", (
+    Story("several-completions", "Shipped in two parts, counted in DE 71 and 72: the last ends it.", (
+        BOUGHT,
+        tells(1, "0220", "completes with 25.00, the first of two", FIRST | {4: 2500},
+              held=3500, available=4000),
+        tells(1, "0220", "completes with 30.00, the second", SECOND | {4: 3000},
+              held=0, available=4500),
+    )),
+    Story("completion-uncounted", "Nothing says that more is to come: the first ends the hold.", (
         BOUGHT,
         tells(1, "0220", "completes with 25.00", {4: 2500}, held=0, available=7500),
         tells(1, "0220", "completes with 35.00", {4: 3500}, held=0, available=4000),
@@ -193,7 +202,23 @@ STORIES: tuple[Story, ...] = (
     Story("refund-at-once", "A financial refund is posted with its answer.", (
         asks("0200", "gives 30.00", {3: REFUND, 4: 3000}, held=0, available=13_000),
     )),
-    # -- more is asked for
+    Story("original-credit", "Money that never left the card comes to it, and goes again.", (
+        asks("0200", "sends 30.00", {3: CREDIT, 4: 3000}, held=0, available=13_000),
+        again(1, "0201", "sends it again", answer=SAME_CODE),
+        takes_back(1, "takes it back", held=0, available=10_000),
+    )),
+    # -- more is asked for, or less would do
+    Story("partial-approval", "The terminal takes less than it asked for, and gets what there is.", (
+        asks("0100", "asks for 150.00, or less", {4: 15_000, 60: OR_LESS}, code="10",
+             answer={4: 10_000}, held=10_000, available=0),
+        again(1, "0101", "asks again", code="10", answer=SAME_CODE | {4: 10_000}),
+        takes_back(1, "takes it back", held=0, available=10_000),
+    )),
+    Story("balance-inquiry", "What is there? It moves nothing.", (
+        BOUGHT,
+        asks("0100", "asks what there is", {3: INQUIRY, 4: 0},
+             answer={54: f"0001840C{10_000:012}0002840C{4000:012}"}, held=6000, available=4000),
+    )),
     Story("increment", "A hotel asks for another night: the hold grows, and is taken back whole.", (
         BOUGHT,
         raises(1, "asks for 30.00 more", {4: 3000}, held=9000, available=1000),
