@@ -3,22 +3,17 @@
 No socket, no clock, no logger: the server hands in what came and when, and carries out
 what comes back. So every state and every cutting of the stream can be tried in memory.
 
-The states, by what happens to a request:
-
-    state        0800 sign-on   sign-off      echo    other requests
-    CONNECTED    -> SIGNED_ON   -> SIGNED_OFF  0810    refused (if sign-on is required)
-    SIGNED_ON    stays          -> SIGNED_OFF  0810    asked of the engine
-    SIGNED_OFF   -> SIGNED_ON   stays          0810    refused
-
-Where we dialled and sign on ourselves, the answer to that takes CONNECTED to SIGNED_ON.
+Its states, and what moves them, are a table: authz/link_states.py, drawn in docs/states.md. A
+request that comes where none is taken is refused.
 """
 
 import sys
 from collections import deque
-from enum import Enum
 
 from msgspec import Struct
 
+from authz.link_states import ENDINGS, TRANSITIONS, Word, takes_requests
+from authz.link_states import State as State
 from authz.wire.elements import BadElement, named, text
 from authz.wire.networks import NETWORKS
 from authz.wire.to_response import Reply, to_response
@@ -48,12 +43,6 @@ class LinkSettings(Struct, frozen=True, kw_only=True):
     echo_timeout_s: float = 10.0
     strikes_max: int = 3  # frames in a row that could not even be refused
     sign_on: bool = False  # we sign on, being who dialled
-
-
-class State(Enum):
-    CONNECTED = "connected"
-    SIGNED_ON = "signed_on"
-    SIGNED_OFF = "signed_off"
 
 
 class Send(Struct, frozen=True):
@@ -90,6 +79,11 @@ class Close(Struct, frozen=True):
 
 
 Action = Send | Ask | Trouble | Close
+
+
+def ending(kind: str, place: str = "") -> list[Action]:
+    """What went wrong, and that it ends the link."""
+    return [Trouble(kind, place), Close(ENDINGS[kind].why)]
 
 
 class Room(Struct, frozen=True):
@@ -140,9 +134,7 @@ class Session:
     @property
     def is_open(self) -> bool:
         """Whether requests are taken in this state."""
-        if self.state is State.CONNECTED:
-            return not self.settings.sign_on_required
-        return self.state is State.SIGNED_ON
+        return takes_requests(self.state, self.settings.sign_on_required)
 
     @property
     def _awaits_sign_on(self) -> bool:
@@ -209,10 +201,9 @@ class Session:
                 case OverLong():
                     self._on_over_long(item, received, actions)
                 case Broken():
-                    actions.append(Trouble("framing", str(item.error)))
-                    actions.append(Close("the stream cannot be followed"))
+                    actions += ending("framing", str(item.error))
             if self._strikes >= self.settings.strikes_max:
-                actions.append(Close("too many frames that are no messages"))
+                actions.append(Close(ENDINGS["unanswerable"].why))
                 self._held_back.clear()
         return actions
 
@@ -264,7 +255,7 @@ class Session:
         actions.append(Trouble("over_long", f"{frame.declared} bytes"))
         head = salvage(frame.head, self.settings.dialect)
         if head is None:
-            actions.append(Close("an over-long frame that is no message"))
+            actions.append(Close(ENDINGS["over_long"].why))
         else:
             header = self.settings.framing.reply_header(frame.header)
             self._refuse(head, header, received, actions)
@@ -294,16 +285,14 @@ class Session:
             actions.append(Trouble("unknown_mti", named(message)))
             actions.append(self._reply(message, Reply(Reason.FORMAT_ERROR), header, received))
             return
-        code = text(message, known.field)
-        if code == known.sign_on:
-            self.state = State.SIGNED_ON
-        elif code == known.sign_off:
-            self.state = State.SIGNED_OFF
-        elif code != known.echo:
+        words = {known.sign_on: Word.SIGN_ON, known.sign_off: Word.SIGN_OFF, known.echo: Word.ECHO}
+        word = words.get(text(message, known.field))
+        if word is None:
             trouble = BadElement(known.field, "not a function we know")
             actions.append(Trouble("management", str(trouble)))
             actions.append(self._reply(message, Reply(Reason.FORMAT_ERROR), header, received))
             return
+        self.state = TRANSITIONS[self.state, word]
         actions.append(self._reply(message, Reply(Reason.APPROVED), header, received))
 
     def _on_response(self, message: Message, actions: list[Action]) -> None:
@@ -313,10 +302,9 @@ class Session:
         elif self._sign_on is not None and text(message, 11) == self._sign_on[0]:
             self._sign_on = None
             if self._network.accepts(text(message, 39)):
-                self.state = State.SIGNED_ON
+                self.state = TRANSITIONS[self.state, Word.ACCEPTED]
             else:
-                actions.append(Trouble("sign_on_refused", message.mti))
-                actions.append(Close("the peer refuses our sign-on"))
+                actions += ending("sign_on_refused", message.mti)
 
     def forget_held_back(self) -> None:
         """The link is gone: what was not asked yet need not be."""
@@ -347,14 +335,14 @@ class Session:
             self._frame_since is not None
             and now - self._frame_since > self.settings.frame_timeout_s
         ):
-            return [Trouble("half_frame"), Close("a frame was not finished in time")]
+            return ending("half_frame")
         if self._sign_on is not None and now - self._sign_on[1] > self.settings.echo_timeout_s:
-            return [Trouble("sign_on_unanswered"), Close("the peer does not answer our sign-on")]
+            return ending("sign_on_unanswered")
         if self._awaits_sign_on and now - self._began_at > self.settings.sign_on_timeout_s:
-            return [Trouble("no_sign_on"), Close("no sign-on in time")]
+            return ending("no_sign_on")
         if self._echo_sent_at is not None:
             if now - self._echo_sent_at > self.settings.echo_timeout_s:
-                return [Trouble("echo_unanswered"), Close("the peer does not answer")]
+                return ending("echo_unanswered")
             return []
         if now - self._heard_at <= self.settings.idle_echo_s:
             return []

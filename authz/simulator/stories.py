@@ -44,13 +44,19 @@ class Story(Struct, frozen=True):
 
 def asks(mti: str, says: str, changes: Changes, **expected: Any) -> Step:
     """Something new: a 0100 or 0200, or an advice of what nobody asked us."""
-    who = "network" if mti[2:3] == "2" and mti[1] == "1" else "acquirer"
-    return Step(mti=mti, says=says, changes=changes, who=who, **expected)
+    return Step(mti=mti, says=says, changes=changes, who=who(mti), **expected)
 
 
 def again(of: int, mti: str, says: str, changes: Changes | None = None, **expected: Any) -> Step:
     """The same numbers once more."""
-    return Step(mti=mti, says=says, kind=AGAIN, of=of, changes=changes or {}, **expected)
+    return Step(
+        mti=mti, says=says, kind=AGAIN, of=of, changes=changes or {}, who=who(mti), **expected
+    )  # fmt: skip
+
+
+def who(mti: str) -> str:
+    """An advice of an authorization is the network's own word; all else comes from the acquirer."""
+    return "network" if mti[1:3] == "12" else "acquirer"
 
 
 def takes_back(
@@ -61,9 +67,8 @@ def takes_back(
 
 def tells(of: int, mti: str, says: str, changes: Changes | None = None, **expected: Any) -> Step:
     """What was decided elsewhere (0120), or is completed (0220): DE 37, 41 and 42 name the step."""
-    who = "network" if mti[1] == "1" else "acquirer"
     return Step(
-        mti=mti, says=says, kind=ADVICE, of=of, changes=changes or {}, who=who, **expected
+        mti=mti, says=says, kind=ADVICE, of=of, changes=changes or {}, who=who(mti), **expected
     )  # fmt: skip
 
 
@@ -72,7 +77,6 @@ def raises(of: int, says: str, changes: Changes, mti: str = "0100", **expected: 
     return Step(mti=mti, says=says, kind=INCREMENT, of=of, changes=changes, **expected)
 
 
-BY_REFERENCE = {90: WITHOUT}  # DE 37 with 41 and 42 remain
 SAME_CODE = {38: Quoted(1, 38)}
 CASH, REFUND, CREDIT, INQUIRY = "010000", "200000", "260000", "300000"  # DE 3
 OR_LESS = "000000000100"  # DE 60: the terminal takes less
@@ -178,7 +182,7 @@ STORIES: tuple[Story, ...] = (
         tells(2, "0220", "completes with 60.00 what has not come yet", held=0, available=4000),
         asks("0100", "asks for 60.00", {4: 6000}, held=0, available=4000),
     )),
-    Story("several-completions", "Shipped in two parts, counted in DE 71 and 72: the last ends it.", (
+    Story("several-completions", "Shipped in two parts, counted in DE 71 and 72.", (
         BOUGHT,
         tells(1, "0220", "completes with 25.00, the first of two", FIRST | {4: 2500},
               held=3500, available=4000),
@@ -208,7 +212,7 @@ STORIES: tuple[Story, ...] = (
         takes_back(1, "takes it back", held=0, available=10_000),
     )),
     # -- more is asked for, or less would do
-    Story("partial-approval", "The terminal takes less than it asked for, and gets what there is.", (
+    Story("partial-approval", "The terminal takes less, and gets what there is.", (
         asks("0100", "asks for 150.00, or less", {4: 15_000, 60: OR_LESS}, code="10",
              answer={4: 10_000}, held=10_000, available=0),
         again(1, "0101", "asks again", code="10", answer=SAME_CODE | {4: 10_000}),
