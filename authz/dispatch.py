@@ -4,8 +4,10 @@ from collections.abc import Awaitable, Callable
 
 from msgspec import Struct
 
+from authz.administer import administer
 from authz.advise import advise
 from authz.authorize import authorize
+from authz.cut_over import cut_over
 from authz.engine import Engine, Outcome
 from authz.increase import increase
 from authz.privacy import PanKeys
@@ -13,6 +15,7 @@ from authz.reverse import reverse
 from authz.wire.elements import BadElement, named
 from authz.wire.indicators import READERS, Indicators
 from authz.wire.networks import NETWORKS
+from authz.wire.to_notice import to_administrative, to_cut_over
 from authz.wire.to_request import (
     Unsupported,
     to_advice,
@@ -98,6 +101,17 @@ class Dispatcher:
         told = (heard.message, heard.network, self._keys, self._engine.now_ms(), heard.says)
         return await advise(self._engine, to_advice(*told), heard.received)
 
+    async def _cut_over(self, heard: Heard) -> Outcome:
+        """The one function of network management that a session does not answer itself."""
+        now_ms = self._engine.now_ms()
+        told = to_cut_over(heard.message, heard.network, now_ms)
+        return await cut_over(self._engine, told, heard.received)
+
+    async def _administrative(self, heard: Heard) -> Outcome:
+        now_ms = self._engine.now_ms()
+        told = to_administrative(heard.message, heard.network, now_ms)
+        return await administer(self._engine, told, heard.received)
+
 
 Story = Callable[[Dispatcher, Heard], Awaitable[Outcome]]
 
@@ -114,4 +128,8 @@ STORIES: dict[str, Story] = {
     "0401": Dispatcher._reversal,
     "0420": Dispatcher._reversal,
     "0421": Dispatcher._reversal,
+    "0620": Dispatcher._administrative,
+    "0621": Dispatcher._administrative,
+    # 1804 and its like are told by their last three digits, whoever begins.
+    **{f"08{function}{origin}": Dispatcher._cut_over for function in "02" for origin in "012345"},
 }
