@@ -69,7 +69,7 @@ def to_request(
         merchant_id=elements.text(message, 42),
         terminal_id=elements.text(message, 41),
         acquirer_id=elements.text(message, 32),
-        country=elements.merchant_country(message),
+        country=elements.merchant_country(message) if says.country is None else says.country,
         entry_mode=elements.text(message, 22),
         expiry=elements.text(message, 14),
         stan=stan,
