@@ -8,12 +8,13 @@ completes an authorization, or posts by force where there is none.
 from authz import identity
 from authz.authorize import DAY_S, authorization_body, fingerprint, message_id
 from authz.engine import Engine, Outcome
-from authz.hot.acts import Apply, Note, Verdict
+from authz.hot.acts import Apply, Note, Terms, Verdict
 from authz.hot.errors import HotStateError
 from authz.hot.record import Act
 from ledger.journal import AdviceBody, encode_body
 from rules.decide import limits_for
 from rules.facts import Advice, Plan
+from rules.holds import HoldRule
 from rules.reason import Reason
 from rules.windows import civil_date
 
@@ -53,7 +54,8 @@ async def advise(engine: Engine, advice: Advice, received: float) -> Outcome:
             id = message_id(told, card.card_id)
             references = identity.references_of_advice(advice, card.limit_subject)
             today = civil_date(told.sent_at, account.time_zone)
-            kind = "last" if told.posts else "set"
+            rule = engine.holds.of(told)
+            kind = act_of(advice, rule)
             answer = await engine.hot.apply(
                 Apply(
                     kind="completion" if told.posts else "advice",
@@ -73,9 +75,11 @@ async def advise(engine: Engine, advice: Advice, received: float) -> Outcome:
                         references[-1][1] if told.posts else "",
                     ),
                     references=references,
+                    exact=identity.exact_among(references),
+                    terms=terms_of(rule) if told.posts else None,
                     currency=told.currency,
                     sign=told.sign,
-                    expires_at=told.sent_at + engine.settings.hold_days * DAY_S,
+                    expires_at=told.sent_at + rule.days * DAY_S,
                     touched=tuple((x.counter, x.scale) for x in limits_for(told, card, today)),
                     answer_ttl_s=ttl_s,
                     body=advice_body(advice, kind, references),
@@ -93,6 +97,18 @@ async def advise(engine: Engine, advice: Advice, received: float) -> Outcome:
         authorization_id=verdict.authorization_id,
         replayed=verdict.replayed,
     )
+
+
+def act_of(advice: Advice, rule: HoldRule) -> str:
+    """What it does: sets the hold, or posts and ends it, or posts and leaves the rest of it."""
+    if not advice.told.posts:
+        return "set"
+    return "post" if advice.more_to_come or rule.remainder == "keep" else "last"
+
+
+def terms_of(rule: HoldRule) -> Terms:
+    """What a completion should keep to."""
+    return Terms(rule.tolerance_percent, rule.tolerance_minor, rule.overdue_days * DAY_S)
 
 
 def why_not(unknown: bool, too_old: bool) -> str:

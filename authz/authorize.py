@@ -6,9 +6,11 @@ from authz.cards import Known
 from authz.engine import Engine, Outcome
 from authz.hot.acts import Authorize, Note, Stale, Verdict, Withdraw
 from authz.hot.errors import HotStateError
+from authz.hot.record import AT_APPROVAL, AT_ONCE
 from ledger.journal import AuthorizationBody, encode_body
 from rules.decide import conclude, decide
-from rules.facts import AuthorizationRequest, Plan
+from rules.facts import AuthorizationRequest, Funds, Plan, Purpose
+from rules.holds import HoldRule, hold_for
 from rules.reason import Reason
 
 DAY_S = 86_400
@@ -62,7 +64,8 @@ def plan_act(
     card, account = known.card, known.account
     plan = decide(request, card, account, engine.lists)
     id = message_id(request, card.card_id)
-    code = identity.approval_code(id)
+    code, subject = identity.approval_code(id), card.limit_subject
+    rule = engine.holds.of(request)
     return Authorize(
         account_id=account.account_id,
         card_id=card.card_id,
@@ -74,20 +77,31 @@ def plan_act(
         attempt=attempt,
         deadline_ms=budget.store_deadline_ms(engine.store_offset_ms),
         planned=plan.reason,
-        hold_minor=plan.hold_minor,
+        hold_minor=hold_for(request, rule) if plan.hold_minor else 0,
+        billed_minor=plan.hold_minor,
         asked_minor=request.transaction_minor,
         asked_currency=request.transaction_currency,
         currency=account.currency,
         credit_line_minor=account.credit_line_minor,
         limits=plan.limits,
-        references=identity.references_of_request(request, code, card.limit_subject),
+        references=identity.references_of_request(request, code, subject),
         sent_at=request.sent_at,
-        expires_at=request.sent_at + engine.settings.hold_days * DAY_S,
+        expires_at=request.sent_at + rule.days * DAY_S,
         answer_ttl_s=engine.answer_ttl_s(engine.settings.answer_window_s),
-        posts=request.posts,
+        posts=moves(request, rule),
         sign=request.sign,
+        part_reference=identity.reference_of_part(code, subject) if request.partial_ok else "",
+        inquires=request.purpose is Purpose.BALANCE_INQUIRY,
+        exact=2 if request.life_cycle else 1,
         body=journal_body(request, plan, account.credit_line_minor),
     )
+
+
+def moves(request: AuthorizationRequest, rule: HoldRule) -> int:
+    """When its money moves, beside its completions."""
+    if request.posts:
+        return AT_ONCE
+    return AT_APPROVAL if request.sign < 0 and rule.credit == "approval" else 0
 
 
 async def renew(engine: Engine, card_key: str, known: Known, stale: Stale, budget: Budget) -> Known:
@@ -131,15 +145,24 @@ def withdrawal(act: Authorize | Note) -> Withdraw:
 
 def outcome_of(act: Authorize | Note, verdict: Verdict) -> Outcome:
     reason = conclude(verdict.planned, verdict.kind, verdict.detail)
-    approved = reason is Reason.APPROVED
+    held = verdict.kind == "held"
     return Outcome(
         reason=reason,
         message_id=act.message_id,
-        approval_code=identity.approval_code(act.message_id) if approved else "",
+        approval_code=identity.approval_code(act.message_id) if held else "",
         held_minor=verdict.held_minor,
         authorization_id=verdict.authorization_id,
         replayed=verdict.replayed,
+        approved=verdict.approved,
+        funds=funds_of(act, verdict) if verdict.kind == "told" else None,
     )
+
+
+def funds_of(act: Authorize | Note, verdict: Verdict) -> Funds:
+    """What there was when it was first asked: a repeat is told the same."""
+    assert isinstance(act, Authorize)
+    posted, _, available = verdict.detail.partition(" ")
+    return Funds(act.currency, int(posted), int(available))
 
 
 def message_id(request: AuthorizationRequest, subject: str) -> str:

@@ -77,10 +77,9 @@ def compare_records(seen: Seen, told: Told) -> list[Row]:
         if record.original != told.judged_by.get(id, ""):
             rows.append((f"record {id}", f"original {record.original or 'none'}",
                          f"original {told.judged_by.get(id, 'none')}"))  # fmt: skip
-        if record.holds != told.held_by.get(id, 0):
-            rows.append(
-                (f"record {id}", f"holds {record.holds}", f"entries hold {told.held_by.get(id, 0)}")
-            )
+        if record.holds * record.sign != told.held_by.get(id, 0):
+            held = f"entries hold {told.held_by.get(id, 0)}"
+            rows.append((f"record {id}", f"holds {record.holds * record.sign}", held))
         if record.posted * record.sign != -told.posted_by.get(id, 0):
             told_posted = f"entries post {-told.posted_by.get(id, 0)}"
             rows.append((f"record {id}", f"posted {record.posted * record.sign}", told_posted))
@@ -100,7 +99,7 @@ def sums(records: Iterable[Record]) -> tuple[dict[str, int], dict[str, int]]:
     used: dict[str, int] = {}
     for record in records:
         if record.holds:
-            held[record.currency] = held.get(record.currency, 0) + record.holds
+            held[record.currency] = held.get(record.currency, 0) + record.holds * record.sign
         if record.spent:
             for counter, scale in record.counted_by:
                 used[counter] = used.get(counter, 0) + share(record.spent, scale)

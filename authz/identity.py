@@ -91,6 +91,11 @@ def reference_of_part(code: str, subject: str) -> str:
     return _reference(APPROVAL, code, "", subject)
 
 
+def exact_among(references: tuple[Rung, ...]) -> int:
+    """How many of them name one authorization and no other. They come first."""
+    return sum(rung in EXACT for rung, _ in references)
+
+
 def references_of_advice(advice: Advice, subject: str) -> tuple[Rung, ...]:
     """What this advice says of its authorization, strongest first; and its own, for a reversal."""
     rungs = _ladder(advice.original, advice.told, advice.told.transaction_minor, subject)

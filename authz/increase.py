@@ -90,6 +90,7 @@ def plan_act(
             identity.own_reference(asked, subject),
         ),
         references=references,
+        exact=identity.exact_among(references),
         currency=account.currency,
         expires_at=asked.sent_at + engine.holds.of(asked).days * DAY_S,
         touched=tuple((limit.counter, limit.scale) for limit in plan.limits),

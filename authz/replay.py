@@ -22,6 +22,7 @@ from ledger.journal import (
     Body,
     CardBody,
     Envelope,
+    IncrementBody,
     ListsBody,
     ReversalBody,
 )
@@ -106,14 +107,16 @@ class Told:
 
         if e.kind == "authorization":
             self._authorization(e, packed)
-        elif e.kind in ACTS:
+        elif e.kind in ACTS and id:  # an increment that was declined is nobody's act
             self.acts.setdefault(id, set()).add(e.message_id)
             if e.kind == "reversal":
                 self.asked.add(as_asked(e.message_id, packed))
-        self.withdrawals += e.kind == "withdrawal"
-        if e.kind == "withdrawal" and self.judged_by.get(id) == e.message_id:
-            del self.judged_by[id]
-            self.approved.discard(e.message_id)
+            elif e.kind == "increment" and e.verdict == "held":
+                increment = read_body(packed)
+                assert isinstance(increment, IncrementBody)
+                self._promised(e, increment.asked.credit_line_minor)
+        elif e.kind == "withdrawal":
+            self._withdrawal(e)
         elif e.kind == "card":
             body = read_body(packed)
             assert isinstance(body, CardBody)
@@ -142,9 +145,24 @@ class Told:
         self.approved.add(e.message_id)
         body = read_body(packed)
         assert isinstance(body, AuthorizationBody)
-        available = e.posted_after - e.held_after + body.credit_line_minor
+        self._promised(e, body.credit_line_minor)
+
+    def _promised(self, e: Envelope, credit_line_minor: int) -> None:
+        """What was approved was there."""
+        available = e.posted_after - e.held_after + credit_line_minor
         if e.held_delta > 0 and available < 0:
             self.rows.append((f"available after {e.message_id}", available, "not below 0"))
+
+    def _withdrawal(self, e: Envelope) -> None:
+        self.withdrawals += 1
+        id = e.authorization_id
+        if self.judged_by.get(id) == e.message_id:
+            del self.judged_by[id]
+            self.approved.discard(e.message_id)
+        elif id in self.acts:  # an increment
+            self.acts[id].discard(e.message_id)
+            if not self.acts[id]:
+                del self.acts[id]
 
     def _amount(
         self, name: str, amounts: dict[str, int], e: Envelope, after: int, delta: int

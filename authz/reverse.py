@@ -56,6 +56,7 @@ async def reverse(engine: Engine, reversal: Reversal, received: float) -> Outcom
                     deadline_ms=deadline_ms,
                     act=act_of(reversal, id, references),
                     references=references,
+                    exact=identity.exact_among(references),
                     answer_ttl_s=ttl_s,
                     body=journal_body(reversal, references),
                 ),

@@ -106,7 +106,7 @@ def conclude(planned: str, kind: str, detail: str) -> Reason:
     stored with the first answer. `detail` names the ceiling that was hit.
     """
     match kind:
-        case "held":
+        case "held" | "told":
             return Reason.APPROVED
         case "declined":
             return Reason(planned)

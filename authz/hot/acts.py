@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from authz.hot.record import Act
-from rules.facts import Limit
+from rules.facts import Approved, Limit
 
 
 class Authorize(Struct, frozen=True, kw_only=True, gc=False):
@@ -29,9 +29,17 @@ class Authorize(Struct, frozen=True, kw_only=True, gc=False):
     sent_at: int  # seconds since 1970
     expires_at: int  # seconds since 1970: when the hold ends by itself
     answer_ttl_s: int
-    posts: bool = False  # it posts at once: a single-message financial request
+    posts: int = 0  # 1: at once, a single-message request; 2: a credit, available at its approval
     sign: int = 1  # -1: a credit, which needs no funds
+    billed_minor: int = -1  # what was asked, where more is wanted, for a tip; -1: all of it
+    part_reference: str = ""  # where less will do: what a part is found by, beside its others
+    inquires: bool = False  # it asks what there is
+    exact: int = 1  # how many of the references name no other authorization, at the front
     body: bytes  # for the journal
+
+    @property
+    def asked_billed_minor(self) -> int:
+        return self.hold_minor if self.billed_minor < 0 else self.billed_minor
 
 
 class Decision(Struct, frozen=True, array_like=True, gc=False):
@@ -43,6 +51,14 @@ class Decision(Struct, frozen=True, array_like=True, gc=False):
     card_version: int
     lists_version: int
     limits: tuple[Limit, ...]
+
+
+class Terms(Struct, frozen=True, array_like=True, gc=False):
+    """What a completion should keep to. More is posted all the same, and shown."""
+
+    tolerance_percent: int
+    tolerance_minor: int
+    overdue_s: int
 
 
 class Apply(Struct, frozen=True, kw_only=True, gc=False):
@@ -62,6 +78,8 @@ class Apply(Struct, frozen=True, kw_only=True, gc=False):
     expires_at: int = 0  # seconds since 1970: when what it holds ends by itself
     touched: tuple[tuple[str, int], ...] = ()  # counters, with their scale, if it stands alone
     decision: Decision | None = None  # of an increment: it may be declined
+    exact: int = 0  # how many of the references name no other authorization, at the front
+    terms: Terms | None = None  # of a completion
     answer_ttl_s: int
     body: bytes
 
@@ -107,18 +125,20 @@ class Withdraw(Struct, frozen=True, kw_only=True, gc=False):
 class Verdict(Struct, frozen=True, kw_only=True, gc=False):
     """What became of an act, now or when it was first asked.
 
-    authorize: held | declined | over_limit | no_funds | reversed
+    authorize: held | told (what there is) | declined | over_limit | no_funds | reversed
     apply:     applied | reversed | unmatched (it stands alone) | unapplied (it says nothing here)
+               | beyond (more than was held and tolerated) | overdue
     note:      whatever was noted
     any:       mismatch (same id, other content; nothing was changed)
     """
 
     kind: str
     planned: str = ""  # the reason of the plan that was carried out
-    detail: str = ""  # the ceiling that refused, or the rung that matched
+    detail: str = ""  # the ceiling that refused, or the rung that matched; partial; what there is
     held_minor: int = 0  # authorize: held now; reverse: released now
     authorization_id: str = ""
     replayed: bool = False  # given before, and only repeated here
+    approved: Approved | None = None  # where it is less than was asked
 
 
 class Stale(Struct, frozen=True, gc=False):

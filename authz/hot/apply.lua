@@ -15,10 +15,14 @@ list   1 message id   2 fingerprint   3 attempt   4 deadline, ms   5 account id 
        14 counters: {counter, scale} of each
        15 of an increment: {planned reason, credit line, account version, card version, lists
           version, limits}; else an empty list
+       16 how many of the references are exact, at the front
+       17 of a completion: {percent, minor units} by which it may exceed the hold, of the two the
+          larger; s after its authorization when it is overdue; else an empty list
 reply  message id, kind, planned, detail, what is held less, authorization id, replayed
-       kind: applied (reversed, of a reversal) | unmatched | unapplied | mismatch;
+       kind: applied (reversed, of a reversal) | beyond | overdue | unmatched | unapplied | mismatch;
        of an increment, as authorize
        detail: the rung that matched, or the ceiling that refused
+       beyond: more is posted than was held and tolerated; overdue: it came long after
        unapplied: what remains is told in a third currency, or the record is full of acts
        or message id, cold | late | full | withdrawn
 ]]
@@ -58,13 +62,22 @@ local function judge(account, r, base, spent, decision)
   return 'held', ''
 end
 
+-- Whether a completion keeps to what was agreed on. It is posted all the same, and shown.
+local function kept_to(terms, r, act, posted, total)
+  local more = math.max(scale(terms[1], total, 100), terms[2])
+  if posted > total + more then return 'beyond' end
+  if act[SENT_AT] - r[SENT] > terms[3] then return 'overdue' end
+  return 'applied'
+end
+
 local function apply(keys, args)
   local account, answer = keys[2], keys[5]
   local a = cmsgpack.unpack(args[2])
   local message_id, attempt, act, references = a[1], a[3], a[7], a[9]
   local answer_ttl, currency, sign, expires, touched = whole(a[8]), a[11], whole(a[12]),
     whole(a[13]), a[14]
-  local decision = #a[15] > 0 and a[15] or nil
+  local decision, terms = #a[15] > 0 and a[15] or nil, #a[17] > 0 and a[17] or nil
+  local exact = exact_of(references, whole(a[16]), act[NAMES])
   for _, place in ipairs({SENT_AT, AMOUNT, BILLED}) do act[place] = whole(act[place]) end
   if #keys ~= 5 or act[AMOUNT] < 0 or act[BILLED] < 0 or answer_ttl <= 0 or expires < 0
     or (sign ~= 1 and sign ~= -1) then
@@ -95,16 +108,23 @@ local function apply(keys, args)
   local id, rung = nil, ''
   for i = 1, #references do
     if not id and now[5 + i] then
-      local exact = references[i] == act[NAMES]
-      id = authorization_of(account, now[5 + i], known, act[SENT_AT], exact)
+      id = authorization_of(account, now[5 + i], known, act[SENT_AT], exact[references[i]])
       rung = id and a[10][i] or ''
     end
   end
-  local matched = id ~= nil
+  local matched, joins = id ~= nil, false
   local tombstones = tombstones_of(account, references, named, known,
-    id and known[id][SENT] or -1, act[NAMES])
+    id and known[id][SENT] or -1, exact)
   if known[message_id] and not has(tombstones, message_id) then
     tombstones[#tombstones + 1] = message_id -- this very act, after its answer's life
+  end
+  if not id and tombstones[1] and known[tombstones[1]][CURRENCY] ~= '' then
+    -- What was decided elsewhere has no authorization of ours, and its follow-ups find it.
+    joins = true
+    for i = #references, 1, -1 do
+      local at = now[5 + i]
+      if at and at ~= SEVERAL and has(split(at), tombstones[1]) then rung = a[10][i] end
+    end
   end
   id = id or tombstones[1] or message_id
   local r, base, set, drop = known[id] or tombstone(a[6]), nothing(), {}, {}
@@ -116,7 +136,7 @@ local function apply(keys, args)
   if not reversal and r[CURRENCY] ~= '' and (r[CURRENCY] ~= currency or r[SIGN] ~= sign) then
     -- Money of another currency or direction is another matter, whatever it is called.
     if known[message_id] then return mismatch(message_id) end
-    id, matched, tombstones, rung = message_id, false, {}, ''
+    id, matched, joins, tombstones, rung = message_id, false, false, {}, ''
     r, base, ended_at = tombstone(a[6]), nothing(), 0
   end
   local gone = absorb(r, id, tombstones, known, base, drop)
@@ -127,7 +147,7 @@ local function apply(keys, args)
     if expires > r[EXPIRES] then r[EXPIRES] = expires end
   end
 
-  local hold, posted = fold(r)
+  local hold, posted, total = fold(r)
   if decision then
     local kind, detail = judge(account, r, base, hold + posted, decision)
     if kind == 'held' and not kept then kind = 'declined' end
@@ -145,7 +165,8 @@ local function apply(keys, args)
   add_references(r, matched and free_of_others(references, named, known, id) or references)
   plan_references(account, r, id, gone, named, set)
   set[#set + 1], set[#set + 2] = 'a:' .. id, cmsgpack.pack(r)
-  local kind = not matched and 'unmatched' or reversal and 'reversed' or 'applied'
+  local kind = not (matched or joins) and 'unmatched' or reversal and 'reversed' or 'applied'
+  if matched and kind == 'applied' and terms then kind = kept_to(terms, r, act, posted, total) end
   if foreign or not kept then kind = 'unapplied' end
   local given = {a[2], kind, rung, '', base.hold - hold, {attempt}}
   if decision then

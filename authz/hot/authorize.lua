@@ -9,12 +9,47 @@ list   1 message id   2 fingerprint   3 attempt   4 deadline, ms of the store's 
        10 planned reason ("approved": hold if it fits)   11 amount to hold
        12 currency   13 credit line   14 expires at, s   15 answer's life, s   16 references
        17 limits: {reason, counter, use, ceiling, scale} of each
-       18 1: it posts at once (0200)   19 -1: it is a credit, which needs no funds   20 sent at, s
-reply  message id, kind, planned, detail, held, authorization id, replayed
-       kind: held | declined | over_limit | no_funds | reversed | mismatch
+       18 1: it posts at once (0200); 2: a credit that is available at its approval
+       19 -1: it is a credit, which needs no funds   20 sent at, s
+       21 what was asked, in the billing currency: not above 11, which has what is held beyond it
+       22 a reference: less than was asked will do, and is found by this one too; '' where not
+       23 1: it asks what there is   24 how many of the references are exact, at the front
+reply  message id, kind, planned, detail, held, authorization id, replayed; of a part also what was
+       approved, in the billing currency and in the transaction's
+       kind: held | told | declined | over_limit | no_funds | reversed | mismatch
+       detail: the ceiling that refused; of held, partial; of told, what is posted and available
        or message id, 'stale', account version, profile, card version, profile, lists version
        or message id, cold | late | full | withdrawn
 ]]
+-- How much of what is wanted fits under the ceilings and the funds there are, and what refuses
+-- what was asked, if anything does: kind and detail.
+local function fitting(wanted, asked, limits, seen, funds)
+  local fit, kind, detail = wanted, 'held', ''
+  for i = 1, #limits do
+    local limit = limits[i]
+    local room = limit[4] - seen[i]
+    if limit[5] ~= 1 then room = room >= 1 and wanted or 0 end
+    if room < asked and kind == 'held' then kind, detail = 'over_limit', limit[1] end
+    fit = math.min(fit, room)
+  end
+  if funds and funds < asked and kind == 'held' then kind = 'no_funds' end
+  return funds and math.min(fit, funds) or fit, kind, detail
+end
+
+-- Whether a record that has taken tombstones in may stand, with that much wanted: kind and detail.
+local function standing(r, base, limits, seen, funds)
+  local hold, posted = fold(r)
+  local spent = hold + posted
+  if r[APPROVED] > 0 and (taken_back(r) or spent == 0) then return 'reversed', '' end
+  for i = 1, #limits do
+    local use = share(spent, limits[i][5]) - (base.shares[limits[i][2]] or 0)
+    if use > 0 and seen[i] + use > limits[i][4] then return 'over_limit', limits[i][1] end
+  end
+  local news = spent - base.hold - base.posted
+  if funds and news > 0 and news > funds then return 'no_funds', '' end
+  return 'held', ''
+end
+
 local function authorize(keys, args)
   local account, answer = keys[2], keys[5]
   local a, record = cmsgpack.unpack(args[2]), args[4]
@@ -24,12 +59,15 @@ local function authorize(keys, args)
   local credit_line, expires, answer_ttl = whole(a[13]), whole(a[14]), whole(a[15])
   local references, limits, posts, sign, sent_at = a[16], a[17], whole(a[18]), whole(a[19]),
     whole(a[20])
+  local asked, part_reference, inquires = whole(a[21]), a[22], a[23] == 1
   for i = 1, #limits do
     local limit = limits[i]
     limit[3], limit[4], limit[5] = whole(limit[3]), whole(limit[4]), whole(limit[5])
   end
   if #keys ~= 5 or amount < 0 or credit_line < 0 or expires < 0 or answer_ttl <= 0
-    or (posts ~= 0 and posts ~= 1) or (sign ~= 1 and sign ~= -1) then
+    or asked < 0 or asked > amount or (asked == 0) ~= (amount == 0)
+    or (posts ~= 0 and posts ~= 1 and not (posts == 2 and sign == -1))
+    or (sign ~= 1 and sign ~= -1) then
     error('bad_args: out of range')
   end
 
@@ -60,22 +98,25 @@ local function authorize(keys, args)
     if hold(given[HOLDERS], attempt) then
       redis.call('HSET', account, own_field, cmsgpack.pack(own))
     end
-    return verdict(message_id, given, message_id, 1)
+    return verdict(message_id, given, message_id, 1, own)
   end
 
   local shut_out = fence(message_id, gate, account, version, card, account_version, card_version,
     lists)
   if shut_out then return shut_out end
 
-  -- Did reversals of it come first? Then their tombstones wait under its references.
+  -- Did reversals of it come first? Then their tombstones wait under its references. (An inquiry
+  -- is nothing that could be reversed.)
   local named, known, shared, tombstones = {}, {}, false, {}
   for i = 1, #references do
     named[references[i]] = now[at_references + i]
     shared = shared or now[at_references + i]
   end
+  if inquires then own, shared = nil, false end
   if own then known[message_id] = own end
   if shared then
-    tombstones = tombstones_of(account, references, named, known, sent_at, references[1])
+    tombstones = tombstones_of(account, references, named, known, sent_at,
+      exact_of(references, whole(a[24]), ''))
   end
   if own and not has(tombstones, message_id) then tombstones[#tombstones + 1] = message_id end
   local r, base, gone, set, drop = nil, nothing(), {}, {}, {}
@@ -85,40 +126,56 @@ local function authorize(keys, args)
     gone = absorb(r, message_id, tombstones, known, base, drop)
   end
 
-  -- What it will hold or post, and how much of that is news: with a partial reversal waiting less
-  -- than was asked; with its completion or advice there already, nothing.
   local balance, held = whole(now[3] or 0), whole(now[4] or 0)
-  local hold_now, post_now, kind, detail = 0, 0, 'held', ''
-  if posts == 1 then post_now = amount elseif sign == 1 then hold_now = amount end
+  local funds = sign == 1 and balance - held + credit_line or nil
+  local seen, kind, detail, fit = {}, 'declined', '', amount
+  for i = 1, #limits do seen[i] = whole(now[at_counters + i] or 0) end
   if planned ~= 'approved' then
-    kind = 'declined'
+    fit = 0
+  elseif inquires then
+    kind, detail = 'told', text(balance) .. ' ' .. text(balance - held + credit_line)
   elseif r then
-    hold_now, post_now = fold(r)
-    if amount > 0 and (taken_back(r) or hold_now + post_now == 0) then kind = 'reversed' end
-  end
-  local spent = hold_now + post_now
-  local news = spent - base.hold - base.posted
-
-  local counters = {}
-  for i = 1, #limits do
-    local limit = limits[i]
-    local seen = whole(now[at_counters + i] or 0)
-    local use = share(spent, limit[5]) - (base.shares[limit[2]] or 0)
-    counters[i] = {limit[2], seen, seen}
-    if kind == 'held' then
-      if use > 0 and seen + use > limit[4] then
-        kind, detail = 'over_limit', limit[1]
-      else
-        counters[i][3] = seen + use
-      end
+    -- With a partial reversal waiting it holds less than was asked; with its completion or advice
+    -- there already, nothing more. What is held beyond the asked amount is held, or not.
+    kind, detail = standing(r, base, limits, seen, funds)
+    if asked < amount and (kind == 'over_limit' or kind == 'no_funds') then
+      r[APPROVED] = asked
+      kind, detail = standing(r, base, limits, seen, funds)
     end
+    fit = r[APPROVED]
+  elseif amount == 0 then
+    kind = 'held'
+  else
+    fit, kind, detail = fitting(amount, asked, limits, seen, funds)
   end
-  if kind == 'held' and sign == 1 and news > 0 and news > balance - held + credit_line then
-    kind = 'no_funds'
+
+  -- Less than was asked, where less will do: in the transaction's currency a unit less rather
+  -- than one more.
+  if kind ~= 'held' and fit > 0 and part_reference ~= '' and not r and planned == 'approved' then
+    local asked_minor = cmsgpack.unpack(record)[ASKED]
+    local part = divided(fit, asked_minor, asked)
+    if part > 0 then
+      r = cmsgpack.unpack(record)
+      r[APPROVED], r[ASKED] = fit, part
+      r[REFERENCES][#r[REFERENCES] + 1] = part_reference
+      kind, detail = 'held', 'partial'
+    end
+  elseif kind == 'held' and fit < amount and not r then
+    r = cmsgpack.unpack(record)
+    r[APPROVED] = fit
   end
-  if kind ~= 'held' then
-    hold_now, post_now = 0, 0
-    for i = 1, #counters do counters[i][3] = counters[i][2] end
+
+  local hold_now, post_now = 0, 0
+  if kind == 'held' and r then
+    hold_now, post_now = fold(r)
+  elseif kind == 'held' then
+    hold_now, post_now = posts ~= 1 and (sign == 1 or posts == 2) and amount or 0,
+      posts == 1 and amount or 0
+  end
+  local spent, counters = hold_now + post_now, {}
+  for i = 1, #limits do
+    local after = kind == 'held' and seen[i] + share(spent, limits[i][5]) or seen[i]
+    counters[i] = {limits[i][2], seen[i], after}
   end
 
   -- An approval has a record; so has a decline that meets what came before it, which is used up.
@@ -132,7 +189,7 @@ local function authorize(keys, args)
     counters = moved_counters(account, r, base, hold_now + post_now)
     record = cmsgpack.pack(r)
   end
-  local held_delta, posted_delta = hold_now - base.hold, (base.posted - post_now) * sign
+  local held_delta, posted_delta = (hold_now - base.hold) * sign, (base.posted - post_now) * sign
   if math.abs(held + held_delta) > EXACT_MAX or math.abs(balance + posted_delta) > EXACT_MAX then
     error('bad_args: the balance would not be exact')
   end
@@ -162,7 +219,7 @@ local function authorize(keys, args)
     card_id, kind, detail, currency, posted_delta, held_delta, balance + posted_delta,
     held + held_delta, 0, counters, {account_version, card_version, lists},
     #gone > 0 and gone or nil}, args[3])
-  return verdict(message_id, given, id, 0)
+  return verdict(message_id, given, id, 0, r)
 end
 
 redis.register_function('authz_authorize', authorize)

@@ -24,9 +24,11 @@ from authz.hot.model import (
     Account,
     Answer,
     Base,
+    decided,
     fits,
     hold,
     judge,
+    kept_to,
     record_of,
     said,
     take_in,
@@ -39,8 +41,6 @@ from authz.hot.record import (
     add_beside,
     add_references,
     fold,
-    share,
-    taken_back,
 )
 
 
@@ -70,53 +70,46 @@ class MemoryHotState:
             if own.given.fingerprint != act.fingerprint:
                 return Verdict(kind="mismatch", replayed=True)
             hold(own.given.holders, act.attempt)
-            return said(own.given, act.message_id, replayed=True)
+            return said(own.given, act.message_id, replayed=True, record=own)
         stale = self._fence(account, act.card_id, act)
         if stale is not None:
             return stale
 
         record = record_of(act)
-        tombstones = account.tombstones(act.references, act.sent_at, (*act.references, "")[0])
-        if own is not None and act.message_id not in tombstones:
-            tombstones.append(act.message_id)
-        if own is not None and not fits(record, own):
-            return Verdict(kind="mismatch", replayed=True)
+        tombstones: list[str] = []
+        if not act.inquires:
+            exact = {*act.references[: act.exact]}
+            tombstones = account.tombstones(act.references, act.sent_at, exact)
+            if own is not None and act.message_id not in tombstones:
+                tombstones.append(act.message_id)
+            if own is not None and not fits(record, own):
+                return Verdict(kind="mismatch", replayed=True)
         # Nothing is touched before the verdict: the act may still be refused.
         taken = [id for id in tombstones if fits(record, account.records[id])]
         base = Base()
         for id in taken:
             take_in(record, account.records[id], base)
-        kind, detail = "held", ""
+        kind, detail = decided(account, act, record, base, bool(tombstones))
+        if kind == "told":
+            given = Given(act.fingerprint, kind, detail, act.planned, 0, [act.attempt])
+            self.journal.append(("authorization", act.message_id, 0))
+            self._give(act.message_id, given, "")
+            return said(given, "")
         record.holds, record.posted = fold(record)
-        if act.planned != "approved":
-            kind = "declined"
-        elif tombstones and act.hold_minor > 0 and (taken_back(record) or record.spent == 0):
-            kind = "reversed"
-        if kind == "held":
-            for limit in act.limits:
-                use = share(record.spent, limit.scale) - base.shares.get(limit.counter, 0)
-                if use > 0 and account.used.get(limit.counter, 0) + use > limit.ceiling:
-                    kind, detail = "over_limit", limit.reason
-                    break
-        news = record.spent - base.hold - base.posted
-        if kind == "held" and act.sign == 1 and news > 0:
-            posted = account.posted.get(act.currency, 0)
-            held = account.held.get(act.currency, 0)
-            if news > posted - held + act.credit_line_minor:
-                kind = "no_funds"
         given = Given(act.fingerprint, kind, detail, act.planned, 0, [act.attempt])
         if kind == "held":
             given.held = record.holds
         else:
             record.approved = 0
             record.holds, record.posted = fold(record)
-        self.journal.append(("authorization", act.message_id, record.holds - base.hold))
+        moved = (record.holds - base.hold) * act.sign
+        self.journal.append(("authorization", act.message_id, moved))
         if kind != "held" and not tombstones:
             self._give(act.message_id, given, "")
             return said(given, "")
         record.given = given
         account.settle(record, act.message_id, taken, base)
-        return said(given, act.message_id)
+        return said(given, act.message_id, record=record)
 
     async def apply(self, act: Apply, timeout_s: float = 0) -> Verdict | Stale:
         self._enter(act.deadline_ms)
@@ -128,19 +121,9 @@ class MemoryHotState:
             stale = self._fence(account, act.card_id, decision)
             if stale is not None:
                 return stale
-        id, rung = "", ""
-        for name, reference in act.references:
-            id = account.authorization(reference, one.sent_at, reference == one.names)
-            if id:
-                rung = name
-                break
         references = tuple(reference for _, reference in act.references)
-        tombstones = account.tombstones(
-            references, account.records[id].sent if id else -1, one.names
-        )
-        if act.message_id in account.records and act.message_id not in tombstones:
-            tombstones.append(act.message_id)
-        matched = id != ""
+        id, rung, matched, tombstones = account.find(act)
+        joins = bool(id) and not matched
         id = id or (tombstones or [act.message_id])[0]
         # A copy: an increment may still be refused.
         record = deepcopy(account.records.get(id)) or Record(card=act.card_id)
@@ -154,7 +137,7 @@ class MemoryHotState:
         if not reversal and record.currency and other_money:
             if act.message_id in account.records:
                 return Verdict(kind="mismatch", replayed=True)
-            id, matched, tombstones, rung = act.message_id, False, [], ""
+            id, matched, joins, tombstones, rung = act.message_id, False, False, [], ""
             record = Record(card=act.card_id)
         base = Base()
         base.add(record)
@@ -183,7 +166,11 @@ class MemoryHotState:
         mine = account.free_of_others(references, id) if matched else references
         add_references(record, mine)
         account.settle(record, id, taken, base)
-        kind = "unmatched" if not matched else "reversed" if reversal else "applied"
+        kind = "reversed" if reversal else "applied"
+        if not (matched or joins):
+            kind = "unmatched"
+        elif matched and kind == "applied" and act.terms is not None:
+            kind = kept_to(act.terms, record, one)
         if foreign or not kept:
             kind = "unapplied"
         given = Given(act.fingerprint, kind, rung, "", base.hold - record.holds, [act.attempt])
@@ -191,7 +178,7 @@ class MemoryHotState:
             moved = record.holds - base.hold
             given = Given(act.fingerprint, "held", "", decision.planned, moved, [act.attempt])
         self._give(act.message_id, given, id)
-        self.journal.append((act.kind, act.message_id, record.holds - base.hold))
+        self.journal.append((act.kind, act.message_id, (record.holds - base.hold) * record.sign))
         return said(given, id)
 
     async def close(self, act: Close, timeout_s: float = 0) -> tuple[str, int]:
@@ -207,7 +194,7 @@ class MemoryHotState:
         add_act(record.acts, Act(act.kind, act.act_id, act.at))
         record.holds, record.posted = fold(record)
         account.settle(record, act.authorization_id, [], base)
-        self.journal.append(("close", act.act_id, record.holds - base.hold))
+        self.journal.append(("close", act.act_id, (record.holds - base.hold) * record.sign))
         return "closed", base.hold - record.holds
 
     async def due(

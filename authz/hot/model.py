@@ -3,18 +3,24 @@
 The same as references.lua and the middle of record.lua say.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from fractions import Fraction
 
-from authz.hot.acts import Authorize, Decision, Verdict
+from authz.hot.acts import Apply, Authorize, Decision, Terms, Verdict
 from authz.hot.record import (
+    Act,
     Given,
     Record,
     add_act,
     add_beside,
     add_references,
+    fold,
+    folded,
     share,
     taken_back,
 )
+from rules.facts import Approved
 
 SEVERAL = "*"
 NAMED_MAX = 8
@@ -46,16 +52,36 @@ class Account:
         ]
         return max(fitting)[2] if fitting else ""
 
-    def tombstones(self, references: tuple[str, ...], sent_at: int, own: str) -> list[str]:
+    def tombstones(
+        self, references: tuple[str, ...], sent_at: int, exact: Collection[str]
+    ) -> list[str]:
         """Those that may mean an authorization of that time; -1: all of them."""
         found = set()
         for reference in references:
             for id in self.named(reference):
                 record = self.records[id]
                 after = any(act.sent_at >= sent_at for act in record.acts)
-                if not record.original and (sent_at < 0 or reference == own or after):
+                if not record.original and (sent_at < 0 or reference in exact or after):
                     found.add(id)
         return sorted(found)
+
+    def find(self, act: Apply) -> tuple[str, str, bool, list[str]]:
+        """What an act belongs to, the rung that found it, whether that is an authorization of ours
+        (else it is what was decided elsewhere), and the tombstones beside it."""
+        references = tuple(reference for _, reference in act.references)
+        exact = {*references[: act.exact], act.act.names}
+        id, rung = "", ""
+        for name, reference in act.references:
+            id = id or self.authorization(reference, act.act.sent_at, reference in exact)
+            rung = rung or (name if id else "")
+        tombstones = self.tombstones(references, self.records[id].sent if id else -1, exact)
+        if act.message_id in self.records and act.message_id not in tombstones:
+            tombstones.append(act.message_id)
+        if not id and tombstones and self.records[tombstones[0]].currency:
+            follows = tombstones[0]
+            rungs = [name for name, one in act.references if follows in self.named(one)]
+            return follows, (*rungs, "")[0], False, tombstones
+        return id, rung, id != "", tombstones
 
     def free_of_others(self, references: tuple[str, ...], id: str) -> tuple[str, ...]:
         """Those that name no other authorization."""
@@ -92,7 +118,7 @@ class Account:
                 self.references[reference] = SEVERAL if len(ids) > NAMED_MAX else " ".join(ids)
         if record.currency:
             self.held[record.currency] = (
-                self.held.get(record.currency, 0) + record.holds - base.hold
+                self.held.get(record.currency, 0) + (record.holds - base.hold) * record.sign
             )
             self.posted[record.currency] = (
                 self.posted.get(record.currency, 0) + (base.posted - record.posted) * record.sign
@@ -154,7 +180,7 @@ def record_of(act: Authorize) -> Record:
         original=act.message_id,
         references=list(act.references),
         touched=[(limit.counter, limit.scale) for limit in act.limits],
-        posts=int(act.posts),
+        posts=act.posts,
         sign=act.sign,
         sent=act.sent_at,
     )
@@ -165,6 +191,70 @@ def fits(record: Record, other: Record) -> bool:
     if not record.currency or not other.currency:
         return True
     return (record.currency, record.sign) == (other.currency, other.sign)
+
+
+def decided(
+    account: Account, act: Authorize, record: Record, base: Base, follows: bool
+) -> tuple[str, str]:
+    """What an authorization is told: kind and detail. Sets what is approved of it."""
+    record_wants = record.approved
+    available = account.posted.get(act.currency, 0) - account.held.get(act.currency, 0)
+    available += act.credit_line_minor
+    asked = act.asked_billed_minor
+    if act.planned != "approved":
+        return "declined", ""
+    if act.inquires:
+        return "told", f"{account.posted.get(act.currency, 0)} {available}"
+    if follows:
+        kind, detail = stands(account, act, record, base, available)
+        if asked < record_wants and kind in ("over_limit", "no_funds"):
+            record.approved = asked
+            kind, detail = stands(account, act, record, base, available)
+        return kind, detail
+    # The most that everything has room for; what is asked fits, or the first that says no is told.
+    rooms = [("", act.hold_minor, "")]
+    for limit in act.limits:
+        used = account.used.get(limit.counter, 0)
+        counts = act.hold_minor if used < limit.ceiling else 0
+        room = limit.ceiling - used if limit.scale == 1 else counts
+        rooms.append(("over_limit", room, limit.reason))
+    if act.sign == 1 and act.hold_minor > 0:
+        rooms.append(("no_funds", available, ""))
+    fit = min(room for _, room, _ in rooms)
+    if fit >= asked:
+        record.approved = fit
+        return "held", ""
+    part = act.asked_minor * fit // asked
+    if act.part_reference and part > 0:
+        record.approved, record.asked = fit, part
+        record.references.append(act.part_reference)
+        return "held", "partial"
+    return next((kind, reason) for kind, room, reason in rooms if room < asked)
+
+
+def stands(
+    account: Account, act: Authorize, record: Record, base: Base, available: int
+) -> tuple[str, str]:
+    """Whether an authorization may be what it and its follow-ups amount to."""
+    spent = sum(fold(record))
+    if act.hold_minor > 0 and (taken_back(record) or spent == 0):
+        return "reversed", ""
+    for limit in act.limits:
+        use = share(spent, limit.scale) - base.shares.get(limit.counter, 0)
+        if use > 0 and account.used.get(limit.counter, 0) + use > limit.ceiling:
+            return "over_limit", limit.reason
+    if act.sign == 1 and 0 < spent - base.hold - base.posted > available:
+        return "no_funds", ""
+    return "held", ""
+
+
+def kept_to(terms: Terms, record: Record, act: Act) -> str:
+    """Whether a completion keeps to what was agreed on."""
+    _, posted, total = folded(record)
+    if posted > total + max(round(Fraction(total * terms.tolerance_percent, 100)),
+                            terms.tolerance_minor):  # fmt: skip
+        return "beyond"
+    return "overdue" if act.sent_at - record.sent > terms.overdue_s else "applied"
 
 
 def judge(account: Account, record: Record, base: Base, decision: Decision) -> tuple[str, str]:
@@ -197,7 +287,11 @@ def take_in(record: Record, tombstone: Record, base: Base) -> None:
     record.expires = max(record.expires, tombstone.expires)
 
 
-def said(given: Given, id: str, *, replayed: bool = False) -> Verdict:
+def said(given: Given, id: str, *, replayed: bool = False, record: Record | None = None) -> Verdict:
+    part = None
+    if given.detail == "partial":
+        assert record is not None
+        part = Approved(record.approved, record.asked)
     return Verdict(
         kind=given.kind,
         planned=given.planned,
@@ -205,4 +299,5 @@ def said(given: Given, id: str, *, replayed: bool = False) -> Verdict:
         held_minor=given.held,
         authorization_id=id,
         replayed=replayed,
+        approved=part,
     )

@@ -133,8 +133,11 @@ local function hold(holders, attempt)
   return true
 end
 
-local function verdict(message_id, given, id, replayed)
-  return {message_id, given[KIND], given[PLANNED], given[DETAIL], given[HELD], id, replayed}
+-- Of an approval of less than was asked also says how much, from its record.
+local function verdict(message_id, given, id, replayed, r)
+  local reply = {message_id, given[KIND], given[PLANNED], given[DETAIL], given[HELD], id, replayed}
+  if given[DETAIL] == 'partial' then reply[8], reply[9] = r[3], r[1] end
+  return reply
 end
 
 local function mismatch(message_id) return {message_id, 'mismatch', '', '', 0, '', 1} end

@@ -7,7 +7,8 @@ counters. Said in Python in record.py.
 -- authorization itself, '' while only what refers to it has come: the record is a tombstone then.
 -- `REFERENCES` are all that name it; `ACTS` are the others, {kind, message id, sent at, amount,
 -- currency, billed, reference}; `TOUCHED` the counters, {counter, scale}; `GIVEN` the answer, {}
--- where none was; `POSTS` is 1 where the whole of it posts at once; `SIGN` is -1 for a credit;
+-- where none was; `POSTS` is 1 where the whole of it posts at once, 2 where it is a credit that is
+-- available from its approval: a hold of less than nothing; `SIGN` is -1 for a credit;
 -- `HOLDS` and `POSTED` are what its acts amount to. What is spent is counted by `TOUCHED`, the
 -- authorization's own counters, once it is approved; else by those that its acts brought, `BESIDE`.
 -- `SENT` is when it was sent, by DE 7.
@@ -23,10 +24,9 @@ local function touched_of(r)
   return r[GIVEN][KIND] == 'held' and r[TOUCHED] or r[BESIDE]
 end
 
--- a * b / c, half to even, exact: the product may need more than 53 bits, so it is
+-- a * b / c as quotient and rest, exact: the product may need more than 53 bits, so it is
 -- built bit by bit. 0 <= a <= c, 0 <= b, 0 < c.
-local function scale(a, b, c)
-  if a == c then return b end
+local function divided(a, b, c)
   local quotient, rest, bit = 0, 0, 1
   local bits = {}
   while bit <= b do bits[#bits + 1] = bit; bit = bit * 2 end
@@ -35,6 +35,13 @@ local function scale(a, b, c)
     if b % (bits[i] * 2) >= bits[i] then rest = rest + a end
     while rest >= c do rest = rest - c; quotient = quotient + 1 end
   end
+  return quotient, rest
+end
+
+-- The same, half to even.
+local function scale(a, b, c)
+  if a == c then return b end
+  local quotient, rest = divided(a, b, c)
   if rest * 2 > c or (rest * 2 == c and quotient % 2 == 1) then quotient = quotient + 1 end
   return quotient
 end
@@ -91,8 +98,8 @@ local function amounts_of(r, act, acts)
   return billed, asked
 end
 
--- What is held and what is posted after all acts: a function of the set of them, whatever order
--- they came in, since they are taken in the network's order.
+-- What is held and what is posted after all acts, and what all of it was authorized for: a function
+-- of the set of them, whatever order they came in, since they are taken in the network's order.
 local function fold(r)
   local acts = r[ACTS]
   local total, asked, asked_in, posted, ended = r[APPROVED], r[ASKED], r[ASKED_IN], 0, false
@@ -128,9 +135,9 @@ local function fold(r)
       end
     end
   end
-  if r[POSTS] == 1 then return 0, posted + total end
-  if ended or r[SIGN] == -1 then return 0, posted end
-  return math.max(total - posted, 0), posted
+  if r[POSTS] == 1 then return 0, posted + total, total end
+  if ended or (r[SIGN] == -1 and r[POSTS] ~= 2) then return 0, posted, total end
+  return math.max(total - posted, 0), posted, total
 end
 
 -- Whether the authorization itself was reversed in full.
@@ -206,7 +213,7 @@ end
 -- Takes a record from what it was to what its acts amount to now: balance and counters. Returns
 -- what moved, for the journal: {posted delta, held delta, posted after, held after, counters}.
 local function plan_moves(account, r, base, hold, posted, set, drop)
-  local held_delta, posted_delta = hold - base.hold, (base.posted - posted) * r[SIGN]
+  local held_delta, posted_delta = (hold - base.hold) * r[SIGN], (base.posted - posted) * r[SIGN]
   local moves = moved_counters(account, r, base, hold + posted)
   r[HOLDS], r[POSTED] = hold, posted
   if r[CURRENCY] == '' then return {0, 0, 0, 0, moves} end

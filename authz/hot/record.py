@@ -13,6 +13,9 @@ ACTS_MAX = {"full": 190, "expired": 192, "released": 192}
 OTHER_ACTS_MAX = 120
 REFERENCES_MAX = 32
 
+# When a record's money moves: with its completions, if it is neither.
+AT_ONCE, AT_APPROVAL = 1, 2
+
 TARGETS = frozenset({"more", "post", "last"})  # acts that a reversal may name
 
 
@@ -54,7 +57,7 @@ class Record(Struct, array_like=True, kw_only=True):
     touched: list[tuple[str, int]] = msgspec.field(default_factory=list)  # counter, scale
     holds: int = 0
     given: Given = msgspec.field(default_factory=Given)
-    posts: int = 0  # 1 where the whole of it posts at once
+    posts: int = 0  # AT_ONCE where the whole of it posts; AT_APPROVAL, of a credit
     sign: int = 1  # -1 for a credit
     posted: int = 0
     beside: list[tuple[str, int]] = msgspec.field(default_factory=list)  # counters of its acts
@@ -107,6 +110,11 @@ def amounts_of(record: Record, act: Act) -> tuple[int, int]:
 
 def fold(record: Record) -> tuple[int, int]:
     """What is held and what is posted after all acts: a function of the set of them."""
+    return folded(record)[:2]
+
+
+def folded(record: Record) -> tuple[int, int, int]:
+    """The same, and what all of it was authorized for."""
     total, asked, asked_in = record.approved, record.asked, record.asked_in
     base, base_asked, posted, ended = total, asked, 0, False
     targets = targets_of(record.acts)
@@ -129,11 +137,11 @@ def fold(record: Record) -> tuple[int, int]:
             else:
                 b, a = left_of(record, act, base, base_asked, asked_in)
                 total, asked = min(total, b), min(asked, a)
-    if record.posts:
-        return 0, posted + total
-    if ended or record.sign == -1:
-        return 0, posted
-    return max(total - posted, 0), posted
+    if record.posts == AT_ONCE:
+        return 0, posted + total, total
+    if ended or (record.sign == -1 and record.posts != AT_APPROVAL):
+        return 0, posted, total
+    return max(total - posted, 0), posted, total
 
 
 def taken_back(record: Record) -> bool:

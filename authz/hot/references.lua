@@ -50,14 +50,14 @@ local function came_after(r, sent_at)
 end
 
 -- The tombstones under these references, in the order of their ids. `sent_at` is of the
--- authorization that they shall mean, -1 for none; `own`, its full DE 90, needs no proof.
-local function tombstones_of(account, references, named, known, sent_at, own)
+-- authorization that they shall mean, -1 for none; those that are `exact` need no proof.
+local function tombstones_of(account, references, named, known, sent_at, exact)
   local found = {}
   for _, reference in ipairs(references) do
     if named[reference] then
       for _, id in ipairs(records_of(account, named[reference], known)) do
         if known[id][ORIGINAL] == '' and not has(found, id)
-          and (sent_at < 0 or reference == own or came_after(known[id], sent_at)) then
+          and (sent_at < 0 or exact[reference] or came_after(known[id], sent_at)) then
           found[#found + 1] = id
         end
       end
@@ -69,6 +69,13 @@ end
 
 -- References kept per record; beyond them later ones are not found by.
 local REFERENCES_MAX = 32
+
+-- The references that name one authorization and no other, and one of its own.
+local function exact_of(references, count, own)
+  local exact = {[own] = true}
+  for i = 1, count do exact[references[i]] = true end
+  return exact
+end
 
 local function add_references(r, references)
   local mine = r[REFERENCES]

@@ -17,8 +17,10 @@ from authz.hot.acts import (
     Withdraw,
 )
 from authz.hot.errors import Cold, Full, HotStateError, NotConnected, OutOfStep, TooLate
+from authz.hot.record import AT_APPROVAL, AT_ONCE
 from authz.hot.resp import Argument, Connection
 from ledger.journal import WithdrawalBody, encode_body
+from rules.facts import Approved
 
 _pack = msgspec.msgpack.Encoder().encode
 
@@ -72,8 +74,8 @@ class RedisHotState:
             act.message_id, act.fingerprint, act.attempt, act.deadline_ms, act.account_id,
             act.card_id, act.account_version, act.card_version, act.lists_version, act.planned,
             act.hold_minor, act.currency, act.credit_line_minor, act.expires_at,
-            act.answer_ttl_s, act.references, act.limits, int(act.posts), act.sign,
-            act.sent_at,
+            act.answer_ttl_s, act.references, act.limits, act.posts, act.sign,
+            act.sent_at, act.asked_billed_minor, act.part_reference, int(act.inquires), act.exact,
         )  # fmt: skip
         reply = await self._act(
             b"authz_authorize", act.account_id, said, timeout_s, act.body, _record(act)
@@ -86,7 +88,7 @@ class RedisHotState:
             act.message_id, act.fingerprint, act.attempt, act.deadline_ms, act.account_id,
             act.card_id, act.act, act.answer_ttl_s, [reference for _, reference in act.references],
             [rung for rung, _ in act.references], act.currency, act.sign, act.expires_at,
-            act.touched, act.decision or (),
+            act.touched, act.decision or (), act.exact, act.terms or (),
         )  # fmt: skip
         reply = await self._act(
             b"authz_apply", act.account_id, said, timeout_s, act.body, act.kind.encode()
@@ -281,14 +283,15 @@ class RedisHotState:
 
 def _record(act: Authorize) -> bytes:
     """The record of an authorization with nothing before it: stored as it is, if it is approved."""
-    hold = act.hold_minor if not act.posts and act.sign == 1 else 0
+    posts = act.hold_minor if act.posts == AT_ONCE else 0
+    hold = 0 if posts or (act.sign == -1 and act.posts != AT_APPROVAL) else act.hold_minor
     return _pack(
         (
             act.asked_minor, act.asked_currency, act.hold_minor, act.currency, act.card_id,
             act.expires_at, act.message_id, act.references, (),
             [(limit.counter, limit.scale) for limit in act.limits], hold,
             (act.fingerprint, "held", "", act.planned, hold, (act.attempt,)),
-            int(act.posts), act.sign, act.hold_minor if act.posts else 0, (),
+            act.posts, act.sign, posts, (),
             act.sent_at,
         )
     )  # fmt: skip
@@ -309,7 +312,7 @@ def _verdict_or_stale(reply: Any) -> Verdict | Stale:
 
 
 def _verdict(reply: Any) -> Verdict:
-    _, kind, planned, detail, held, authorization_id, replayed = reply
+    _, kind, planned, detail, held, authorization_id, replayed, *part = reply
     return Verdict(
         kind=kind.decode(),
         planned=planned.decode(),
@@ -317,4 +320,5 @@ def _verdict(reply: Any) -> Verdict:
         held_minor=held,
         authorization_id=authorization_id.decode(),
         replayed=bool(replayed),
+        approved=Approved(*part) if part else None,
     )

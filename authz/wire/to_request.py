@@ -36,7 +36,13 @@ def to_request(
 ) -> AuthorizationRequest:
     """The question that a 0100 or a 0200 asks. Raises: BadElement, Unsupported."""
     processing_code = elements.required(message, 3)
-    transaction_minor = elements.amount(message, 4)
+    purpose = PURPOSES.get(processing_code[:2])
+    if purpose is None:
+        raise Unsupported(f"processing code {processing_code[:2]}")
+    if purpose is Purpose.BALANCE_INQUIRY and message.mti[1:3] not in ("10", "20"):
+        raise Unsupported("an inquiry that is no request")
+    inquires = purpose is Purpose.BALANCE_INQUIRY and 4 not in message
+    transaction_minor = 0 if inquires else elements.amount(message, 4)
     transaction_currency = elements.currency(message, 49)
     # The network's own conversion, where it made one, is what the account is billed.
     billed = 6 in message
@@ -53,9 +59,8 @@ def to_request(
     card_key = keys.card_key(elements.card_number(message))
     sent_at = elements.transmission_time(message, now_ms)
     stan = elements.required(message, 11)
-    purpose = PURPOSES.get(processing_code[:2])
-    if purpose is None:
-        raise Unsupported(f"processing code {processing_code[:2]}")
+    if purpose is Purpose.BALANCE_INQUIRY and transaction_minor:
+        raise BadElement(4, "an amount beside an inquiry")
     return AuthorizationRequest(
         network=network,
         mti=without_repeat(message.mti),

@@ -41,7 +41,7 @@ def test_a_purchase_is_approved_and_its_repeat_hears_the_same() -> None:
         ({"de2": "9999990000000028"}, "111"),
         ({"de14": "2711"}, "101"),
         ({"de26": ""}, "904"),
-        ({"de3": "300000"}, "902"),
+        ({"de3": "400000"}, "902"),
     ],
 )
 def test_a_decline_has_three_digits(changes: dict[str, str], answer: str) -> None:

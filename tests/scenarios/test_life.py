@@ -704,7 +704,7 @@ def test_a_credit_line_counts_as_available() -> None:
     run(story())
 
 
-@pytest.mark.parametrize("purpose", ["30", "21", "40", "99"])
+@pytest.mark.parametrize("purpose", ["21", "40", "99"])
 def test_a_purpose_that_is_no_spending_is_refused_as_unsupported(purpose: str) -> None:
     async def story() -> None:
         world = await World().open_with()

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authz.hot import admin, keys
-from authz.hot.acts import Apply, Authorize, Close, Decision, Note, Stale, Withdraw
+from authz.hot.acts import Apply, Authorize, Close, Decision, Note, Stale, Terms, Withdraw
 from authz.hot.errors import Cold, HotStateError, Refused, TooLate
 from authz.hot.memory import MemoryHotState
 from authz.hot.model import NAMED_MAX
@@ -169,7 +169,7 @@ def test_the_functions_mean_what_the_model_says(fresh_redis: str, history: list[
             assert await answer(real, act) == await answer(model, act), act
             assert await dump_redis(client, ACCOUNT) == dump_memory(model, ACCOUNT), act
         account = model.accounts[ACCOUNT]
-        assert account.held["840"] == sum(r.holds for r in account.records.values())
+        assert account.held["840"] == sum(r.holds * r.sign for r in account.records.values())
         assert all((r.holds, r.posted) == fold(r) for r in account.records.values())
         shard = keys.shard_of(ACCOUNT)
         told = [kind for kind, *_ in model.journal if kind != "note"]
@@ -206,12 +206,16 @@ def a_dense_history(rng: Random, length: int) -> list[object]:
                 Limit("daily_count_limit", "S/day_count/20261121", 1, 2, 0),
                 Limit("daily_amount_limit", "S/day_amount/20261121", amount, 3100, 1),
             )
+            wanted = amount and amount + rng.choice([0, 0, 0, 1, 500])
             act: object = authorize(
-                n, attempt=attempt, hold_minor=amount, references=named,
+                n, attempt=attempt, hold_minor=wanted, billed_minor=amount, references=named,
+                exact=rng.choice([1, 1, len(named)]), inquires=amount == 0 and rng.random() < 0.4,
+                part_reference=rng.choice(["", "", "38:part"]),
                 asked_minor=rng.choice([amount, amount * 2, amount * 3]),
                 asked_currency=rng.choice(["840", "978"]), limits=rng.choice([(), rows]),
                 planned=rng.choice(["approved", "approved", "approved", "card_frozen"]),
-                credit_line_minor=rng.choice([0, 0, 600]), posts=rng.random() < 0.2, sign=sign,
+                credit_line_minor=rng.choice([0, 0, 600]), sign=sign,
+                posts=rng.choice([0, 0, 0, 1, 2 if sign == -1 else 0]),
                 sent_at=SENT + rng.choice([0, 0, 60, 120]),
             )  # fmt: skip
         elif kind == "r":
@@ -232,6 +236,7 @@ def a_dense_history(rng: Random, length: int) -> list[object]:
             act = applied(
                 one, kind="advice" if kind == "d" else "completion", attempt=attempt,
                 references=tuple((name[:2], name) for name in named), sign=sign,
+                exact=rng.choice([0, 0, 1]), terms=rng.choice([None, Terms(20, 2, 60)]),
                 currency=rng.choice(["840", "840", "840", "978"]),
                 expires_at=rng.choice([1_790_600_000, 1_990_700_000]),  # past, and far ahead
                 touched=rng.choice([(), (("S/day_count/20261121", 0), ("S/other", 1))]),
@@ -304,7 +309,7 @@ def test_the_functions_mean_what_the_model_says_in_a_crowd(fresh_redis: str, see
             account = model.accounts[id]
             for currency, held in account.held.items():
                 mine = [r for r in account.records.values() if r.currency == currency]
-                assert held == sum(r.holds for r in mine)
+                assert held == sum(r.holds * r.sign for r in mine)
                 opening = 5000 if currency == "840" else 0
                 assert account.posted[currency] == opening - sum(r.posted * r.sign for r in mine)
             assert all((r.holds, r.posted) == fold(r) for r in account.records.values())
