@@ -51,6 +51,7 @@ def glance(inside: Inside, number: int, value: Value, keys: tuple[Key, ...]) -> 
     Raises: PartError, as `look_into`.
     """
     assert inside.closed is not None
+    assert not isinstance(inside.shape, Repeated | Ber), "its parts nest by themselves"
     raw = value if isinstance(value, bytes) else value.encode(errors="surrogatepass")
     found: dict[Key, Value] = {}
     if isinstance(inside.shape, Bitmapped):
@@ -163,10 +164,20 @@ def bitmapped(inside: Inside, shape: Bitmapped, raw: bytes, depth: int) -> Pairs
 
 
 def tagged(inside: Inside, shape: Tagged, raw: bytes, depth: int) -> Pairs:
+    for key, _, start, end in borders(inside, shape, raw):
+        if start == 0:
+            assert inside.lead is not None
+            yield key, read_part(inside.lead, raw, 0, depth)[0]
+        else:
+            yield key, read_tagged(inside, str(key), raw[start:end], start, depth)
+
+
+def borders(inside: Inside, shape: Tagged, raw: bytes) -> Iterator[tuple[Key, int, int, int]]:
+    """Each tag, and where it, its value and the next one begin; a lead has no tag in front."""
     at, coding = 0, inside.coding
     if inside.lead is not None and raw and not as_digits(raw[:1], coding).isdigit():
-        value, at = read_part(inside.lead, raw, 0, depth)
-        yield inside.lead.number, value
+        _, at, _ = find(inside.lead, raw, 0)
+        yield inside.lead.number, 0, 0, at
     while at < len(raw):
         counted = at + shape.tag
         start = counted + shape.length
@@ -180,7 +191,7 @@ def tagged(inside: Inside, shape: Tagged, raw: bytes, depth: int) -> Pairs:
         end = start + int(length, 16 if coding is RAW else 10)
         if end > len(raw):
             raise DecodeError(Problem.LYING_LENGTH, counted, key)
-        yield key, read_tagged(inside, key, raw[start:end], start, depth)
+        yield key, at, start, end
         at = end
 
 

@@ -69,9 +69,7 @@ def what_it_does(network: str, mti: str, mcc: str, says: Indicators) -> Does:
 
 
 @lru_cache(maxsize=4096)  # networks times the MCCs in play times a few
-def _first(
-    network: str, kind: str, mcc: str, increments: bool, more: bool, estimate: bool
-) -> Does:
+def _first(network: str, kind: str, mcc: str, increments: bool, more: bool, estimate: bool) -> Does:
     named = ((INCREMENT, increments), (MORE, more), (ESTIMATE, estimate))
     said = frozenset(name for name, is_said in named if is_said)
     for row in TABLE:
@@ -93,5 +91,4 @@ for row in TABLE:
     assert not row.mcc_group or row.mcc_group in MCC_GROUPS, row.mcc_group
     assert not row.network or row.network in NETWORKS, row.network
 for kind in ALLOWED:
-    general = Row(kind, Does.HOLD)
     assert any((r.kind, r.network, r.mcc_group, r.indicator) == (kind, "", "", "") for r in TABLE)

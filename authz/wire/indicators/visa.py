@@ -18,7 +18,9 @@ STORED = "10"  # * DE 22 begins so: the card number was on file, nobody showed t
 def of_visa(message: Message) -> Indicators:
     fields = message.layout.index
     stored = elements.text(message, 22)[:2] == STORED
-    if not (stored or 62 in fields or 60 in fields or 126 in fields or 63 in fields or 71 in fields):
+    if not (
+        stored or 62 in fields or 60 in fields or 126 in fields or 63 in fields or 71 in fields
+    ):
         return NOTHING
     payment = found(message, 62, 2, 11, 12)
     transaction = str(payment.get(2, ""))
