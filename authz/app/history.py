@@ -19,6 +19,7 @@ from ledger.journal import (
     AdviceBody,
     AuthorizationBody,
     Entry,
+    IncrementBody,
     ReversalBody,
     read_entry,
 )
@@ -100,6 +101,8 @@ async def newest_first(
 def reason_of(entry: Entry) -> str:
     """Our own name for the answer, "" for what is no authorization."""
     e, body = entry.envelope, entry.body
+    if isinstance(body, IncrementBody):
+        body = body.asked
     if not isinstance(body, AuthorizationBody):
         return ""
     try:
@@ -125,8 +128,14 @@ def told(entry: Entry) -> Plain:
         "account_id": e.account_id, "card_id": e.card_id,
     }  # fmt: skip
     if isinstance(body, AdviceBody):
-        act |= {"taken_for": body.act, "approved_elsewhere": body.approved}
+        act |= {
+            "decided_by": "merchant" if body.told.mti[1] == "2" else "network stand-in",
+            "taken_for": body.act,
+            "approved_elsewhere": body.approved,
+        }
         body = body.told
+    elif isinstance(body, IncrementBody):
+        body = body.asked
     if isinstance(body, AuthorizationBody):
         act |= {
             "mti": body.mti, "stan": body.stan, "rrn": body.rrn,
@@ -150,8 +159,11 @@ def told(entry: Entry) -> Plain:
 
 
 def facts_of(entry: Entry) -> Any:
-    """What a message carried: an advice tells of a request."""
-    return entry.body.told if isinstance(entry.body, AdviceBody) else entry.body
+    """What a message carried: an advice tells of a request, and an increment is one."""
+    body = entry.body
+    if isinstance(body, AdviceBody):
+        return body.told
+    return body.asked if isinstance(body, IncrementBody) else body
 
 
 def refusal(entry: Entry, body: AuthorizationBody) -> Plain:

@@ -53,7 +53,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
 
 
 # Verdicts of acts that a person must look at.
-EXCEPTIONS = frozenset({"unmatched", "unapplied"})
+EXCEPTIONS = frozenset({"unmatched", "unapplied", "beyond", "overdue"})
 
 
 class NotThere(Exception):

@@ -153,11 +153,12 @@ local function apply(keys, args)
     if kind == 'held' and not kept then kind = 'declined' end
     if kind ~= 'held' then
       local given = {a[2], kind, detail, decision[1], 0, {attempt}}
+      local funds = redis.call('HMGET', account, 'posted:' .. currency, 'held:' .. currency)
 
       -- From here on only writes, and none may fail.
       write_answer(answer, given, '', before, answer_ttl)
       commit(gate, account, chain, {}, {}, {1, args[4], message_id, '', a[5], a[6], kind,
-        detail, '', 0, 0, 0, 0, 0, {}, {}}, args[3])
+        detail, currency, 0, 0, whole(funds[1] or 0), whole(funds[2] or 0), 0, {}, {}}, args[3])
       return verdict(message_id, given, '', 0)
     end
   end

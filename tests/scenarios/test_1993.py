@@ -155,6 +155,37 @@ def test_a_completion_posts_ends_the_hold_and_is_taken_back(early: bool) -> None
     play(story)
 
 
+@pytest.mark.parametrize("early", [True, False])
+def test_a_supplementary_authorization_raises_the_hold(early: bool) -> None:
+    async def story(world: World, link: InMemoryLink) -> None:
+        bought = purchase_1993(1, 4000, de24="101")
+        more = advice_1993(bought, 700, de4=f"{1500:012}", de24="104")
+        said = [("1100", bought), ("1100", more)]
+        for mti, fields in said[:: -1 if early else 1]:
+            assert code(await link.say(mti, fields)) == "000"
+        assert held(world) == 5500
+        assert code(await link.say("1100", advice_1993(bought, 701, de24="105"))) == "000"
+        assert held(world) == 9500
+        assert code(await link.say("1100", advice_1993(bought, 702, de24="187"))) == "116"
+
+        assert code(await link.say("1420", reversal_1993(bought, de37=""))) == "400"
+        assert held(world) == 0
+
+    play(story)
+
+
+def test_a_balance_inquiry_and_a_payment_to_the_card() -> None:
+    async def story(world: World, link: InMemoryLink) -> None:
+        await link.say("1100", purchase_1993(1, 4000))
+        said = await link.say("1100", purchase_1993(2, 0, de3="310000", de24="108"))
+        assert code(said) == "000"
+        assert said[54] == f"0001840C{10_000:012}0002840C{6000:012}"
+        assert code(await link.say("1200", purchase_1993(3, 700, de3="260000"))) == "000"
+        assert funds(world) == 10_700
+
+    play(story)
+
+
 @pytest.mark.parametrize("mti", ["0100", "1300", "2100"])
 def test_what_is_not_of_this_version_or_known_is_a_format_error(mti: str) -> None:
     async def story(world: World, link: InMemoryLink) -> None:

@@ -1,4 +1,4 @@
-"""authz exceptions: what belongs to no authorization, or could not be applied."""
+"""authz exceptions: what belongs to no authorization, could not be applied, or went too far."""
 
 import click
 from redis.asyncio import Redis
@@ -18,8 +18,10 @@ Examples:
   authz exceptions --since 08:00
 
 Reversals, advices and completions that found no authorization (unmatched), as long as none has
-come; and what says nothing that could be applied (unapplied): a part told in a third currency, an
-advice older than its window. The newest 1,000,000 journal entries are looked through.
+come; what says nothing that could be applied (unapplied): a part told in a third currency, an
+advice older than its window; and completions that were posted but should not have been so large
+(beyond) or so late (overdue), by the hold policy. The newest 1,000,000 journal entries are looked
+through.
 
 \b
 Exit codes:
@@ -37,7 +39,7 @@ Exit codes:
 def command(
     account_id: str | None, since: str | None, acts: int, plain: bool, config: Config
 ) -> None:
-    """What belongs to no authorization, or could not be applied; the newest first."""
+    """What belongs to no authorization, could not be applied, or went too far; newest first."""
     refuse_card_numbers(account_id)
     wanted = Wanted(
         account_id=account_id or "",
