@@ -4,15 +4,19 @@ from collections.abc import Awaitable, Callable
 
 from msgspec import Struct
 
+from authz.administer import administer
 from authz.advise import advise
 from authz.authorize import authorize
+from authz.cut_over import cut_over
 from authz.engine import Engine, Outcome
 from authz.increase import increase
 from authz.privacy import PanKeys
 from authz.reverse import reverse
-from authz.wire.elements import BadElement, named
+from authz.wire.elements import BadElement, named, text
 from authz.wire.indicators import READERS, Indicators
+from authz.wire.meanings import what_it_does
 from authz.wire.networks import NETWORKS
+from authz.wire.to_notice import to_administrative, to_cut_over
 from authz.wire.to_request import (
     Unsupported,
     to_advice,
@@ -24,6 +28,7 @@ from authz.wire.to_response import Reply
 from authz.wire.version_1993 import as_1987
 from iso8583.errors import PartError
 from iso8583.message import Message
+from rules.facts import Does
 from rules.reason import Reason
 
 
@@ -54,6 +59,7 @@ class Heard(Struct, frozen=True, gc=False):
     message: Message
     network: str
     says: Indicators
+    does: Does | None  # None: takes back
     received: float
 
 
@@ -78,7 +84,10 @@ class Dispatcher:
             says = READERS[network](message)
             if version == "1":
                 message = as_1987(message)
-            return await story(self, Heard(message, network, says, received))
+            does = None
+            if message.mti[1] != "4":
+                does = what_it_does(network, message.mti, text(message, 18), says)
+            return await story(self, Heard(message, network, says, does, received))
         except BadElement as error:
             place = f"{named(message)}, {error}"
             raise Refusal(Reason.FORMAT_ERROR, "bad_element", place, error.field) from None
@@ -92,7 +101,7 @@ class Dispatcher:
 
     async def _authorization(self, heard: Heard) -> Outcome:
         told = (heard.message, heard.network, self._keys, self._engine.now_ms(), heard.says)
-        if heard.says.increments:
+        if heard.does is Does.INCREASE:
             return await increase(self._engine, to_increment(*told), heard.received)
         return await authorize(self._engine, to_request(*told), heard.received)
 
@@ -101,8 +110,20 @@ class Dispatcher:
         return await reverse(self._engine, to_reversal(*told), heard.received)
 
     async def _advice(self, heard: Heard) -> Outcome:
+        assert heard.does is not None
         told = (heard.message, heard.network, self._keys, self._engine.now_ms(), heard.says)
-        return await advise(self._engine, to_advice(*told), heard.received)
+        return await advise(self._engine, to_advice(*told, heard.does), heard.received)
+
+    async def _cut_over(self, heard: Heard) -> Outcome:
+        """The one function of network management that a session does not answer itself."""
+        now_ms = self._engine.now_ms()
+        told = to_cut_over(heard.message, heard.network, now_ms)
+        return await cut_over(self._engine, told, heard.received)
+
+    async def _administrative(self, heard: Heard) -> Outcome:
+        now_ms = self._engine.now_ms()
+        told = to_administrative(heard.message, heard.network, now_ms)
+        return await administer(self._engine, told, heard.received)
 
 
 Story = Callable[[Dispatcher, Heard], Awaitable[Outcome]]
@@ -120,4 +141,8 @@ STORIES: dict[str, Story] = {
     "0401": Dispatcher._reversal,
     "0420": Dispatcher._reversal,
     "0421": Dispatcher._reversal,
+    "0620": Dispatcher._administrative,
+    "0621": Dispatcher._administrative,
+    # 1804 and its like are told by their last three digits, whoever begins.
+    **{f"08{function}{origin}": Dispatcher._cut_over for function in "02" for origin in "012345"},
 }

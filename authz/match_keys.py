@@ -10,18 +10,17 @@ Of a message only digests are kept, with its number in the file, its MTI and its
 from collections.abc import Callable
 
 from msgspec import Struct, field
-from msgspec.structs import replace
 
 from authz import advise, authorize, identity, reverse
 from authz.privacy import PanKeys
 from authz.wire import elements
-from authz.wire.indicators import READERS, Indicators
+from authz.wire.indicators import READERS
+from authz.wire.meanings import what_it_does
 from authz.wire.to_request import to_advice, to_increment, to_request, to_reversal
 from authz.wire.version_1993 import as_1987
-from iso8583.errors import PartError
-from iso8583.message import Message, Path
+from iso8583.message import Message
 from iso8583.mti import is_request, without_repeat
-from rules.facts import Advice, AuthorizationRequest, Increment, Reversal
+from rules.facts import Advice, AuthorizationRequest, Does, Increment, Reversal
 
 Facts = AuthorizationRequest | Increment | Advice | Reversal
 
@@ -73,47 +72,21 @@ def facts_of(message: Message, network: str, keys: PanKeys, now_ms: int) -> Fact
 
     Raises: BadElement, Unsupported, PartError; the engine would refuse it then.
     """
-    says = what_it_says(message, network)
-    told = (in_elements_of_1987(message), network, keys, now_ms, says)
-    match message.mti[1:3]:
-        case "10" | "20":
-            return to_increment(*told) if says.increments else to_request(*told)
-        case "12" | "22":
-            return to_advice(*told)
-        case "40" | "42":
-            return to_reversal(*told)
-    return None
+    says, told_in_1987 = READERS[network](message), in_elements_of_1987(message)
+    told = (told_in_1987, network, keys, now_ms, says)
+    kind = message.mti[1:3]
+    if kind in ("40", "42"):
+        return to_reversal(*told)
+    if kind not in ("10", "12", "20", "22"):
+        return None
+    does = what_it_does(network, message.mti, elements.text(told_in_1987, 18), says)
+    if kind in ("12", "22"):
+        return to_advice(*told, does)
+    return to_increment(*told) if does is Does.INCREASE else to_request(*told)
 
 
 def in_elements_of_1987(message: Message) -> Message:
     return as_1987(message) if message.mti[0] == "1" else message
-
-
-# Where networks keep their own id of a transaction, for those whose reader in the engine does not
-# say it: Visa's 62.2 stays through the whole life; Mastercard's 48.63 quotes DE 63 and 15 of the
-# first message. The first that is there counts.
-LIFE_CYCLE: dict[str, tuple[tuple[Path, ...], ...]] = {
-    "visa": (((62, 2),),),
-    "mastercard": (((48, "63", 1), (48, "63", 2)), ((63, 1), (63, 2), (15,))),
-}
-
-
-def what_it_says(message: Message, network: str) -> Indicators:
-    says = READERS[network](message)
-    for paths in LIFE_CYCLE.get(network, ()):
-        if not says.life_cycle:
-            says = replace(says, life_cycle=joined(message, paths))
-    return says
-
-
-def joined(message: Message, paths: tuple[Path, ...]) -> str:
-    """All of them, or "" where one is missing or cannot be read."""
-    try:
-        parts = [message.get(path) for path in paths]
-    except PartError:
-        return ""
-    texts = [part.strip(" ") if isinstance(part, str) else "" for part in parts]
-    return "".join(texts) if all(text.strip("0") for text in texts) else ""
 
 
 def asked_of(facts: Facts) -> AuthorizationRequest | Reversal:

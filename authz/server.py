@@ -15,6 +15,7 @@ from typing import Protocol, cast
 
 import structlog
 
+from authz.actions import Ask, Room, Trouble
 from authz.admission import Admission
 from authz.backoff import Backoff
 from authz.clock import Clock, utc
@@ -22,7 +23,7 @@ from authz.dialer import Dialer
 from authz.dispatch import Dispatcher, Refusal, reply_of
 from authz.link import Link
 from authz.pulse import BEAT_S, Pulse
-from authz.session import Ask, LinkSettings, Room, Trouble
+from authz.session import LinkSettings
 from authz.wire.to_response import Reply
 from rules.reason import Reason
 

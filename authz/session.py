@@ -5,13 +5,16 @@ what comes back. So every state and every cutting of the stream can be tried in 
 
 Its states, and what moves them, are a table: authz/link_states.py, drawn in docs/states.md. A
 request that comes where none is taken is refused.
+
+A key change is answered as an echo is, but that we hold no keys: it is unsupported, unless the
+link is told to acknowledge it. A cut-over is asked of the engine like any other request.
 """
 
-import sys
 from collections import deque
 
 from msgspec import Struct
 
+from authz.actions import BOUNDLESS, Action, Ask, Close, Room, Send, Trouble
 from authz.link_states import ENDINGS, TRANSITIONS, Word, takes_requests
 from authz.link_states import State as State
 from authz.wire.elements import BadElement, named, text
@@ -43,59 +46,12 @@ class LinkSettings(Struct, frozen=True, kw_only=True):
     echo_timeout_s: float = 10.0
     strikes_max: int = 3  # frames in a row that could not even be refused
     sign_on: bool = False  # we sign on, being who dialled
-
-
-class Send(Struct, frozen=True):
-    """Write these bytes. They hold a card number, so they are not shown."""
-
-    data: bytes
-    mti: str = ""  # of the request that this answers, if any; for the metrics
-    reason: Reason | None = None
-    received: float = 0.0  # when that request came
-
-    def __repr__(self) -> str:
-        return f"Send({len(self.data)} bytes)"
-
-
-class Ask(Struct, frozen=True):
-    """Put this request to the engine; `Session.answer` makes the reply of what it says."""
-
-    message: Message
-    header: bytes
-    received: float  # when its last byte was read: its budget runs from there
-
-
-class Trouble(Struct, frozen=True):
-    """The peer did something wrong: for a metric and a log line. Says where, never what."""
-
-    kind: str
-    place: str = ""
-
-
-class Close(Struct, frozen=True):
-    """Hang up, once what was sent has left."""
-
-    why: str
-
-
-Action = Send | Ask | Trouble | Close
+    key_change: bool = False  # is acknowledged, though there are no keys here to change
 
 
 def ending(kind: str, place: str = "") -> list[Action]:
     """What went wrong, and that it ends the link."""
     return [Trouble(kind, place), Close(ENDINGS[kind].why)]
-
-
-class Room(Struct, frozen=True):
-    """What the engine can take at the moment, of all links' requests together."""
-
-    asks: int = sys.maxsize  # so many more may be asked
-    seats: int = sys.maxsize  # so many of this link may wait; what is above is told 91 at once
-    since: float = float("-inf")  # what came before this has waited too long to be asked
-
-
-BOUNDLESS = Room()
-NO_MORE = Room(asks=0, seats=0)  # the link is closing: who still waits is told 91
 
 
 class Session:
@@ -108,6 +64,10 @@ class Session:
         self._held_back: deque[tuple[Item, float]] = deque()
         self._frames = 0
         self._network = NETWORKS[settings.network]
+        known = self._network.management
+        self._words = {
+            known.sign_on: Word.SIGN_ON, known.sign_off: Word.SIGN_OFF, known.echo: Word.ECHO,
+        }  # fmt: skip
         self._reader: Reader = settings.framing.reader(settings.max_frame)
         self._strikes = 0
         self._began_at = self._heard_at = now
@@ -240,8 +200,20 @@ class Session:
         if not is_request(message.mti):
             self._on_response(message, actions)
         elif message.mti[1] == "8":
-            self._on_management(message, header, received, actions)
-        elif not self.is_open:
+            self._on_management(message, header, received, actions, may_ask)
+        else:
+            self._ask(message, header, received, actions, may_ask)
+
+    def _ask(
+        self,
+        message: Message,
+        header: bytes,
+        received: float,
+        actions: list[Action],
+        may_ask: bool,
+    ) -> None:
+        """Put it to the engine, where the state and the room let us."""
+        if not self.is_open:
             actions.append(Trouble("not_signed_on", named(message)))
             actions.append(self._reply(message, Reply(Reason.NOT_SIGNED_ON), header, received))
         elif not may_ask:
@@ -278,22 +250,32 @@ class Session:
         actions.append(self._reply(message, reply, header, received))
 
     def _on_management(
-        self, message: Message, header: bytes, received: float, actions: list[Action]
+        self,
+        message: Message,
+        header: bytes,
+        received: float,
+        actions: list[Action],
+        may_ask: bool,
     ) -> None:
         known = self._network.management
+        reason = Reason.APPROVED
+        code = text(message, known.field)
         if message.mti[0] != self._network.version:
             actions.append(Trouble("unknown_mti", named(message)))
-            actions.append(self._reply(message, Reply(Reason.FORMAT_ERROR), header, received))
+            reason = Reason.FORMAT_ERROR
+        elif code == known.cut_over:
+            self._ask(message, header, received, actions, may_ask)
             return
-        words = {known.sign_on: Word.SIGN_ON, known.sign_off: Word.SIGN_OFF, known.echo: Word.ECHO}
-        word = words.get(text(message, known.field))
-        if word is None:
+        elif (word := self._words.get(code)) is not None:
+            self.state = TRANSITIONS[self.state, word]
+        elif code not in known.key_change:
             trouble = BadElement(known.field, "not a function we know")
             actions.append(Trouble("management", str(trouble)))
-            actions.append(self._reply(message, Reply(Reason.FORMAT_ERROR), header, received))
-            return
-        self.state = TRANSITIONS[self.state, word]
-        actions.append(self._reply(message, Reply(Reason.APPROVED), header, received))
+            reason = Reason.FORMAT_ERROR
+        elif not self.settings.key_change:
+            actions.append(Trouble("unsupported", f"{named(message)}, key change"))
+            reason = Reason.UNSUPPORTED
+        actions.append(self._reply(message, Reply(reason), header, received))
 
     def _on_response(self, message: Message, actions: list[Action]) -> None:
         """Only our own sign-on and echo ask for one; anything else answers nothing we said."""

@@ -129,6 +129,7 @@ async def running(
         engine.store_offset_ms = offset_ms
         if engine.lists.version == 0:
             await engine.refresh_lists(engine.budget(clock.monotonic()))
+        await engine.refresh_days(engine.budget(clock.monotonic()))
 
     keeper = Keeper(
         store.engine_url, hot, clock, lambda run_id: reopen(store, name), on_ready, store.id,
@@ -265,4 +266,5 @@ def link_settings(link: LinkConfig) -> LinkSettings:
         echo_timeout_s=link.echo_timeout_s,
         strikes_max=link.strikes_max,
         sign_on=link.sign_on and link.connect is not None,
+        key_change=link.key_change,
     )

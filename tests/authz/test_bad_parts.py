@@ -1,6 +1,7 @@
 """Composites that lie, on live links: a look into one is a format error, and no fault of ours.
 
-Today's stories look into few of them. So a story that opens everything stands in for those to come.
+The readers of what networks say look into some of them (authz/wire/indicators). A story that opens
+everything stands in for those to come.
 """
 
 import re
@@ -100,6 +101,12 @@ LIES: dict[str, list[tuple[str, int, Value]]] = {
 }  # fmt: skip
 
 
+# Broken, in a composite that nothing in the engine needs.
+UNREAD: dict[str, tuple[int, Value]] = {
+    "visa": (104, b"\x01"), "mastercard": (112, b"\x01"), "postilion": (54, "0001"),
+}  # fmt: skip
+
+
 def purchase_of(name: str, stan: int, amount: int = 10) -> dict[int, Any]:
     dialect = BY_NAME[name]
     fields = purchase(stan, amount) | {22: "0510" if name == "visa" else "051"}
@@ -126,10 +133,11 @@ def test_each_is_a_format_error_that_names_its_field(
         peer = await connect()
         for stan, (what, number, value) in enumerate(LIES[name], start=1):
             said = await peer.ask("0100", purchase_of(name, stan) | {number: value})
-            named = f"{number:03}" if name == "mastercard" else None
-            expected = ("0110", "30", f"{stan:06}", named)
-            assert (said.mti, said[39], said[11], said.get(44)) == expected, what
-        assert heard.bad == ["bad_part"] * len(LIES[name])
+            assert (said.mti, said[39], said[11]) == ("0110", "30", f"{stan:06}"), what
+            if name == "mastercard":
+                assert said[44] == f"{number:03}", what
+        assert len(heard.bad) == len(LIES[name])
+        assert {*heard.bad} <= {"bad_part", "bad_element"}  # who looks first says which
         assert held(world) == 0
         # The link is as it was, and a good message is what it was.
         assert (await peer.ask("0100", purchase_of(name, 999)))[39] == "00"
@@ -137,19 +145,18 @@ def test_each_is_a_format_error_that_names_its_field(
     play(story, dialect=BY_NAME[name], network=name)
     out = "".join(capsys.readouterr())
     for stan, (_, number, _) in enumerate(LIES[name][:5], start=1):
-        assert re.search(rf"MTI 0100, STAN {stan:06}, \w+ at field {number}\b", out)
+        assert re.search(rf"MTI 0100, STAN {stan:06}, (\w+ at field|DE) {number}\b", out)
     assert "malfunction" not in out
     assert PAN not in out
 
 
 @pytest.mark.parametrize("name", LIES)
 def test_what_no_story_needs_is_read_past(name: str) -> None:
-    """A network may put something new into DE 112 or 127 without a word: purchases go on."""
+    """A network may put something new into DE 104 or 112 without a word: purchases go on."""
 
     async def story(world: World, server: Server, heard: Heard, connect: Any) -> None:
         peer = await connect()
-        number, value = {"visa": (104, b"\x01"), "mastercard": (112, b"\x01"),
-                         "postilion": (127, b"\x01")}[name]  # fmt: skip
+        number, value = UNREAD[name]
         said = await peer.ask("0100", purchase_of(name, 1) | {number: value})
         assert said[39] == "00"
         assert not heard.bad
@@ -199,11 +206,10 @@ def test_an_answer_that_cannot_look_says_what_was_decided(
 
     async def story(world: World, server: Server, heard: Heard, connect: Any) -> None:
         peer = await connect()
-        for stan, (_, number, value) in enumerate(LIES[name], start=1):
-            fields = purchase_of(name, stan) | {number: value}
-            said = await peer.ask("0100", fields)
-            assert (said.mti, said[39]) == (response_to("0100"), "00")
-        assert held(world) == 10 * len(LIES[name])
+        number, value = UNREAD[name]
+        said = await peer.ask("0100", purchase_of(name, 1) | {number: value})
+        assert (said.mti, said[39]) == (response_to("0100"), "00")
+        assert held(world) == 10
 
     play(story, dialect=BY_NAME[name], network=name)
 
