@@ -26,6 +26,7 @@ from authz.wire.to_request import (
 )
 from authz.wire.to_response import Reply
 from authz.wire.version_1993 import as_1987
+from iso8583.errors import PartError
 from iso8583.message import Message
 from rules.facts import Does
 from rules.reason import Reason
@@ -90,6 +91,11 @@ class Dispatcher:
         except BadElement as error:
             place = f"{named(message)}, {error}"
             raise Refusal(Reason.FORMAT_ERROR, "bad_element", place, error.field) from None
+        except PartError as error:
+            # Composites are opened when somebody first looks into one, and only those that the
+            # engine needs are: a network may change what we do not read.
+            place = f"{named(message)}, {error}"
+            raise Refusal(Reason.FORMAT_ERROR, "bad_part", place, error.field) from None
         except Unsupported as error:
             raise Refusal(Reason.UNSUPPORTED, "unsupported", f"{named(message)}, {error}") from None
 

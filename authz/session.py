@@ -25,7 +25,7 @@ from authz.wire.elements import BadElement, named, text
 from authz.wire.networks import NETWORKS
 from authz.wire.to_response import Reply, to_response
 from iso8583.codec import decode, encode, salvage
-from iso8583.errors import DecodeError
+from iso8583.errors import DecodeError, PartError
 from iso8583.framing import Broken, Frame, Framing, Item, KeepAlive, OverLong, Reader
 from iso8583.message import Message
 from iso8583.mti import is_request, response_to
@@ -186,6 +186,21 @@ class Session:
             self._refuse(read, header, received, actions, error.field)
             return
         self._strikes = 0
+        try:
+            self._on_message(message, header, received, actions, may_ask)
+        except PartError as error:  # of what is looked into here; a story says it in dispatch.py
+            actions.append(Trouble("bad_part", f"{named(message)}, {error}"))
+            if is_request(message.mti):
+                self._refuse(message, header, received, actions, error.field)
+
+    def _on_message(
+        self,
+        message: Message,
+        header: bytes,
+        received: float,
+        actions: list[Action],
+        may_ask: bool,
+    ) -> None:
         if not is_request(message.mti):
             self._on_response(message, actions)
         elif message.mti[1] == "8":
@@ -293,7 +308,11 @@ class Session:
         return self._reply(ask.message, reply, ask.header, ask.received)
 
     def _reply(self, message: Message, reply: Reply, header: bytes, received: float) -> Send:
-        fields = to_response(message, reply, self._network)
+        try:
+            fields = to_response(message, reply, self._network)
+        except PartError:
+            # What was decided stands, and is owed: it is said without what cannot be read.
+            fields = to_response(message.in_one_piece(), reply, self._network)
         body = encode(response_to(message.mti), fields, self.settings.dialect)
         return Send(self.settings.framing.pack(body, header), message.mti, reply.reason, received)
 
