@@ -26,6 +26,7 @@ from ledger.journal import (
     ListsBody,
     ReversalBody,
 )
+from rules.facts import CREDITS
 
 TIMEOUT_S = 60.0
 # A reversal: its message, full or part, when it was sent, what stays, in which currency.
@@ -76,7 +77,8 @@ class Told:
     entries: int = 0
     digest: str = ""
     credit_line_minor: int = 0
-    line_was_lowered: bool = False
+    # A control act, or what was decided elsewhere, took it below zero, as it may.
+    below_by_others: bool = False
     rows: list[Row] = field(default_factory=list)  # where the journal contradicts itself
 
     def chain(self, envelope: bytes, body: bytes) -> None:
@@ -114,7 +116,7 @@ class Told:
             elif e.kind == "increment" and e.verdict == "held":
                 increment = read_body(packed)
                 assert isinstance(increment, IncrementBody)
-                self._promised(e, increment.asked.credit_line_minor)
+                self._promised(e, increment.asked)
         elif e.kind == "withdrawal":
             self._withdrawal(e)
         elif e.kind == "card":
@@ -125,9 +127,16 @@ class Told:
             body = read_body(packed)
             assert isinstance(body, AccountBody)
             line = read_account(body.profile).credit_line_minor
-            self.line_was_lowered |= line < self.credit_line_minor
             self.version, self.profile = e.versions[0], bytes(body.profile)
+            if line < self.credit_line_minor:
+                self.below_by_others = True
             self.credit_line_minor = line
+        if (
+            e.verdict != "held"
+            and took(e)
+            and e.posted_after + self.credit_line_minor < e.held_after
+        ):
+            self.below_by_others = True
 
     def expected_records(self) -> set[str]:
         """The authorizations and tombstones that must be there: judged, or acted on."""
@@ -145,12 +154,16 @@ class Told:
         self.approved.add(e.message_id)
         body = read_body(packed)
         assert isinstance(body, AuthorizationBody)
-        self._promised(e, body.credit_line_minor)
+        self._promised(e, body)
 
-    def _promised(self, e: Envelope, credit_line_minor: int) -> None:
-        """What was approved was there."""
-        available = e.posted_after - e.held_after + credit_line_minor
-        if e.held_delta > 0 and available < 0:
+    def _promised(self, e: Envelope, asked: AuthorizationBody) -> None:
+        """What was approved was there; a credit needs no funds, whatever it took in."""
+        available = e.posted_after - e.held_after + asked.credit_line_minor
+        if not took(e) or available >= 0:
+            return
+        if asked.purpose in CREDITS:
+            self.below_by_others = True
+        else:
             self.rows.append((f"available after {e.message_id}", available, "not below 0"))
 
     def _withdrawal(self, e: Envelope) -> None:
@@ -172,6 +185,11 @@ class Told:
         if known != before:
             self.rows.append((f"{name} {e.currency} before {e.message_id}", before, known))
         amounts[e.currency] = after
+
+
+def took(e: Envelope) -> bool:
+    """Whether it left less available than there was: held more, or posted it."""
+    return e.held_delta > e.posted_delta
 
 
 def as_asked(message_id: str, packed: bytes) -> Asked:
