@@ -6,6 +6,7 @@ watches that each begins where the one before it ended. It never looks at the ho
 
 from dataclasses import dataclass, field
 from hashlib import sha1
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -18,6 +19,7 @@ from ledger.journal import (
     BODY,
     ENVELOPE,
     AccountBody,
+    AdviceBody,
     AuthorizationBody,
     Body,
     CardBody,
@@ -29,7 +31,8 @@ from ledger.journal import (
 from rules.facts import CREDITS
 
 TIMEOUT_S = 60.0
-# A reversal: its message, full or part, when it was sent, what stays, in which currency.
+# An act as it was asked for: its message, its kind, when it was sent, the amount (of a reversal,
+# what stays), in which currency.
 Asked = tuple[str, str, int, int, str]
 
 ACTS = frozenset(
@@ -70,7 +73,7 @@ class Told:
     judged_by: dict[str, str] = field(default_factory=dict)
     acts: dict[str, set[str]] = field(default_factory=dict)
     approved: set[str] = field(default_factory=set)  # message ids, not withdrawn
-    asked: set[Asked] = field(default_factory=set)  # reversals, as they were asked for
+    asked: set[Asked] = field(default_factory=set)  # acts, as they were asked for
     absorbed: set[str] = field(default_factory=set)  # tombstones that others took in
     withdrawals: int = 0
     cards: dict[str, Card] = field(default_factory=dict)  # by card id
@@ -111,12 +114,12 @@ class Told:
             self._authorization(e, packed)
         elif e.kind in ACTS and id:  # an increment that was declined is nobody's act
             self.acts.setdefault(id, set()).add(e.message_id)
-            if e.kind == "reversal":
-                self.asked.add(as_asked(e.message_id, packed))
-            elif e.kind == "increment" and e.verdict == "held":
-                increment = read_body(packed)
-                assert isinstance(increment, IncrementBody)
-                self._promised(e, increment.asked)
+            body = read_body(packed)
+            if e.kind != "close":
+                self.asked.add(as_asked(e.message_id, body))
+            if e.kind == "increment" and e.verdict == "held":
+                assert isinstance(body, IncrementBody)
+                self._promised(e, body.asked)
         elif e.kind == "withdrawal":
             self._withdrawal(e)
         elif e.kind == "card":
@@ -192,9 +195,12 @@ def took(e: Envelope) -> bool:
     return e.held_delta > e.posted_delta
 
 
-def as_asked(message_id: str, packed: bytes) -> Asked:
-    """A reversal as a record keeps it. Raises: msgspec.MsgspecError."""
-    body = read_body(packed)
+def as_asked(message_id: str, body: Any) -> Asked:
+    """An act as a record keeps it."""
+    if isinstance(body, AdviceBody | IncrementBody):
+        told, kind = (body.told, body.act) if isinstance(body, AdviceBody) else (body.asked, "more")
+        amount, currency = told.transaction_minor, told.transaction_currency
+        return message_id, kind, told.sent_at, amount, currency
     assert isinstance(body, ReversalBody)
     if body.remaining_minor < 0:
         return message_id, "full", body.sent_at, 0, ""

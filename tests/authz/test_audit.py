@@ -44,11 +44,11 @@ def account(id: str = ACCOUNT, opening: int = 5000, line: int = 0) -> NewAccount
 SENT = 1_790_000_000
 
 
-def told_of(n: int, amount: int, sign: int = 1) -> AuthorizationBody:
+def told_of(n: int, amount: int, sign: int = 1, at: int = SENT) -> AuthorizationBody:
     """The facts of a message, as its body in the journal has them."""
     return AuthorizationBody(
         "default", "key", "purchase" if sign == 1 else "refund", amount, "840", amount, "840",
-        "5411", "m", "t", "a", "US", "051", "", f"{n:06}", "", SENT, "approved", (), 0,
+        "5411", "m", "t", "a", "US", "051", "", f"{n:06}", "", at, "approved", (), 0,
     )  # fmt: skip
 
 
@@ -91,17 +91,17 @@ def advise(
     n: int, amount: int = 1000, kind: str = "set", references: Rungs = (), **changes: Any
 ) -> Apply:
     """An advice, or one of several completions ("post"), or the last one."""
-    id, by = f"{kind}{n}", references or (("de90", f"90:x{n}"),)
+    id, by, at = f"{kind}{n}", references or (("de90", f"90:x{n}"),), SENT + 50 + n
     base: dict[str, Any] = {
         "kind": "advice" if kind == "set" else "completion", "account_id": ACCOUNT,
         "card_id": SUBJECT, "message_id": id, "fingerprint": "f", "attempt": "t1",
         "deadline_ms": 0, "references": (*by, ("own", f"90:{id}")), "exact": 1,
-        "act": Act(kind, id, SENT + 50 + n, amount, "840", amount, f"90:{id}"),
+        "act": Act(kind, id, at, amount, "840", amount, f"90:{id}"),
         "terms": None if kind == "set" else Terms(10, 0, 60), "currency": "840",
         "expires_at": 1_790_600_000 + n, "touched": ((COUNT, 0), (AMOUNT, 1)),
         "answer_ttl_s": 3600,
         "body": encode_body(
-            AdviceBody(told_of(n, amount, changes.get("sign", 1)), kind, True, "", by)
+            AdviceBody(told_of(n, amount, changes.get("sign", 1), at), kind, True, "", by)
         ),
     }  # fmt: skip
     return Apply(**(base | changes))
@@ -109,16 +109,16 @@ def advise(
 
 def increase(n: int, amount: int = 1000, of: int = 1, **changes: Any) -> Apply:
     """More is asked for on authorization `of`."""
-    id, by = f"m{n}", (("de90", f"90:x{of}"),)
+    id, by, at = f"m{n}", (("de90", f"90:x{of}"),), SENT + 20 + n
     limits = (Limit("daily_amount_limit", AMOUNT, amount, 9000, 1),)
     base: dict[str, Any] = {
         "kind": "increment", "account_id": ACCOUNT, "card_id": SUBJECT, "message_id": id,
         "fingerprint": "f", "attempt": "t1", "deadline_ms": 0,
         "references": (*by, ("own", f"90:x{n}")), "exact": 1,
-        "act": Act("more", id, SENT + 20 + n, amount, "840", amount, f"90:x{n}"),
+        "act": Act("more", id, at, amount, "840", amount, f"90:x{n}"),
         "currency": "840", "expires_at": 1_790_600_000 + n, "touched": ((AMOUNT, 1),),
         "decision": Decision("approved", 0, 1, 1, 0, limits), "answer_ttl_s": 3600,
-        "body": encode_body(IncrementBody(told_of(n, amount), "", by)),
+        "body": encode_body(IncrementBody(told_of(n, amount, at=at), "", by)),
     }  # fmt: skip
     return Apply(**(base | changes))
 
@@ -504,6 +504,31 @@ async def go_below(state: Any, how: str) -> None:
 
 BELOW = ["an advice", "a force post", "a completion", "a credit taken back",
          "a credit that ended", "a credit withdrawn"]  # fmt: skip
+
+
+@pytest.mark.parametrize(("act", "place", "value"), [(0, 2, SENT), (0, 3, 1), (1, 4, "978")])
+def test_an_act_that_says_other_than_its_entry_is_told(
+    fresh_redis: str, act: int, place: int, value: Any
+) -> None:
+    """Of an increment and a completion that were reversed, so that no sum of theirs can tell."""
+
+    async def scenario() -> AuditReport:
+        async with prepared(fresh_redis) as (state, client):
+            await state.authorize(authorize(1), 5)
+            await state.apply(increase(7), 5)
+            await state.apply(advise(1, 700, "last"), 5)
+            for n, name in ((8, "90:x7"), (9, "90:last1")):
+                back = reverse(n, references=(("de90", name),))
+                one = msgspec.structs.replace(back.act, names=name)
+                await state.apply(msgspec.structs.replace(back, act=one), 5)
+            assert (await audit_store(fresh_redis)).ok
+            record = msgspec.msgpack.decode(await client.hget(WHOLE, "a:m1"))
+            record[8][act][place] = value
+            await client.hset(WHOLE, "a:m1", msgspec.msgpack.encode(record))
+            return await audit_store(fresh_redis)
+
+    [told] = rows(asyncio.run(scenario()))
+    assert told[1] == f"act {('m7', 'last1')[act]} of record m1"
 
 
 @pytest.mark.parametrize("how", BELOW)
