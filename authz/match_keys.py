@@ -15,7 +15,7 @@ from authz import advise, authorize, identity, reverse
 from authz.privacy import PanKeys
 from authz.wire import elements
 from authz.wire.indicators import READERS
-from authz.wire.meanings import what_it_does
+from authz.wire.meanings import ALLOWED, what_it_does
 from authz.wire.to_request import to_advice, to_increment, to_request, to_reversal
 from authz.wire.version_1993 import as_1987
 from iso8583.message import Message
@@ -72,14 +72,15 @@ def facts_of(message: Message, network: str, keys: PanKeys, now_ms: int) -> Fact
 
     Raises: BadElement, Unsupported, PartError; the engine would refuse it then.
     """
-    says, told_in_1987 = READERS[network](message), in_elements_of_1987(message)
-    told = (told_in_1987, network, keys, now_ms, says)
+    says = READERS[network](message)
+    message = in_elements_of_1987(message)
+    told = (message, network, keys, now_ms, says)
     kind = message.mti[1:3]
     if kind in ("40", "42"):
         return to_reversal(*told)
-    if kind not in ("10", "12", "20", "22"):
+    if kind not in ALLOWED:
         return None
-    does = what_it_does(network, message.mti, elements.text(told_in_1987, 18), says)
+    does = what_it_does(network, message.mti, elements.text(message, 18), says)
     if kind in ("12", "22"):
         return to_advice(*told, does)
     return to_increment(*told) if does is Does.INCREASE else to_request(*told)

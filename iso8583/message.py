@@ -109,12 +109,6 @@ class Message(Struct, frozen=True, gc=False):
         inside, value = self.layout.insides.get(number), self.get(number)
         return None if inside is None or value is None else look_into(inside, number, value)
 
-    def in_one_piece(self) -> "Message":
-        """The same without its composites: looking into one finds nothing, and no fault."""
-        return Message(
-            self.mti, self.values, Layout(self.layout.fields, self.layout.index, NO_COMPOSITES)
-        )
-
     def glance(self, number: int, *keys: Key) -> Mapping[Key, Value]:
         """Those of a field's parts that are there, unopened: cheaper than `parts` (1 to 3 µs).
 
@@ -124,6 +118,12 @@ class Message(Struct, frozen=True, gc=False):
         if inside is None or position is None:
             return NO_PARTS
         return glance(inside, number, self.values[position], keys)
+
+    def in_one_piece(self) -> "Message":
+        """The same without its composites: looking into one finds nothing, and no fault."""
+        return Message(
+            self.mti, self.values, Layout(self.layout.fields, self.layout.index, NO_COMPOSITES)
+        )
 
     def __contains__(self, number: object) -> bool:
         return number in self.layout.index
