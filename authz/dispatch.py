@@ -14,7 +14,7 @@ from authz.privacy import PanKeys
 from authz.reverse import reverse
 from authz.wire.elements import BadElement, named, text
 from authz.wire.indicators import READERS, Indicators
-from authz.wire.meanings import what_it_does
+from authz.wire.meanings import ALLOWED, what_it_does
 from authz.wire.networks import NETWORKS
 from authz.wire.to_notice import to_administrative, to_cut_over
 from authz.wire.to_request import (
@@ -85,7 +85,7 @@ class Dispatcher:
             if version == "1":
                 message = as_1987(message)
             does = None
-            if message.mti[1] != "4":
+            if message.mti[1:3] in ALLOWED:  # neither reversals nor notices do one of several
                 does = what_it_does(network, message.mti, text(message, 18), says)
             return await story(self, Heard(message, network, says, does, received))
         except BadElement as error:
