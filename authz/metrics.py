@@ -89,6 +89,7 @@ BAD_INPUT = (
     "not_signed_on",
     "unknown_mti",
     "bad_element",
+    "bad_part",
     "unsupported",
     "management",
     "unexpected_response",

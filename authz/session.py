@@ -3,20 +3,14 @@
 No socket, no clock, no logger: the server hands in what came and when, and carries out
 what comes back. So every state and every cutting of the stream can be tried in memory.
 
-The states, by what happens to a request:
-
-    state        0800 sign-on   sign-off      echo    other requests, cut-over
-    CONNECTED    -> SIGNED_ON   -> SIGNED_OFF  0810    refused (if sign-on is required)
-    SIGNED_ON    stays          -> SIGNED_OFF  0810    asked of the engine
-    SIGNED_OFF   -> SIGNED_ON   stays          0810    refused
+Its states, and what moves them, are a table: authz/link_states.py, drawn in docs/states.md. A
+request that comes where none is taken is refused.
 
 A key change is answered as an echo is, but that we hold no keys: it is unsupported, unless the
-link is told to acknowledge it. Where we dialled and sign on ourselves, the answer to that takes
-CONNECTED to SIGNED_ON.
+link is told to acknowledge it. A cut-over is asked of the engine like any other request.
 """
 
 from collections import deque
-from enum import Enum
 
 from msgspec import Struct
 
@@ -31,11 +25,13 @@ from authz.actions import (
     Send,
     Trouble,
 )
+from authz.link_states import ENDINGS, TRANSITIONS, Word, takes_requests
+from authz.link_states import State as State
 from authz.wire.elements import BadElement, named, text
 from authz.wire.networks import NETWORKS
 from authz.wire.to_response import Reply, to_response
 from iso8583.codec import decode, encode, salvage
-from iso8583.errors import DecodeError, EncodeError
+from iso8583.errors import DecodeError, EncodeError, PartError
 from iso8583.framing import Broken, Frame, Framing, Item, KeepAlive, OverLong, Reader
 from iso8583.message import Message
 from iso8583.mti import is_request, response_to
@@ -50,6 +46,7 @@ class LinkSettings(Struct, frozen=True, kw_only=True):
     dialect: Dialect
     framing: Framing
     network: str = "generic"
+    partial_approval: bool = False  # its terminals take less, whether they say so or not
     sign_on_required: bool = True
     sign_on_timeout_s: float = 30.0  # for the first sign-on; who never does takes others' seats
     links_max: int = 100
@@ -69,10 +66,9 @@ class LinkSettings(Struct, frozen=True, kw_only=True):
 UPDATES_MAX = 4096
 
 
-class State(Enum):
-    CONNECTED = "connected"
-    SIGNED_ON = "signed_on"
-    SIGNED_OFF = "signed_off"
+def ending(kind: str, place: str = "") -> list[Action]:
+    """What went wrong, and that it ends the link."""
+    return [Trouble(kind, place), Close(ENDINGS[kind].why)]
 
 
 class Session:
@@ -85,6 +81,10 @@ class Session:
         self._held_back: deque[tuple[Item, float]] = deque()
         self._frames = 0
         self._network = NETWORKS[settings.network]
+        known = self._network.management
+        self._words = {
+            known.sign_on: Word.SIGN_ON, known.sign_off: Word.SIGN_OFF, known.echo: Word.ECHO,
+        }  # fmt: skip
         self._reader: Reader = settings.framing.reader(settings.max_frame)
         self._strikes = 0
         self._began_at = self._heard_at = now
@@ -112,9 +112,7 @@ class Session:
     @property
     def is_open(self) -> bool:
         """Whether requests are taken in this state."""
-        if self.state is State.CONNECTED:
-            return not self.settings.sign_on_required
-        return self.state is State.SIGNED_ON
+        return takes_requests(self.state, self.settings.sign_on_required)
 
     @property
     def _awaits_sign_on(self) -> bool:
@@ -181,10 +179,9 @@ class Session:
                 case OverLong():
                     self._on_over_long(item, received, actions)
                 case Broken():
-                    actions.append(Trouble("framing", str(item.error)))
-                    actions.append(Close("the stream cannot be followed"))
+                    actions += ending("framing", str(item.error))
             if self._strikes >= self.settings.strikes_max:
-                actions.append(Close("too many frames that are no messages"))
+                actions.append(Close(ENDINGS["unanswerable"].why))
                 self._held_back.clear()
         return actions
 
@@ -203,6 +200,21 @@ class Session:
             self._refuse(read, header, received, actions, error.field)
             return
         self._strikes = 0
+        try:
+            self._on_message(message, header, received, actions, may_ask)
+        except PartError as error:  # of what is looked into here; a story says it in dispatch.py
+            actions.append(Trouble("bad_part", f"{named(message)}, {error}"))
+            if is_request(message.mti):
+                self._refuse(message, header, received, actions, error.field)
+
+    def _on_message(
+        self,
+        message: Message,
+        header: bytes,
+        received: float,
+        actions: list[Action],
+        may_ask: bool,
+    ) -> None:
         if not is_request(message.mti):
             self._on_response(message, actions)
         elif message.mti[1] == "8":
@@ -233,7 +245,7 @@ class Session:
         actions.append(Trouble("over_long", f"{frame.declared} bytes"))
         head = salvage(frame.head, self.settings.dialect)
         if head is None:
-            actions.append(Close("an over-long frame that is no message"))
+            actions.append(Close(ENDINGS["over_long"].why))
         else:
             header = self.settings.framing.reply_header(frame.header)
             self._refuse(head, header, received, actions)
@@ -272,17 +284,15 @@ class Session:
         elif code == known.cut_over:
             self._ask(message, header, received, actions, may_ask)
             return
-        elif code == known.sign_on:
-            self.state = State.SIGNED_ON
-        elif code == known.sign_off:
-            self.state = State.SIGNED_OFF
-        elif code in known.key_change and not self.settings.key_change:
-            actions.append(Trouble("unsupported", f"{named(message)}, key change"))
-            reason = Reason.UNSUPPORTED
-        elif code != known.echo and code not in known.key_change:
+        elif (word := self._words.get(code)) is not None:
+            self.state = TRANSITIONS[self.state, word]
+        elif code not in known.key_change:
             trouble = BadElement(known.field, "not a function we know")
             actions.append(Trouble("management", str(trouble)))
             reason = Reason.FORMAT_ERROR
+        elif not self.settings.key_change:
+            actions.append(Trouble("unsupported", f"{named(message)}, key change"))
+            reason = Reason.UNSUPPORTED
         actions.append(self._reply(message, Reply(reason), header, received))
 
     def _on_response(self, message: Message, actions: list[Action]) -> None:
@@ -299,10 +309,9 @@ class Session:
         elif self._sign_on is not None and text(message, 11) == self._sign_on[0]:
             self._sign_on = None
             if self._network.accepts(text(message, 39)):
-                self.state = State.SIGNED_ON
+                self.state = TRANSITIONS[self.state, Word.ACCEPTED]
             else:
-                actions.append(Trouble("sign_on_refused", message.mti))
-                actions.append(Close("the peer refuses our sign-on"))
+                actions += ending("sign_on_refused", message.mti)
 
     def forget_held_back(self) -> None:
         """The link is gone: what was not asked yet need not be."""
@@ -317,7 +326,11 @@ class Session:
         return self._reply(ask.message, reply, ask.header, ask.received)
 
     def _reply(self, message: Message, reply: Reply, header: bytes, received: float) -> Send:
-        fields = to_response(message, reply, self._network)
+        try:
+            fields = to_response(message, reply, self._network)
+        except PartError:
+            # What was decided stands, and is owed: it is said without what cannot be read.
+            fields = to_response(message.in_one_piece(), reply, self._network)
         try:
             body = encode(response_to(message.mti), fields, self.settings.dialect)
         except EncodeError:
@@ -335,14 +348,14 @@ class Session:
             self._frame_since is not None
             and now - self._frame_since > self.settings.frame_timeout_s
         ):
-            return [Trouble("half_frame"), Close("a frame was not finished in time")]
+            return ending("half_frame")
         if self._sign_on is not None and now - self._sign_on[1] > self.settings.echo_timeout_s:
-            return [Trouble("sign_on_unanswered"), Close("the peer does not answer our sign-on")]
+            return ending("sign_on_unanswered")
         if self._awaits_sign_on and now - self._began_at > self.settings.sign_on_timeout_s:
-            return [Trouble("no_sign_on"), Close("no sign-on in time")]
+            return ending("no_sign_on")
         if self._echo_sent_at is not None:
             if now - self._echo_sent_at > self.settings.echo_timeout_s:
-                return [Trouble("echo_unanswered"), Close("the peer does not answer")]
+                return ending("echo_unanswered")
             return []
         if now - self._heard_at <= self.settings.idle_echo_s:
             return []

@@ -1,9 +1,13 @@
 """From the engine's word to the answer's data elements."""
 
+from contextlib import suppress
+
 from msgspec import Struct
 
 from authz.wire.networks import GENERIC, Network
 from authz.wire.totals import say_totals
+from iso8583.cut import cut
+from iso8583.errors import PartError
 from iso8583.message import Message
 from rules.facts import Approved, Funds
 from rules.notices import Balance
@@ -34,12 +38,16 @@ def to_response(
         value = message.get(number)
         if value is not None:
             fields[number] = value
+    if message.mti[1:2] not in ("5", "8"):
+        echo_parts(fields, message, network)
     approved = reply.reason is Reason.APPROVED
     if approved and reply.approval_code:
         fields[38] = reply.approval_code
     elif approved and 38 in message:
         fields[38] = message[38]  # of the reversal of an approval
     fields[39] = network.codes.code(reply.reason, message.mti, is_account_check(message))
+    if network.response_source and message.mti[1] in "12":
+        fields[44] = network.response_source
     if reply.bad_field is not None and network.codes.names_bad_field:
         fields[44] = f"{reply.bad_field:03}"
     if reply.approved is not None:
@@ -49,6 +57,19 @@ def to_response(
     if reply.balance is not None:
         say_totals(fields, reply.balance, network)
     return dict(sorted(fields.items()))
+
+
+def echo_parts(fields: dict[int, str | bytes], message: Message, network: Network) -> None:
+    """Of some elements a network wants a part back, as the request had it."""
+    insides = message.layout.insides
+    for number, keys in network.echoed_parts:
+        value = message.get(number)
+        if not isinstance(value, bytes) or number not in insides:
+            continue
+        with suppress(PartError):  # refused for it, or nobody had to look there
+            parts = cut(insides[number], number, value, keys)
+            if parts:
+                fields[number] = parts
 
 
 def say_part(
