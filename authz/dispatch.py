@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from authz.administer import administer
 from authz.advise import advise
@@ -70,8 +71,11 @@ class Dispatcher:
         self._engine = engine
         self._keys = keys
 
-    async def answer(self, message: Message, network: str, received: float) -> Outcome:
+    async def answer(
+        self, message: Message, network: str, received: float, partial_ok: bool = False
+    ) -> Outcome:
         """The engine's answer to a request. `received`: by the monotonic clock, at its last byte.
+        `partial_ok`: its terminal takes less than it asked for, even if it does not say so.
 
         Raises: Refusal, where the message says nothing that the engine could judge.
         """
@@ -82,6 +86,8 @@ class Dispatcher:
             raise Refusal(Reason.FORMAT_ERROR, "unknown_mti", named(message))
         try:
             says = READERS[network](message)
+            if partial_ok:
+                says = replace(says, partial_ok=True)
             if version == "1":
                 message = as_1987(message)
             does = None

@@ -176,8 +176,10 @@ class Server:
     async def _serve(self, link: Link, ask: Ask) -> None:
         asked = self.clock.monotonic()
         try:
-            network = link.settings.network
-            outcome = await self.dispatcher.answer(ask.message, network, ask.received)
+            settings = link.settings
+            outcome = await self.dispatcher.answer(
+                ask.message, settings.network, ask.received, settings.partial_approval
+            )
             reply = reply_of(outcome)
         except Refusal as refusal:
             reply = Reply(refusal.reason, bad_field=refusal.field)

@@ -36,6 +36,7 @@ class LinkSettings(Struct, frozen=True, kw_only=True):
     dialect: Dialect
     framing: Framing
     network: str = "generic"
+    partial_approval: bool = False  # its terminals take less, whether they say so or not
     sign_on_required: bool = True
     sign_on_timeout_s: float = 30.0  # for the first sign-on; who never does takes others' seats
     links_max: int = 100

@@ -256,6 +256,7 @@ def link_settings(link: LinkConfig) -> LinkSettings:
         dialect=find_dialect(link.dialect),
         framing=FRAMINGS[link.framing],
         network=link.network,
+        partial_approval=link.partial_approval,
         sign_on_required=link.sign_on_required,
         sign_on_timeout_s=link.sign_on_timeout_s,
         links_max=link.links_max,

@@ -139,7 +139,7 @@ class InMemoryLink:
             if isinstance(action, Ask):
                 try:
                     outcome = await self.dispatcher.answer(
-                        action.message, self.settings.network, now
+                        action.message, self.settings.network, now, self.settings.partial_approval
                     )
                     action = self.session.answer(
                         action,
