@@ -277,6 +277,7 @@ KINDS = {
     "last": "completion",
     "expired": "expiry",
     "released": "release",
+    "void": "withdrawn increment",
 }
 
 
