@@ -17,6 +17,7 @@ from authz.hot.record import (
     add_references,
     fold,
     folded,
+    has_ended,
     share,
     taken_back,
 )
@@ -261,7 +262,7 @@ def judge(account: Account, record: Record, base: Base, decision: Decision) -> t
     """Whether an increment may have what it asks for: kind and detail."""
     if decision.planned != "approved":
         return "declined", ""
-    if taken_back(record):
+    if has_ended(record):
         return "reversed", ""
     for limit in decision.limits:
         use = share(record.spent, limit.scale) - base.shares.get(limit.counter, 0)

@@ -52,8 +52,10 @@ end
 --   more      an increment                 set       an advice: the hold is this much from here on
 --   post      a completion, more to come   last      the last completion, or the only one
 --   expired, released                      the hold has ended
+--   void      an increment that was withdrawn: of nothing, and still what its own reversal names
 local KIND_OF, ACT_ID, SENT_AT, AMOUNT, AMOUNT_IN, BILLED, NAMES = 1, 2, 3, 4, 5, 6, 7
-local TARGETS = {more = true, post = true, last = true}
+local TARGETS = {more = true, post = true, last = true, void = true}
+local ENDS = {last = true, expired = true, released = true}
 
 -- The references of acts that a reversal may name.
 local function targets_of(acts)
@@ -150,15 +152,26 @@ local function taken_back(r)
   return false
 end
 
+-- Whether it has ended, so that an increment would hold nothing.
+local function has_ended(r)
+  for i = 1, #r[ACTS] do if ENDS[r[ACTS][i][KIND_OF]] then return true end end
+  return taken_back(r)
+end
+
 -- Acts kept per record: a purchase in 99 shipments, the most that networks count, and a few more;
 -- then room for reversals, and at last for the two ways to end. A record that grew with each
 -- message would make every act on it slower.
 local ACTS_MAX = {full = 190, expired = 192, released = 192}
 local OTHER_ACTS_MAX = 120
 
--- One more act, unless it is there. Returns whether it is.
+-- One more act, unless it is there. Returns whether it is. One that was withdrawn comes again.
 local function add_act(acts, act)
-  for i = 1, #acts do if acts[i][ACT_ID] == act[ACT_ID] then return true end end
+  for i = 1, #acts do
+    if acts[i][ACT_ID] == act[ACT_ID] then
+      if acts[i][KIND_OF] == 'void' then acts[i] = act end
+      return true
+    end
+  end
   if #acts >= (ACTS_MAX[act[KIND_OF]] or OTHER_ACTS_MAX) then return false end
   acts[#acts + 1] = act
   return true

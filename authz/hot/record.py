@@ -16,13 +16,14 @@ REFERENCES_MAX = 32
 # When a record's money moves: with its completions, if it is neither.
 AT_ONCE, AT_APPROVAL = 1, 2
 
-TARGETS = frozenset({"more", "post", "last"})  # acts that a reversal may name
+TARGETS = frozenset({"more", "post", "last", "void"})  # acts that a reversal may name
+ENDS = frozenset({"last", "expired", "released"})
 
 
 class Act(Struct, frozen=True, array_like=True):
     """What came after an authorization, or before it. The kinds are told in prelude.lua."""
 
-    kind: str  # full | part | more | set | post | last | expired | released
+    kind: str  # full | part | more | set | post | last | expired | released | void
     message_id: str
     sent_at: int  # seconds since 1970
     amount: int = 0  # minor units; of a part: what stays
@@ -150,10 +151,18 @@ def taken_back(record: Record) -> bool:
     return any(act.kind == "full" and act.names not in targets for act in record.acts)
 
 
+def has_ended(record: Record) -> bool:
+    """Whether it has ended, so that an increment would hold nothing."""
+    return taken_back(record) or any(act.kind in ENDS for act in record.acts)
+
+
 def add_act(acts: list[Act], act: Act) -> bool:
-    """One more, unless it is there. Whether it is."""
-    if any(known.message_id == act.message_id for known in acts):
-        return True
+    """One more, unless it is there. Whether it is. One that was withdrawn comes again."""
+    for place, known in enumerate(acts):
+        if known.message_id == act.message_id:
+            if known.kind == "void":
+                acts[place] = act
+            return True
     if len(acts) >= ACTS_MAX.get(act.kind, OTHER_ACTS_MAX):
         return False
     acts.append(act)
