@@ -251,7 +251,7 @@ def stands(
 
 def kept_to(terms: Terms, record: Record, act: Act) -> str:
     """Whether a completion keeps to what was agreed on."""
-    _, posted, total = folded(record)
+    _, posted, total, _ = folded(record)
     if posted > total + max(round(Fraction(total * terms.tolerance_percent, 100)),
                             terms.tolerance_minor):  # fmt: skip
         return "beyond"

@@ -161,6 +161,11 @@ STORIES: tuple[Story, ...] = (
         BOUGHT,
         tells(1, "0120", "tells that it approved it too", held=6000, available=4000),
     )),
+    Story("stand-in-after-a-reversal", "Our answer was late: taken back, then approved for us.", (
+        BOUGHT,
+        takes_back(1, "takes the unanswered back", mti="0420", held=0, available=10_000),
+        tells(1, "0120", "tells that it approved it", held=6000, available=4000),
+    )),
     Story("declined-advice", "The network said no in our stead: noted, and nothing is held.", (
         asks("0120", "tells that it declined 60.00", {4: 6000, 39: "05"}, held=0, available=10_000),
     )),
