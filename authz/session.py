@@ -372,7 +372,7 @@ class Session:
         stan = self._next_stan()
         if len(self._updates) >= UPDATES_MAX:
             del self._updates[next(iter(self._updates))]
-        self._updates[stan] = told
+        self._updates[stan] = FileUpdate(told.card_id, told.token, told.code, "")  # no number kept
         mti, fields = self._network.update_file(
             told.code, told.number, self.settings.file_update, moment, stan
         )

@@ -500,6 +500,7 @@ def test_a_word_on_a_card_and_its_answer() -> None:
         2: PAN, 7: "0322120000", 11: "000001", 91: "1", 101: "BLOCKED"
     }  # fmt: skip
     assert PAN not in repr(update) + repr(WORD)
+    assert [told.number for told in s._updates.values()] == [""]
 
     answer = frame("0312", {7: "0322120000", 11: "000001", 39: "00"})
     assert s.receive(answer, 1.0) == [FileAnswer("C1", "1/add", True, "00")]
