@@ -27,7 +27,7 @@ async def advise(engine: Engine, advice: Advice, received: float) -> Outcome:
     budget = engine.budget(received)
     attempt = engine.attempt()
     ttl_s = engine.answer_ttl_s(engine.settings.advice_window_s)
-    content = identity.fingerprint(fingerprint(told), str(advice.approved))
+    content = content_of(advice)
     too_old = engine.too_old(told.sent_at, engine.settings.advice_window_s)
     try:
         known = await engine.known(told.card_key, budget)
@@ -98,6 +98,11 @@ async def advise(engine: Engine, advice: Advice, received: float) -> Outcome:
         authorization_id=verdict.authorization_id,
         replayed=verdict.replayed,
     )
+
+
+def content_of(advice: Advice) -> str:
+    """What may not differ between an advice and its repeat."""
+    return identity.fingerprint(fingerprint(advice.told), str(advice.approved))
 
 
 def act_of(advice: Advice, rule: HoldRule) -> str:

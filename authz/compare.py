@@ -116,7 +116,8 @@ def unequal(name: str, hot: dict[str, int], expected: dict[str, int], whole: boo
 
 
 def compare_available(seen: Seen, told: Told) -> list[Row]:
-    """Nothing is promised that is not there, unless a control act took it away since."""
+    """Nothing is promised that is not there, unless others took it: a control act, or what was
+    decided elsewhere (an advice, a force post, a credit taken back)."""
     try:
         profile = read_account(seen.profile)
     except msgspec.MsgspecError:
@@ -124,7 +125,7 @@ def compare_available(seen: Seen, told: Told) -> list[Row]:
     posted = seen.amounts.get(f"posted:{profile.currency}", 0)
     held = seen.amounts.get(f"held:{profile.currency}", 0)
     available = posted - held + profile.credit_line_minor
-    if available < 0 and told.whole and not told.line_was_lowered:
+    if available < 0 and told.whole and not told.below_by_others:
         return [("available", available, "not below 0")]
     return []
 

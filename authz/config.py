@@ -115,8 +115,10 @@ class LinkConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     dialect: str = "iso87_ascii"
     framing: str = "binary2"
     network: str = "generic"
+    partial_approval: bool = False  # all terminals behind it take less than they asked for
     sign_on_required: bool = True  # 0800/001 before anything else
     sign_on_timeout_s: Seconds = 30.0  # where it is required; else strangers keep all seats
+    key_change: bool = False  # acknowledged, though we hold no keys; else refused as unsupported
     in_flight_max: Count = 256  # unanswered requests of one link; above it no more is read
     max_frame: Frame = 4096  # bytes; the largest real message has about 1,500
     frame_timeout_s: Seconds = 2.0  # for the rest of a frame that has begun

@@ -9,16 +9,8 @@ from typing import TYPE_CHECKING, cast
 
 import structlog
 
-from authz.session import (
-    NO_MORE,
-    Action,
-    Ask,
-    Close,
-    LinkSettings,
-    Send,
-    Session,
-    Trouble,
-)
+from authz.actions import NO_MORE, Action, Ask, Close, Send, Trouble
+from authz.session import LinkSettings, Session
 from authz.wire.to_response import Reply
 
 if TYPE_CHECKING:

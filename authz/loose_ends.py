@@ -2,7 +2,7 @@
 
   lists        the set that engines read holds what was journalled for its version
   references   each names records that carry it; "*", which names none, only where there were many
-  acts         a record's reversals say what their own journal entries say
+  acts         a record's acts say what their own journal entries say
   the stream   what is no longer in it was an account's that is there, or the gate's: an account
                that went with all its entries contradicts nothing else
 
@@ -91,7 +91,7 @@ def act_rows(seen: Seen, told: Told, doubtful: set[str]) -> list[Row]:
         for id, record in seen.records.items()
         for act in record.acts
         if f"record {id}" not in doubtful
-        and act.kind in ("full", "part")
+        and act.kind not in ("expired", "released")  # these say nothing but when
         and (act.message_id, act.kind, act.sent_at, act.amount, act.amount_in) not in told.asked
         and act.message_id in told.acts.get(id, ())
     ]

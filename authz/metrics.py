@@ -36,11 +36,11 @@ from rules.reason import Reason, answer_of
 OTHER = "other"
 MTIS_1987 = (
     "0100", "0101", "0120", "0121", "0200", "0201", "0220", "0221",
-    "0400", "0401", "0420", "0421", "0800", "0801",
+    "0400", "0401", "0420", "0421", "0800", "0801", "0820", "0821", "0620", "0621",
 )  # fmt: skip
 MTIS_1993 = (
     "1100", "1101", "1120", "1121", "1200", "1201", "1220", "1221",
-    "1400", "1401", "1420", "1421", "1804", "1805", "1820",
+    "1400", "1401", "1420", "1421", "1804", "1805", "1820", "1824", "1620", "1621",
 )  # fmt: skip
 MTIS = (*MTIS_1987, *MTIS_1993, OTHER)
 STAGES = ("decode", "decide", "hot", "encode", OTHER)
@@ -55,6 +55,10 @@ HOT_CALLS = {
     "applied": "applied",
     "unapplied": "unapplied",
     "declined_elsewhere": "declined_elsewhere",
+    "noted": "noted",
+    "moved": "moved",
+    "same": "same",
+    "older": "older",
     "mismatch": "mismatch",
     "stale_twice": "stale_twice",
     "NotConnected": "not_connected",
@@ -80,6 +84,7 @@ BAD_INPUT = (
     "not_signed_on",
     "unknown_mti",
     "bad_element",
+    "bad_part",
     "unsupported",
     "management",
     "unexpected_response",

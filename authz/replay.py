@@ -6,6 +6,7 @@ watches that each begins where the one before it ended. It never looks at the ho
 
 from dataclasses import dataclass, field
 from hashlib import sha1
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -18,6 +19,7 @@ from ledger.journal import (
     BODY,
     ENVELOPE,
     AccountBody,
+    AdviceBody,
     AuthorizationBody,
     Body,
     CardBody,
@@ -26,9 +28,11 @@ from ledger.journal import (
     ListsBody,
     ReversalBody,
 )
+from rules.facts import CREDITS
 
 TIMEOUT_S = 60.0
-# A reversal: its message, full or part, when it was sent, what stays, in which currency.
+# An act as it was asked for: its message, its kind, when it was sent, the amount (of a reversal,
+# what stays), in which currency.
 Asked = tuple[str, str, int, int, str]
 
 ACTS = frozenset(
@@ -69,14 +73,15 @@ class Told:
     judged_by: dict[str, str] = field(default_factory=dict)
     acts: dict[str, set[str]] = field(default_factory=dict)
     approved: set[str] = field(default_factory=set)  # message ids, not withdrawn
-    asked: set[Asked] = field(default_factory=set)  # reversals, as they were asked for
+    asked: set[Asked] = field(default_factory=set)  # acts, as they were asked for
     absorbed: set[str] = field(default_factory=set)  # tombstones that others took in
     withdrawals: int = 0
     cards: dict[str, Card] = field(default_factory=dict)  # by card id
     entries: int = 0
     digest: str = ""
     credit_line_minor: int = 0
-    line_was_lowered: bool = False
+    # A control act, or what was decided elsewhere, took it below zero, as it may.
+    below_by_others: bool = False
     rows: list[Row] = field(default_factory=list)  # where the journal contradicts itself
 
     def chain(self, envelope: bytes, body: bytes) -> None:
@@ -109,12 +114,12 @@ class Told:
             self._authorization(e, packed)
         elif e.kind in ACTS and id:  # an increment that was declined is nobody's act
             self.acts.setdefault(id, set()).add(e.message_id)
-            if e.kind == "reversal":
-                self.asked.add(as_asked(e.message_id, packed))
-            elif e.kind == "increment" and e.verdict == "held":
-                increment = read_body(packed)
-                assert isinstance(increment, IncrementBody)
-                self._promised(e, increment.asked.credit_line_minor)
+            body = read_body(packed)
+            if e.kind != "close":
+                self.asked.add(as_asked(e.message_id, body))
+            if e.kind == "increment" and e.verdict == "held":
+                assert isinstance(body, IncrementBody)
+                self._promised(e, body.asked)
         elif e.kind == "withdrawal":
             self._withdrawal(e)
         elif e.kind == "card":
@@ -125,9 +130,16 @@ class Told:
             body = read_body(packed)
             assert isinstance(body, AccountBody)
             line = read_account(body.profile).credit_line_minor
-            self.line_was_lowered |= line < self.credit_line_minor
             self.version, self.profile = e.versions[0], bytes(body.profile)
+            if line < self.credit_line_minor:
+                self.below_by_others = True
             self.credit_line_minor = line
+        if (
+            e.verdict != "held"
+            and took(e)
+            and e.posted_after + self.credit_line_minor < e.held_after
+        ):
+            self.below_by_others = True
 
     def expected_records(self) -> set[str]:
         """The authorizations and tombstones that must be there: judged, or acted on."""
@@ -145,12 +157,16 @@ class Told:
         self.approved.add(e.message_id)
         body = read_body(packed)
         assert isinstance(body, AuthorizationBody)
-        self._promised(e, body.credit_line_minor)
+        self._promised(e, body)
 
-    def _promised(self, e: Envelope, credit_line_minor: int) -> None:
-        """What was approved was there."""
-        available = e.posted_after - e.held_after + credit_line_minor
-        if e.held_delta > 0 and available < 0:
+    def _promised(self, e: Envelope, asked: AuthorizationBody) -> None:
+        """What was approved was there; a credit needs no funds, whatever it took in."""
+        available = e.posted_after - e.held_after + asked.credit_line_minor
+        if not took(e) or available >= 0:
+            return
+        if asked.purpose in CREDITS:
+            self.below_by_others = True
+        else:
             self.rows.append((f"available after {e.message_id}", available, "not below 0"))
 
     def _withdrawal(self, e: Envelope) -> None:
@@ -174,9 +190,17 @@ class Told:
         amounts[e.currency] = after
 
 
-def as_asked(message_id: str, packed: bytes) -> Asked:
-    """A reversal as a record keeps it. Raises: msgspec.MsgspecError."""
-    body = read_body(packed)
+def took(e: Envelope) -> bool:
+    """Whether it left less available than there was: held more, or posted it."""
+    return e.held_delta > e.posted_delta
+
+
+def as_asked(message_id: str, body: Any) -> Asked:
+    """An act as a record keeps it."""
+    if isinstance(body, AdviceBody | IncrementBody):
+        told, kind = (body.told, body.act) if isinstance(body, AdviceBody) else (body.asked, "more")
+        amount, currency = told.transaction_minor, told.transaction_currency
+        return message_id, kind, told.sent_at, amount, currency
     assert isinstance(body, ReversalBody)
     if body.remaining_minor < 0:
         return message_id, "full", body.sent_at, 0, ""

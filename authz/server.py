@@ -15,6 +15,7 @@ from typing import Protocol, cast
 
 import structlog
 
+from authz.actions import Ask, Room, Trouble
 from authz.admission import Admission
 from authz.backoff import Backoff
 from authz.clock import Clock, utc
@@ -22,7 +23,7 @@ from authz.dialer import Dialer
 from authz.dispatch import Dispatcher, Refusal, reply_of
 from authz.link import Link
 from authz.pulse import BEAT_S, Pulse
-from authz.session import Ask, LinkSettings, Room, Trouble
+from authz.session import LinkSettings
 from authz.wire.to_response import Reply
 from rules.reason import Reason
 
@@ -175,8 +176,10 @@ class Server:
     async def _serve(self, link: Link, ask: Ask) -> None:
         asked = self.clock.monotonic()
         try:
-            network = link.settings.network
-            outcome = await self.dispatcher.answer(ask.message, network, ask.received)
+            settings = link.settings
+            outcome = await self.dispatcher.answer(
+                ask.message, settings.network, ask.received, settings.partial_approval
+            )
             reply = reply_of(outcome)
         except Refusal as refusal:
             reply = Reply(refusal.reason, bad_field=refusal.field)

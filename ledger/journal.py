@@ -25,7 +25,7 @@ class Envelope(Struct, frozen=True, array_like=True, kw_only=True):
 
     layout: int
     kind: str  # authorization | reversal | advice | completion | increment | close |
-    # withdrawal | note | account | card | lists | gate
+    # withdrawal | note | account | card | lists | gate | cut_over
     message_id: str
     authorization_id: str
     account_id: str
@@ -145,6 +145,29 @@ class GateBody(Struct, frozen=True, array_like=True, tag="gate", gc=False):
     source: str
 
 
+class CutOverBody(Struct, frozen=True, array_like=True, tag="cut_over", gc=False):
+    """A network's word that its business day is over."""
+
+    network: str
+    mti: str
+    stan: str
+    sent_at: int
+    forwarder_id: str
+    day: int  # as it was told, in days since 1970; 0: the next
+
+
+class AdministrativeBody(Struct, frozen=True, array_like=True, tag="administrative", gc=False):
+    """That an administrative advice came: by whom, when, and with which data elements."""
+
+    network: str
+    mti: str
+    stan: str
+    sent_at: int
+    acquirer_id: str
+    forwarder_id: str
+    elements: tuple[int, ...]  # their numbers; their content may hold a card number
+
+
 Body = (
     AuthorizationBody
     | ReversalBody
@@ -156,6 +179,8 @@ Body = (
     | CardBody
     | ListsBody
     | GateBody
+    | CutOverBody
+    | AdministrativeBody
 )
 
 encode_body = msgspec.msgpack.Encoder().encode

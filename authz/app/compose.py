@@ -129,6 +129,7 @@ async def running(
         engine.store_offset_ms = offset_ms
         if engine.lists.version == 0:
             await engine.refresh_lists(engine.budget(clock.monotonic()))
+        await engine.refresh_days(engine.budget(clock.monotonic()))
 
     keeper = Keeper(
         store.engine_url, hot, clock, lambda run_id: reopen(store, name), on_ready, store.id,
@@ -255,6 +256,7 @@ def link_settings(link: LinkConfig) -> LinkSettings:
         dialect=find_dialect(link.dialect),
         framing=FRAMINGS[link.framing],
         network=link.network,
+        partial_approval=link.partial_approval,
         sign_on_required=link.sign_on_required,
         sign_on_timeout_s=link.sign_on_timeout_s,
         links_max=link.links_max,
@@ -265,4 +267,5 @@ def link_settings(link: LinkConfig) -> LinkSettings:
         echo_timeout_s=link.echo_timeout_s,
         strikes_max=link.strikes_max,
         sign_on=link.sign_on and link.connect is not None,
+        key_change=link.key_change,
     )

@@ -122,6 +122,20 @@ class Withdraw(Struct, frozen=True, kw_only=True, gc=False):
     answer_ttl_s: int
 
 
+class CutOver(Struct, frozen=True, kw_only=True, gc=False):
+    """A network's business day ends, and another begins. Days are counted from 1970."""
+
+    message_id: str
+    fingerprint: str
+    attempt: str
+    deadline_ms: int
+    network: str
+    day: int  # that begins; 0: the one after the day in force
+    today: int  # by the calendar: the day in force of a network that never cut over
+    answer_ttl_s: int
+    body: bytes
+
+
 class Verdict(Struct, frozen=True, kw_only=True, gc=False):
     """What became of an act, now or when it was first asked.
 
@@ -129,6 +143,7 @@ class Verdict(Struct, frozen=True, kw_only=True, gc=False):
     apply:     applied | reversed | unmatched (it stands alone) | unapplied (it says nothing here)
                | beyond (more than was held and tolerated) | overdue
     note:      whatever was noted
+    cut_over:  moved | same (it had begun before) | older (a later one has begun)
     any:       mismatch (same id, other content; nothing was changed)
     """
 

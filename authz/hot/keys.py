@@ -16,6 +16,16 @@ def shard_of(account_id: str) -> str:
     return f"{crc32(account_id.encode()) % SHARDS:02}"
 
 
+def shard_of_network(network: str) -> str:
+    """The shard of what is known of a network and not of an account."""
+    return shard_of(name_of_network(network))
+
+
+def name_of_network(network: str) -> str:
+    """What picks that shard."""
+    return f"network/{network}"
+
+
 @lru_cache(maxsize=65_536)  # the accounts in play; an entry costs about 0.5 kB
 def account_keys(account_id: str) -> tuple[str, str, str, str]:
     """The keys that an act on an account touches, in the order the functions expect.
@@ -39,6 +49,11 @@ def card_field(card_id: str) -> str:
 def authorization_field(authorization_id: str) -> str:
     """The field of that hash that holds an authorization's record."""
     return f"a:{authorization_id}"
+
+
+def days_field(network: str) -> str:
+    """The field of a control hash that holds a network's business days."""
+    return f"d:{network}"
 
 
 def answer(shard: str, message_id: str) -> str:

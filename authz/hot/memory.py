@@ -33,6 +33,7 @@ from authz.hot.model import (
     said,
     take_in,
 )
+from authz.hot.networks import MemoryNetworks
 from authz.hot.record import (
     Act,
     Given,
@@ -44,10 +45,11 @@ from authz.hot.record import (
 )
 
 
-class MemoryHotState:
+class MemoryHotState(MemoryNetworks):
     """The oracle. Time stands at `now_ms` until a test moves it."""
 
     def __init__(self, now_ms: int = 0) -> None:
+        super().__init__()
         self.now_ms = now_ms
         self.accounts: dict[str, Account] = {}
         self.cards: dict[str, tuple[int, bytes, str]] = {}

@@ -9,6 +9,7 @@ from authz.hot.acts import (
     Apply,
     Authorize,
     Close,
+    CutOver,
     Note,
     PutAccount,
     PutCard,
@@ -17,10 +18,10 @@ from authz.hot.acts import (
     Withdraw,
 )
 from authz.hot.errors import Cold, Full, HotStateError, NotConnected, OutOfStep, TooLate
+from authz.hot.networks import Days, RedisNetworks, verdict_of
 from authz.hot.record import AT_APPROVAL, AT_ONCE
 from authz.hot.resp import Argument, Connection
 from ledger.journal import WithdrawalBody, encode_body
-from rules.facts import Approved
 
 _pack = msgspec.msgpack.Encoder().encode
 
@@ -41,9 +42,11 @@ class HotState(Protocol):
         self, account_id: str, card_id: str, timeout_s: float
     ) -> tuple[int, bytes, int, bytes]: ...
     async def lists(self, timeout_s: float) -> tuple[int, frozenset[tuple[str, str]]]: ...
+    async def cut_over(self, act: CutOver, timeout_s: float) -> Verdict: ...
+    async def days(self, network: str, timeout_s: float) -> Days | None: ...
 
 
-class RedisHotState:
+class RedisHotState(RedisNetworks):
     """The hot state behind one connection. `attach` gives it one, with the store's run id.
 
     Raises from every call: HotStateError, whose `may_have_run` tells the caller whether
@@ -126,7 +129,7 @@ class RedisHotState:
             timeout_s,
         )  # fmt: skip
         self._check(reply, act.message_id)
-        return _verdict(reply)
+        return verdict_of(reply)
 
     async def withdraw(self, act: Withdraw, timeout_s: float) -> str:
         """Take an attempt back: released | forgotten | kept | marked."""
@@ -308,17 +311,4 @@ _NO_VERDICT: dict[bytes, type[HotStateError]] = {
 def _verdict_or_stale(reply: Any) -> Verdict | Stale:
     if reply[1] == b"stale":
         return Stale(int(reply[2]), reply[3], int(reply[4]), reply[5], int(reply[6]))
-    return _verdict(reply)
-
-
-def _verdict(reply: Any) -> Verdict:
-    _, kind, planned, detail, held, authorization_id, replayed, *part = reply
-    return Verdict(
-        kind=kind.decode(),
-        planned=planned.decode(),
-        detail=detail.decode(),
-        held_minor=held,
-        authorization_id=authorization_id.decode(),
-        replayed=bool(replayed),
-        approved=Approved(*part) if part else None,
-    )
+    return verdict_of(reply)

@@ -15,13 +15,19 @@ from rules.reason import Reason
 
 
 class Management(Struct, frozen=True):
-    """How links are signed on and off and asked for a sign of life."""
+    """How links are signed on and off and asked for a sign of life, and a business day ends.
+
+    Sign-on, sign-off, echo and cut-over are quoted alike wherever they are listed. Which codes
+    mean that keys are changed differs from list to list: those are our reading.
+    """
 
     mti: str
     field: int  # the element that says which
     sign_on: str
     sign_off: str
     echo: str
+    cut_over: str
+    key_change: frozenset[str]
 
 
 class Network(Struct, frozen=True):
@@ -70,8 +76,10 @@ class Network(Struct, frozen=True):
 # Never the track, the PIN block or chip data.
 ECHOED_1987 = (2, 3, 4, 6, 7, 10, 11, 12, 13, 19, 25, 32, 33, 37, 41, 42, 49, 51, 90, 95)
 ECHOED_1993 = (2, 3, 4, 6, 7, 10, 11, 12, 19, 30, 32, 33, 37, 41, 42, 49, 51, 56)
-MANAGEMENT_1987 = Management("0800", 70, "001", "002", "301")
-MANAGEMENT_1993 = Management("1804", 24, "801", "802", "831")
+MANAGEMENT_1987 = Management(
+    "0800", 70, "001", "002", "301", "201", frozenset({"101", "161", "162", "163", "164"})
+)
+MANAGEMENT_1993 = Management("1804", 24, "801", "802", "831", "821", frozenset({"811"}))
 
 
 def of_1987(
@@ -81,13 +89,14 @@ def of_1987(
     response_source: str = "",
 ) -> Network:
     return Network(
-        name, "0", CODES[name], MANAGEMENT_1987, ECHOED_1987 + also, (7, 11, 33, 70), parts,
+        name, "0", CODES[name], MANAGEMENT_1987, ECHOED_1987 + also, (7, 11, 15, 33, 70),
+        parts,
         response_source,
     )  # fmt: skip
 
 
 def of_1993(name: str) -> Network:
-    echoed_management = (7, 11, 12, 24, 32, 33, 93, 94)
+    echoed_management = (7, 11, 12, 15, 24, 32, 33, 93, 94)
     return Network(name, "1", CODES[name], MANAGEMENT_1993, ECHOED_1993, echoed_management)
 
 

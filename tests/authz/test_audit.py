@@ -14,11 +14,18 @@ from authz import audit as audit_module
 from authz.audit import AuditReport, audit, audit_before_opening, audit_store
 from authz.control import NewAccount, NewCard, put_accounts, put_cards, put_lists
 from authz.hot import admin, keys
-from authz.hot.acts import Apply, Authorize, Withdraw
+from authz.hot.acts import Apply, Authorize, Close, Decision, Terms, Withdraw
 from authz.hot.errors import HotStateError, TooLate
 from authz.hot.record import Act
 from authz.privacy import Pan, PanKeys
-from ledger.journal import AuthorizationBody, ReversalBody, encode_body
+from ledger.journal import (
+    AdviceBody,
+    AuthorizationBody,
+    CloseBody,
+    IncrementBody,
+    ReversalBody,
+    encode_body,
+)
 from rules.facts import AccountProfile, AccountState, Limit
 from tests.support.hot import opened
 
@@ -34,15 +41,23 @@ def account(id: str = ACCOUNT, opening: int = 5000, line: int = 0) -> NewAccount
     return NewAccount(profile=profile, opening_minor=opening)
 
 
+SENT = 1_790_000_000
+
+
+def told_of(n: int, amount: int, sign: int = 1, at: int = SENT) -> AuthorizationBody:
+    """The facts of a message, as its body in the journal has them."""
+    return AuthorizationBody(
+        "default", "key", "purchase" if sign == 1 else "refund", amount, "840", amount, "840",
+        "5411", "m", "t", "a", "US", "051", "", f"{n:06}", "", at, "approved", (), 0,
+    )  # fmt: skip
+
+
 def authorize(n: int, amount: int = 1000, **changes: Any) -> Authorize:
     limits = (
         Limit("daily_count_limit", COUNT, 1, 9, 0),
         Limit("daily_amount_limit", AMOUNT, amount, 9000, 1),
     )
-    body = AuthorizationBody(
-        "default", "key", "purchase", amount, "840", amount, "840", "5411", "m", "t", "a", "US",
-        "051", "", f"{n:06}", "", 1_790_000_000, "approved", (), 0,
-    )  # fmt: skip
+    body = told_of(n, amount, changes.get("sign", 1))
     base: dict[str, Any] = {
         "account_id": ACCOUNT, "card_id": SUBJECT, "account_version": 1, "card_version": 1,
         "lists_version": 0, "message_id": f"m{n}", "fingerprint": "f", "attempt": "t1",
@@ -66,6 +81,52 @@ def reverse(n: int, remaining: int = -1, references: tuple[tuple[str, str], ...]
         kind="reversal", account_id=ACCOUNT, card_id=SUBJECT, message_id=f"r{n}", fingerprint="f",
         attempt="t1", deadline_ms=0, act=act, references=references or (("de90", f"90:x{n}"),),
         answer_ttl_s=3600, body=encode_body(body),
+    )  # fmt: skip
+
+
+Rungs = tuple[tuple[str, str], ...]
+
+
+def advise(
+    n: int, amount: int = 1000, kind: str = "set", references: Rungs = (), **changes: Any
+) -> Apply:
+    """An advice, or one of several completions ("post"), or the last one."""
+    id, by, at = f"{kind}{n}", references or (("de90", f"90:x{n}"),), SENT + 50 + n
+    base: dict[str, Any] = {
+        "kind": "advice" if kind == "set" else "completion", "account_id": ACCOUNT,
+        "card_id": SUBJECT, "message_id": id, "fingerprint": "f", "attempt": "t1",
+        "deadline_ms": 0, "references": (*by, ("own", f"90:{id}")), "exact": 1,
+        "act": Act(kind, id, at, amount, "840", amount, f"90:{id}"),
+        "terms": None if kind == "set" else Terms(10, 0, 60), "currency": "840",
+        "expires_at": 1_790_600_000 + n, "touched": ((COUNT, 0), (AMOUNT, 1)),
+        "answer_ttl_s": 3600,
+        "body": encode_body(
+            AdviceBody(told_of(n, amount, changes.get("sign", 1), at), kind, True, "", by)
+        ),
+    }  # fmt: skip
+    return Apply(**(base | changes))
+
+
+def increase(n: int, amount: int = 1000, of: int = 1, **changes: Any) -> Apply:
+    """More is asked for on authorization `of`."""
+    id, by, at = f"m{n}", (("de90", f"90:x{of}"),), SENT + 20 + n
+    limits = (Limit("daily_amount_limit", AMOUNT, amount, 9000, 1),)
+    base: dict[str, Any] = {
+        "kind": "increment", "account_id": ACCOUNT, "card_id": SUBJECT, "message_id": id,
+        "fingerprint": "f", "attempt": "t1", "deadline_ms": 0,
+        "references": (*by, ("own", f"90:x{n}")), "exact": 1,
+        "act": Act("more", id, at, amount, "840", amount, f"90:x{n}"),
+        "currency": "840", "expires_at": 1_790_600_000 + n, "touched": ((AMOUNT, 1),),
+        "decision": Decision("approved", 0, 1, 1, 0, limits), "answer_ttl_s": 3600,
+        "body": encode_body(IncrementBody(told_of(n, amount, at=at), "", by)),
+    }  # fmt: skip
+    return Apply(**(base | changes))
+
+
+def end(n: int, kind: str = "released") -> Close:
+    return Close(
+        act_id=f"x{n}{kind}", account_id=ACCOUNT, authorization_id=f"m{n}", kind=kind,
+        at=SENT + 100, body=encode_body(CloseBody("test")),
     )  # fmt: skip
 
 
@@ -143,7 +204,41 @@ step = st.one_of(
         st.sampled_from([-1, 0, 1, 333, 5000]),
         st.sampled_from([(), (("de37", "37:r"),), (("de90", "90:x1"), ("de37", "37:r"))]),
     ),
-    st.builds(withdraw, st.integers(1, 6), st.sampled_from(["t1", "t2"])),
+    st.builds(withdraw, st.integers(1, 9), st.sampled_from(["t1", "t2"])),
+    # Room for a tip, less than was asked, an inquiry.
+    st.builds(
+        authorize,
+        st.integers(1, 6),
+        st.just(4000),
+        billed_minor=st.sampled_from([3000, 4000]),
+        part_reference=st.sampled_from(["38:part", ""]),
+    ),
+    st.builds(authorize, st.just(11), st.just(0), inquires=st.just(True)),
+    # Credits, available when they post or at their approval.
+    st.builds(
+        authorize,
+        st.integers(1, 6),
+        st.sampled_from([700, 4000]),
+        sign=st.just(-1),
+        limits=st.just(()),
+        posts=st.sampled_from([0, 1, 2]),
+    ),
+    st.builds(
+        increase,
+        st.integers(7, 9),
+        st.sampled_from([1, 700, 4000]),
+        st.integers(1, 6),
+        attempt=st.sampled_from(["t1", "t2"]),
+    ),
+    st.builds(
+        advise,
+        st.integers(1, 6),
+        st.sampled_from([1, 700, 9000]),
+        st.sampled_from(["set", "post", "last"]),
+        st.sampled_from([(), (), (("de37", "37:r"),)]),
+        sign=st.sampled_from([1, 1, 1, -1]),
+    ),
+    st.builds(end, st.integers(1, 6), st.sampled_from(["released", "expired"])),
 )
 
 
@@ -381,6 +476,135 @@ def test_an_approval_that_went_over_is_told(fresh_redis: str) -> None:
         (ACCOUNT, "available after m1", -1000, "not below 0"),
         (ACCOUNT, "available", -1000, "not below 0"),
     ]
+
+
+async def go_below(state: Any, how: str) -> None:
+    """Take account A1 (50.00) below zero, as only what was decided elsewhere may."""
+    match how:
+        case "an advice":
+            await state.apply(advise(1, 6000), 5)
+        case "a force post":
+            await state.apply(advise(1, 6000, "last"), 5)
+        case "a completion":
+            await state.authorize(authorize(1, 4000), 5)
+            await state.apply(advise(1, 6000, "last"), 5)
+        case "a credit taken back":
+            await state.authorize(authorize(1, 2000, sign=-1, posts=2, limits=()), 5)
+            await state.authorize(authorize(2, 6000), 5)
+            await state.apply(reverse(1), 5)
+        case "a credit that ended":
+            await state.authorize(authorize(1, 2000, sign=-1, posts=2, limits=()), 5)
+            await state.authorize(authorize(2, 6000), 5)
+            assert await state.close(end(1), 5) == ("closed", 2000)
+        case "a credit withdrawn":
+            await state.authorize(authorize(1, 2000, sign=-1, posts=1, limits=()), 5)
+            await state.authorize(authorize(2, 6000), 5)
+            assert await state.withdraw(withdraw(1), 5) == "released"
+
+
+BELOW = ["an advice", "a force post", "a completion", "a credit taken back",
+         "a credit that ended", "a credit withdrawn"]  # fmt: skip
+
+
+@pytest.mark.parametrize(("act", "place", "value"), [(0, 2, SENT), (0, 3, 1), (1, 4, "978")])
+def test_an_act_that_says_other_than_its_entry_is_told(
+    fresh_redis: str, act: int, place: int, value: Any
+) -> None:
+    """Of an increment and a completion that were reversed, so that no sum of theirs can tell."""
+
+    async def scenario() -> AuditReport:
+        async with prepared(fresh_redis) as (state, client):
+            await state.authorize(authorize(1), 5)
+            await state.apply(increase(7), 5)
+            await state.apply(advise(1, 700, "last"), 5)
+            for n, name in ((8, "90:x7"), (9, "90:last1")):
+                back = reverse(n, references=(("de90", name),))
+                one = msgspec.structs.replace(back.act, names=name)
+                await state.apply(msgspec.structs.replace(back, act=one), 5)
+            assert (await audit_store(fresh_redis)).ok
+            record = msgspec.msgpack.decode(await client.hget(WHOLE, "a:m1"))
+            record[8][act][place] = value
+            await client.hset(WHOLE, "a:m1", msgspec.msgpack.encode(record))
+            return await audit_store(fresh_redis)
+
+    [told] = rows(asyncio.run(scenario()))
+    assert told[1] == f"act {('m7', 'last1')[act]} of record m1"
+
+
+@pytest.mark.parametrize("how", BELOW)
+def test_what_was_decided_elsewhere_may_go_over_and_the_gates_open(
+    fresh_redis: str, how: str
+) -> None:
+    async def scenario() -> None:
+        async with prepared(fresh_redis) as (state, client):
+            await go_below(state, how)
+            posted, held = await client.hmget(WHOLE, "posted:840", "held:840")
+            assert int(posted) - int(held) < 0
+            await state.apply(reverse(77), 5)  # it goes on, after that entry too
+            assert rows(await audit_store(fresh_redis)) == []
+            for shard in keys.ALL_SHARDS:  # as another run of the store would find them
+                await client.hset(keys.control(shard), "run_id", "before")
+            report = await audit_before_opening(client, fresh_redis, "test")
+            assert report is not None
+            assert report.ok
+            assert await admin.state_of_gates(client) == "open"
+
+    asyncio.run(scenario())
+
+
+def overdraft(line: int, **changes: Any) -> Authorize:
+    """An approval of 60.00 that a function gave which erred about the line: its body knows."""
+    body = told_of(2, 6000)
+    return authorize(2, 6000, credit_line_minor=line, **changes, body=encode_body(body))
+
+
+@pytest.mark.parametrize("how", BELOW[:1])
+@pytest.mark.parametrize("posts", [0, 1])
+def test_no_approval_goes_further_below_what_was_taken_elsewhere(
+    fresh_redis: str, how: str, posts: int
+) -> None:
+    async def scenario() -> AuditReport:
+        async with prepared(fresh_redis) as (state, client):
+            await go_below(state, how)
+            said = await state.authorize(overdraft(99_999, posts=posts, limits=()), 5)
+            assert said.kind == "held"
+            return await audit_store(fresh_redis)
+
+    assert rows(asyncio.run(scenario())) == [(ACCOUNT, "available after m2", -7000, "not below 0")]
+
+
+def test_an_increment_that_went_over_is_told(fresh_redis: str) -> None:
+    async def scenario() -> AuditReport:
+        async with prepared(fresh_redis) as (state, client):
+            await state.authorize(authorize(1, 1000), 5)
+            said = Decision("approved", 99_999, 1, 1, 0, ())
+            assert (await state.apply(increase(7, 5000, decision=said), 5)).kind == "held"
+            return await audit_store(fresh_redis)
+
+    assert rows(asyncio.run(scenario())) == [
+        (ACCOUNT, "available after m7", -1000, "not below 0"),
+        (ACCOUNT, "available", -1000, "not below 0"),
+    ]
+
+
+def test_an_approval_that_takes_nothing_is_no_overdraft(fresh_redis: str) -> None:
+    """What came before it was posted by force, and its reversal by another way: both are taken in,
+    and what was posted is held. Nothing more is promised than was taken already."""
+
+    async def scenario() -> AuditReport:
+        async with prepared(fresh_redis) as (state, client):
+            await state.apply(advise(2, 9000, "last"), 5)
+            await state.apply(advise(1, 2000, "post", (("de37", "37:r"),)), 5)
+            back = msgspec.structs.replace(reverse(3), references=(("de90", "90:x1"),))
+            back = msgspec.structs.replace(
+                back, act=msgspec.structs.replace(back.act, names="90:post1")
+            )
+            await state.apply(back, 5)
+            act = authorize(1, 1000, references=("90:x1", "37:r"), limits=())
+            assert (await state.authorize(act, 5)).kind == "held"
+            return await audit_store(fresh_redis)
+
+    assert rows(asyncio.run(scenario())) == []
 
 
 def test_a_lowered_credit_line_is_nobodys_overdraft(fresh_redis: str) -> None:

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authz.session import Ask, Close, LinkSettings, Room, Send, Session, State, Trouble
+from authz.actions import Ask, Close, Room, Send, Trouble
+from authz.session import LinkSettings, Session, State
 from authz.wire.networks import NETWORKS
 from authz.wire.to_response import Reply
 from iso8583.codec import decode, encode
@@ -52,6 +53,10 @@ def troubles(actions: list[object]) -> list[str]:
         (State.SIGNED_OFF, "002", State.SIGNED_OFF, "00"),
         (State.SIGNED_OFF, "301", State.SIGNED_OFF, "00"),
         (State.SIGNED_ON, "999", State.SIGNED_ON, "30"),
+        (State.SIGNED_ON, "161", State.SIGNED_ON, "12"),
+        (State.CONNECTED, "101", State.CONNECTED, "12"),
+        (State.CONNECTED, "201", State.CONNECTED, "30"),
+        (State.SIGNED_OFF, "201", State.SIGNED_OFF, "30"),
     ],
 )
 def test_network_management(state: State, code: str, after: State, answer: str) -> None:
@@ -61,6 +66,40 @@ def test_network_management(state: State, code: str, after: State, answer: str) 
     assert s.state is after
     assert (message.mti, message[11], message[39]) == ("0810", "000001", answer)
     assert message[70] == code
+
+
+@pytest.mark.parametrize(
+    ("tongue", "mti", "field", "code", "answers"),
+    [
+        (("iso87_ascii", "generic"), "0800", 70, "161", ("12", "00")),
+        (("iso87_ascii", "visa"), "0820", 70, "162", ("12", "00")),
+        (("iso93_ascii", "iso93"), "1804", 24, "811", ("902", "800")),
+    ],
+)
+@pytest.mark.parametrize("acknowledged", [False, True])
+def test_a_key_change_is_unsupported_unless_the_link_is_told_otherwise(
+    tongue: tuple[str, str], mti: str, field: int, code: str, answers: tuple[str, str],
+    acknowledged: bool,
+) -> None:  # fmt: skip
+    dialect = BY_NAME[tongue[0]]
+    s = session(dialect=dialect, network=tongue[1], key_change=acknowledged)
+    body = encode(mti, {7: "0322120000", 11: "000001", field: code}, dialect)
+    actions = s.receive(FRAMING.pack(body), 1.0)
+    [answer] = [decode(a.data[2:], dialect) for a in actions if isinstance(a, Send)]
+    assert answer[39] == answers[acknowledged]
+    assert s.state is State.CONNECTED
+    assert troubles(actions) == ([] if acknowledged else ["unsupported"])
+
+
+def test_a_cut_over_is_put_to_the_engine_where_requests_are() -> None:
+    s = session(sign_on_required=False)
+    [ask] = s.receive(management("201"), 1.0)
+    assert isinstance(ask, Ask)
+    assert (ask.message.mti, s.in_flight) == ("0800", 1)
+    [late] = sent(s.receive(management("201", "000002"), 1.0, room=Room(asks=0, seats=0)))
+    assert late[39] == "91"
+    [answer] = sent([s.answer(ask, Reply(Reason.APPROVED))])
+    assert (answer.mti, answer[39], answer[70]) == ("0810", "00", "201")
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,16 @@ def test_a_financial_request_for_less_posts_less() -> None:
     run(story())
 
 
+def test_terminals_behind_a_link_may_all_take_less() -> None:
+    async def story() -> None:
+        world = await World().open_with(10_000)
+        link = world.link(partial_approval=True)
+        answer = await link.say("0100", purchase(1, 12_000))
+        assert (code(answer), answer[4]) == ("10", f"{10_000:012}")
+
+    run(story())
+
+
 # -- what there is -----------------------------------------------------------------------
 
 

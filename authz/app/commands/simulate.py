@@ -10,7 +10,7 @@ import click
 import uvloop
 
 from authz.app.options import configured
-from authz.app.output import write_json
+from authz.app.output import sentence, write_json
 from authz.app.people import load_population
 from authz.app.store import NO_STORE, find_store, opened, pan_keys
 from authz.clock import SystemClock, utc
@@ -34,6 +34,9 @@ Examples:
   authz simulate --rate 500 --seconds 20          10,000 cards and their traffic
   authz simulate --csv card_transactions.csv.gz   a file of transactions, as fast as --rate
   authz simulate --compare card_transactions.csv.gz   does generated traffic look like it?
+  authz simulate --story list                     worked examples of a payment's life
+  authz simulate --story partial-reversal --own-engine
+  authz simulate --story all                      on the engine that runs
 """
 
 
@@ -74,6 +77,16 @@ Examples:
     help="Send nothing: compare generated traffic with this file.",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
 )
+@click.option(
+    "--story",
+    metavar="NAME",
+    help="Tell a worked example step by step; list names them, all tells them all.",
+)
+@click.option(
+    "--own-engine",
+    is_flag=True,
+    help="For stories: an engine and a store that are gone afterwards.",
+)
 @click.option("--no-load", is_flag=True, help="The cards are in the store already.")
 @click.option("--json", "json_file", help="Write the figures there; - for standard output.")
 def command(config: Config, **given: Any) -> None:
@@ -82,6 +95,11 @@ def command(config: Config, **given: Any) -> None:
     The cardholders go into the engine's store, beside your own cards: give a store for trying
     things a folder of its own (--data-dir, for authz serve as well).
     """
+    if given["story"] is not None:
+        tell_stories(config, given)
+        return
+    if given["own_engine"]:
+        raise click.UsageError("--own-engine is for --story.")
     try:
         if given["compare_with"] is not None:
             show_comparison(given["seed"], given["compare_with"])
@@ -158,6 +176,39 @@ def who_and_what(
     # Making events costs more than sending them: they are made before the clock runs.
     events = list(islice(traffic, count))
     return population, events, given["seconds"]
+
+
+def tell_stories(config: Config, given: dict[str, Any]) -> None:
+    """Exit code 1 where one did not go as its table says."""
+    from authz.app import story as told
+    from authz.simulator.stories import BY_NAME as BY_STORY
+    from authz.simulator.stories import STORIES
+
+    name = given["story"]
+    if name == "list":
+        click.echo(told.listed())
+        return
+    if name != "all" and name not in BY_STORY:
+        raise click.UsageError(
+            f"There is no such story. There are: list, all, {', '.join(BY_STORY)}."
+        )
+    chosen = STORIES if name == "all" else (BY_STORY[name],)
+
+    async def tell_them() -> list[str]:
+        stage = (
+            told.own_stage() if given["own_engine"]
+            else told.stage_beside(config, given["host"], given["port"])
+        )  # fmt: skip
+        async with stage as open_stage:
+            return [story.name for story in chosen if not await told.tell_aloud(open_stage, story)]
+
+    try:
+        failed = uvloop.run(tell_them())
+    except (*told.TROUBLE, *NO_STORE, OSError) as error:
+        raise click.ClickException(sentence(error)) from None
+    if failed:
+        click.echo(f"not as told: {', '.join(failed)}")
+        raise SystemExit(1)
 
 
 def show_comparison(seed: int, csv_file: Path) -> None:
