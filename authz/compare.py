@@ -83,9 +83,9 @@ def compare_records(seen: Seen, told: Told) -> list[Row]:
         if record.posted * record.sign != -told.posted_by.get(id, 0):
             told_posted = f"entries post {-told.posted_by.get(id, 0)}"
             rows.append((f"record {id}", f"posted {record.posted * record.sign}", told_posted))
-        acts = {act.message_id for act in record.acts}
+        acts = {act.message_id for act in record.acts if act.kind != "void"}
         others = told.acts.get(id, set())
-        full = len(acts) >= OTHER_ACTS_MAX and acts <= others
+        full = len(record.acts) >= OTHER_ACTS_MAX and acts <= others
         if told.whole and acts != others and not full:
             rows.append((f"record {id}", f"{len(acts)} acts", f"{len(others)} others"))
     for id in sorted(expected - seen.records.keys()):

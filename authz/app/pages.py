@@ -57,7 +57,9 @@ def stories_page() -> str:
             *map(row, STORIES),
             "",
             "Not told: holds that end by their date, since an engine's clock cannot be moved from "
-            "outside (`tests/authz/test_expire.py`, `tests/scenarios/test_permutations.py`).",
+            "outside (`tests/authz/test_expire.py`, `tests/scenarios/test_permutations.py`); and a "
+            "cut-over, which would end the day of an engine that others use "
+            "(`tests/scenarios/test_cut_over.py`).",
             "",
         )
     )
@@ -136,7 +138,8 @@ def states_page() -> str:
             "",
             "Network management moves a link; a network says these words by its own element "
             "(`authz/wire/networks.py`). What comes where no requests are taken is answered 30. "
-            "`connected` takes them only where no sign-on is asked for (`link.sign_on_required`).",
+            "`connected` takes them only where no sign-on is asked for (`link.sign_on_required`). "
+            "A key change moves nothing; a cut-over is asked of the engine like a request.",
             "",
             *mermaid(link_arrows()),
             "",

@@ -39,9 +39,13 @@ class Stage:
     """An engine, its store, and a new account with a new card for each telling."""
 
     def __init__(
-        self, store: Store, keys: PanKeys, line: Callable[[Tongue], Awaitable[tuple[str, int]]]
+        self,
+        store: Store,
+        keys: PanKeys,
+        line: Callable[[Tongue], Awaitable[tuple[str, int]]],
+        framing: str = "binary2",
     ) -> None:
-        self._store, self._keys, self._line = store, keys, line
+        self._store, self._keys, self._line, self._framing = store, keys, line, framing
         self._clock = SystemClock()
 
     async def tell(self, story: Story, hear: Callable[[Told], None]) -> bool:
@@ -56,7 +60,7 @@ class Stage:
         )
         client = admin.administrator(self._store.url)
         try:
-            async with line_to(host, port, story.tongue, self._clock) as line:
+            async with line_to(host, port, story.tongue, self._clock, self._framing) as line:
                 return await tell(story, line, composer, lambda: balance(client, account_id), hear)
         finally:
             await client.aclose()
@@ -112,7 +116,7 @@ async def own_stage() -> AsyncIterator[Stage]:
 
 
 @asynccontextmanager
-async def stage_beside(config: Config, host: str, port: int) -> AsyncIterator[Stage]:
+async def stage_beside(config: Config, host: str, port: int, framing: str) -> AsyncIterator[Stage]:
     """An engine that runs, whose store this configuration names. Raises: NO_STORE."""
     store = await find_store(config, make=False)
 
@@ -120,7 +124,7 @@ async def stage_beside(config: Config, host: str, port: int) -> AsyncIterator[St
         return host, port
 
     try:
-        yield Stage(store, pan_keys(config), line)
+        yield Stage(store, pan_keys(config), line, framing)
     finally:
         store.stop()
 

@@ -47,7 +47,7 @@ end
 local function judge(account, r, base, spent, decision)
   local planned, credit_line, limits = decision[1], whole(decision[2]), decision[6]
   if planned ~= 'approved' then return 'declined', '' end
-  if taken_back(r) then return 'reversed', '' end
+  if has_ended(r) then return 'reversed', '' end
   for i = 1, #limits do
     local limit = limits[i]
     local use = share(spent, limit[5]) - (base.shares[limit[2]] or 0)

@@ -31,6 +31,7 @@ ACTS: dict[str, Kind] = {
     "last": Kind("completion", "0220", "posts, and ends the hold"),
     "expired": Kind("expiry", "the engine, by date", "ends the hold"),
     "released": Kind("release", "a person", "ends the hold"),
+    "void": Kind("withdrawn increment", "the engine, which had said 91", "holds nothing"),
 }
 assert ACTS.keys() == {*ACTS_MAX, *TARGETS, "part", "set"}
 

@@ -243,11 +243,16 @@ class MemoryHotState(MemoryNetworks):
         if account is not None and increment is not None:
             record = increment
             base.add(record)
-            record.acts = [one for one in record.acts if one.message_id != act.message_id]
+            record.acts = [
+                Act("void", one.message_id, one.sent_at, 0, one.amount_in, 0, one.names)
+                if one.message_id == act.message_id
+                else one
+                for one in record.acts
+            ]
             record.holds, record.posted = fold(record)
             released = (record.holds, record.posted) != (base.hold, base.posted)
             account.settle(record, id, [], base)
-            if not record.acts and not record.original:
+            if not record.original and all(one.kind == "void" for one in record.acts):
                 account.drop(record, id)
         elif account is not None and record is not None:
             base.add(record)

@@ -17,6 +17,7 @@ from authz.hot.record import (
     add_references,
     fold,
     folded,
+    has_ended,
     share,
     taken_back,
 )
@@ -250,7 +251,7 @@ def stands(
 
 def kept_to(terms: Terms, record: Record, act: Act) -> str:
     """Whether a completion keeps to what was agreed on."""
-    _, posted, total = folded(record)
+    _, posted, total, _ = folded(record)
     if posted > total + max(round(Fraction(total * terms.tolerance_percent, 100)),
                             terms.tolerance_minor):  # fmt: skip
         return "beyond"
@@ -261,7 +262,7 @@ def judge(account: Account, record: Record, base: Base, decision: Decision) -> t
     """Whether an increment may have what it asks for: kind and detail."""
     if decision.planned != "approved":
         return "declined", ""
-    if taken_back(record):
+    if has_ended(record):
         return "reversed", ""
     for limit in decision.limits:
         use = share(record.spent, limit.scale) - base.shares.get(limit.counter, 0)

@@ -52,8 +52,10 @@ end
 --   more      an increment                 set       an advice: the hold is this much from here on
 --   post      a completion, more to come   last      the last completion, or the only one
 --   expired, released                      the hold has ended
+--   void      an increment that was withdrawn: of nothing, and still what its own reversal names
 local KIND_OF, ACT_ID, SENT_AT, AMOUNT, AMOUNT_IN, BILLED, NAMES = 1, 2, 3, 4, 5, 6, 7
-local TARGETS = {more = true, post = true, last = true}
+local TARGETS = {more = true, post = true, last = true, void = true}
+local ENDS = {last = true, expired = true, released = true}
 
 -- The references of acts that a reversal may name.
 local function targets_of(acts)
@@ -98,11 +100,14 @@ local function amounts_of(r, act, acts)
   return billed, asked
 end
 
--- What is held and what is posted after all acts, and what all of it was authorized for: a function
--- of the set of them, whatever order they came in, since they are taken in the network's order.
+-- What is held and what is posted after all acts, what all of it was authorized for, and whether the
+-- last word was that all of it is taken back: a function of the set of them, whatever order they
+-- came in, since they are taken in the network's order. An advice that was sent after a full
+-- reversal is a new word: the network took our late answer back, and then approved in our stead.
 local function fold(r)
   local acts = r[ACTS]
-  local total, asked, asked_in, posted, ended = r[APPROVED], r[ASKED], r[ASKED_IN], 0, false
+  local total, asked, asked_in, posted = r[APPROVED], r[ASKED], r[ASKED_IN], 0
+  local ended, reversed = false, false
   if #acts > 0 then
     local ordered, targets = {}, targets_of(acts)
     for i = 1, #acts do ordered[i] = acts[i] end
@@ -115,19 +120,19 @@ local function fold(r)
       if TARGETS[kind] then
         local billed, amount = amounts_of(r, act, acts)
         if kind == 'more' then
-          total, asked = total + billed, asked + amount
+          if not reversed then total, asked = total + billed, asked + amount end
           base, base_asked = total, asked
         else
           posted, ended = posted + billed, ended or kind == 'last'
         end
       elseif kind == 'set' then
         total, asked, asked_in = act[BILLED], act[AMOUNT], act[AMOUNT_IN]
-        base, base_asked = total, asked
+        base, base_asked, reversed = total, asked, false
       elseif kind == 'expired' or kind == 'released' then
         ended = true
       elseif not targets[names] then
         if kind == 'full' then
-          total, asked, ended = 0, 0, true
+          total, asked, reversed = 0, 0, true
         else
           local b, a = left_of(r, act, base, base_asked, asked_in)
           total, asked = math.min(total, b), math.min(asked, a)
@@ -135,19 +140,23 @@ local function fold(r)
       end
     end
   end
-  if r[POSTS] == 1 then return 0, posted + total, total end
-  if ended or (r[SIGN] == -1 and r[POSTS] ~= 2) then return 0, posted, total end
-  return math.max(total - posted, 0), posted, total
+  if r[POSTS] == 1 then return 0, posted + total, total, reversed end
+  if ended or reversed or (r[SIGN] == -1 and r[POSTS] ~= 2) then
+    return 0, posted, total, reversed
+  end
+  return math.max(total - posted, 0), posted, total, reversed
 end
 
 -- Whether the authorization itself was reversed in full.
 local function taken_back(r)
-  local targets = targets_of(r[ACTS])
-  for i = 1, #r[ACTS] do
-    local act = r[ACTS][i]
-    if act[KIND_OF] == 'full' and not targets[act[NAMES]] then return true end
-  end
-  return false
+  local _, _, _, reversed = fold(r)
+  return reversed
+end
+
+-- Whether it has ended, so that an increment would hold nothing.
+local function has_ended(r)
+  for i = 1, #r[ACTS] do if ENDS[r[ACTS][i][KIND_OF]] then return true end end
+  return taken_back(r)
 end
 
 -- Acts kept per record: a purchase in 99 shipments, the most that networks count, and a few more;
@@ -156,9 +165,14 @@ end
 local ACTS_MAX = {full = 190, expired = 192, released = 192}
 local OTHER_ACTS_MAX = 120
 
--- One more act, unless it is there. Returns whether it is.
+-- One more act, unless it is there. Returns whether it is. One that was withdrawn comes again.
 local function add_act(acts, act)
-  for i = 1, #acts do if acts[i][ACT_ID] == act[ACT_ID] then return true end end
+  for i = 1, #acts do
+    if acts[i][ACT_ID] == act[ACT_ID] then
+      if acts[i][KIND_OF] == 'void' then acts[i] = act end
+      return true
+    end
+  end
   if #acts >= (ACTS_MAX[act[KIND_OF]] or OTHER_ACTS_MAX) then return false end
   acts[#acts + 1] = act
   return true

@@ -16,13 +16,14 @@ REFERENCES_MAX = 32
 # When a record's money moves: with its completions, if it is neither.
 AT_ONCE, AT_APPROVAL = 1, 2
 
-TARGETS = frozenset({"more", "post", "last"})  # acts that a reversal may name
+TARGETS = frozenset({"more", "post", "last", "void"})  # acts that a reversal may name
+ENDS = frozenset({"last", "expired", "released"})
 
 
 class Act(Struct, frozen=True, array_like=True):
     """What came after an authorization, or before it. The kinds are told in prelude.lua."""
 
-    kind: str  # full | part | more | set | post | last | expired | released
+    kind: str  # full | part | more | set | post | last | expired | released | void
     message_id: str
     sent_at: int  # seconds since 1970
     amount: int = 0  # minor units; of a part: what stays
@@ -113,47 +114,55 @@ def fold(record: Record) -> tuple[int, int]:
     return folded(record)[:2]
 
 
-def folded(record: Record) -> tuple[int, int, int]:
-    """The same, and what all of it was authorized for."""
+def folded(record: Record) -> tuple[int, int, int, bool]:
+    """The same, what all of it was authorized for, and whether all of it is taken back."""
     total, asked, asked_in = record.approved, record.asked, record.asked_in
-    base, base_asked, posted, ended = total, asked, 0, False
+    base, base_asked, posted, ended, is_reversed = total, asked, 0, False, False
     targets = targets_of(record.acts)
     for act in sorted(record.acts, key=lambda act: (act.sent_at, act.message_id)):
         if act.kind in TARGETS:
             billed, amount = amounts_of(record, act)
             if act.kind == "more":
-                total, asked = total + billed, asked + amount
+                if not is_reversed:
+                    total, asked = total + billed, asked + amount
                 base, base_asked = total, asked
             else:
                 posted, ended = posted + billed, ended or act.kind == "last"
         elif act.kind == "set":
             total, asked, asked_in = act.billed, act.amount, act.amount_in
-            base, base_asked = total, asked
+            base, base_asked, is_reversed = total, asked, False
         elif act.kind in ("expired", "released"):
             ended = True
         elif act.names not in targets:
             if act.kind == "full":
-                total, asked, ended = 0, 0, True
+                total, asked, is_reversed = 0, 0, True
             else:
                 b, a = left_of(record, act, base, base_asked, asked_in)
                 total, asked = min(total, b), min(asked, a)
     if record.posts == AT_ONCE:
-        return 0, posted + total, total
-    if ended or (record.sign == -1 and record.posts != AT_APPROVAL):
-        return 0, posted, total
-    return max(total - posted, 0), posted, total
+        return 0, posted + total, total, is_reversed
+    if ended or is_reversed or (record.sign == -1 and record.posts != AT_APPROVAL):
+        return 0, posted, total, is_reversed
+    return max(total - posted, 0), posted, total, is_reversed
 
 
 def taken_back(record: Record) -> bool:
-    """Whether the authorization itself was reversed in full."""
-    targets = targets_of(record.acts)
-    return any(act.kind == "full" and act.names not in targets for act in record.acts)
+    """Whether the authorization itself was reversed in full, and that is the last word."""
+    return folded(record)[3]
+
+
+def has_ended(record: Record) -> bool:
+    """Whether it has ended, so that an increment would hold nothing."""
+    return taken_back(record) or any(act.kind in ENDS for act in record.acts)
 
 
 def add_act(acts: list[Act], act: Act) -> bool:
-    """One more, unless it is there. Whether it is."""
-    if any(known.message_id == act.message_id for known in acts):
-        return True
+    """One more, unless it is there. Whether it is. One that was withdrawn comes again."""
+    for place, known in enumerate(acts):
+        if known.message_id == act.message_id:
+            if known.kind == "void":
+                acts[place] = act
+            return True
     if len(acts) >= ACTS_MAX.get(act.kind, OTHER_ACTS_MAX):
         return False
     acts.append(act)

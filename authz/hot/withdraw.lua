@@ -78,12 +78,19 @@ local function withdraw(keys, args)
   if increment then
     r = increment
     add_to(base, r)
-    for i = #r[ACTS], 1, -1 do
-      if r[ACTS][i][ACT_ID] == message_id then table.remove(r[ACTS], i) end
+    -- It stays as an act of nothing: a reversal that names it must find it, or it would take the
+    -- authorization back.
+    local stays = r[ORIGINAL] ~= ''
+    for _, act in ipairs(r[ACTS]) do
+      if act[ACT_ID] == message_id then
+        act[KIND_OF], act[AMOUNT], act[BILLED] = 'void', 0, 0
+      elseif act[KIND_OF] ~= 'void' then
+        stays = true
+      end
     end
     local hold, posted = fold(r)
     moved = plan_moves(account, r, base, hold, posted, set, drop)
-    if #r[ACTS] > 0 or r[ORIGINAL] ~= '' then
+    if stays then
       set[#set + 1], set[#set + 2] = 'a:' .. id, cmsgpack.pack(r)
     else
       drop[#drop + 1] = 'a:' .. id

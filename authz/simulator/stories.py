@@ -7,8 +7,8 @@ units, where that changes. docs/stories.md is made from this table (`make docs`)
 To add one: a Story below, with steps made by the five words `asks`, `again`, `takes_back`, `tells`
 and `raises`.
 
-Holds that end by their date are not told: an engine's clock cannot be moved from outside. See
-tests/authz/test_expire.py.
+Not told: holds that end by their date, since an engine's clock cannot be moved from outside
+(tests/authz/test_expire.py); and a cut-over, which would end the day of an engine that others use.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,9 @@ from authz.simulator.story_messages import (
     GENERIC,
     INCREMENT,
     ISO_1993,
+    MASTERCARD,
     REVERSAL,
+    VISA,
     WITHOUT,
     Change,
     Quoted,
@@ -55,8 +57,8 @@ def again(of: int, mti: str, says: str, changes: Changes | None = None, **expect
 
 
 def who(mti: str) -> str:
-    """An advice of an authorization is the network's own word; all else comes from the acquirer."""
-    return "network" if mti[1:3] == "12" else "acquirer"
+    """Advices of authorizations are the network's own word; most else comes from the acquirer."""
+    return "network" if mti[1:3] in ("12", "62") else "acquirer"
 
 
 def takes_back(
@@ -80,6 +82,9 @@ def raises(of: int, says: str, changes: Changes, mti: str = "0100", **expected: 
 SAME_CODE = {38: Quoted(1, 38)}
 CASH, REFUND, CREDIT, INQUIRY = "010000", "200000", "260000", "300000"  # DE 3
 OR_LESS = "000000000100"  # DE 60: the terminal takes less
+OF_VISA = {2: "123456789012345"}  # DE 62
+TRACE = {1: "MCCABC123", 2: "0322  "}  # DE 48.63
+NAMELESS = {37: WITHOUT, 41: WITHOUT, 42: WITHOUT, 90: WITHOUT}
 FIRST, SECOND = {71: "0001", 72: "0002"}, {71: "0002", 72: "0002"}
 BOUGHT = asks("0100", "asks for 60.00", {4: 6000}, held=6000, available=4000)
 
@@ -156,6 +161,11 @@ STORIES: tuple[Story, ...] = (
         BOUGHT,
         tells(1, "0120", "tells that it approved it too", held=6000, available=4000),
     )),
+    Story("stand-in-after-a-reversal", "Our answer was late: taken back, then approved for us.", (
+        BOUGHT,
+        takes_back(1, "takes the unanswered back", mti="0420", held=0, available=10_000),
+        tells(1, "0120", "tells that it approved it", held=6000, available=4000),
+    )),
     Story("declined-advice", "The network said no in our stead: noted, and nothing is held.", (
         asks("0120", "tells that it declined 60.00", {4: 6000, 39: "05"}, held=0, available=10_000),
     )),
@@ -229,6 +239,24 @@ STORIES: tuple[Story, ...] = (
         raises(1, "asks for 30.00 more", {4: 3000}, code="51"),
         takes_back(1, "takes all of it back", held=0, available=10_000),
     )),
+    # -- what networks say of themselves
+    Story("administrative-advice", "A text for people: acknowledged, and not kept.", (
+        asks("0620", "tells something", {48: "NOT FOR US"}),
+        again(1, "0621", "tells it again"),
+    )),
+    Story("life-cycle-visa", "DE 90 and 37 are left out: the transaction's id in 62.2 names it.", (
+        asks("0100", "asks for 60.00", {4: 6000, 62: OF_VISA}, held=6000, available=4000),
+        takes_back(1, "takes all but 25.00 back", {95: 2500, 62: OF_VISA, **NAMELESS},
+                   held=2500, available=7500),
+        tells(1, "0220", "completes with 20.00", {4: 2000, 62: OF_VISA, 37: WITHOUT},
+              held=0, available=8000),
+    ), VISA),
+    Story("life-cycle-mastercard", "DE 48.63 quotes DE 63 and 15 of the purchase.", (
+        asks("0100", "asks for 60.00", {4: 6000, 15: "0322", 63: {1: "MCC", 2: "ABC123   "}},
+             held=6000, available=4000),
+        takes_back(1, "takes it back", {48: {"tcc": "R", "63": TRACE}, **NAMELESS},
+                   held=0, available=10_000),
+    ), MASTERCARD),
     # -- 1993
     Story("purchase-1993", "The same life in the messages of 1993.", (
         asks("1100", "asks for 60.00", {4: 6000}, code="000", held=6000, available=4000),

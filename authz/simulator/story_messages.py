@@ -29,7 +29,8 @@ class Quoted(Struct, frozen=True):
     element: int
 
 
-Change = str | int | Quoted
+Parts = Mapping[Any, Any]  # of a composite, by key
+Change = str | int | Quoted | Parts
 
 
 class Step(Struct, frozen=True, kw_only=True):
@@ -59,6 +60,7 @@ class Tongue(Struct, frozen=True):
 
 
 GENERIC = Tongue("iso87_ascii", "generic")
+VISA, MASTERCARD = Tongue("visa", "visa"), Tongue("mastercard", "mastercard")
 ISO_1993 = Tongue("iso93_ascii", "iso93")
 
 
@@ -77,7 +79,7 @@ class Composer:
         self._pan, self._now_ms, self._first_stan = pan, now_ms, first_stan
         self.answers: dict[int, Mapping[int, Any]] = {}  # by step, as they come
 
-    def fields(self, number: int) -> dict[int, str]:
+    def fields(self, number: int) -> dict[int, Any]:
         """The elements of a step's message; also of one that is yet to come."""
         step = self._steps[number - 1]
         fields = self._base(number, step)
@@ -85,17 +87,18 @@ class Composer:
             fields[element] = self.value(element, change)
         return {element: fields[element] for element in sorted(fields) if fields[element]}
 
-    def value(self, element: int, change: Change) -> str:
-        """As the wire has it."""
+    def value(self, element: int, change: Change) -> Any:
+        """As the wire has it; a composite in parts."""
         if isinstance(change, Quoted):
-            return str(self.answers.get(change.step, {}).get(change.element, WITHOUT))
-        if isinstance(change, str):
+            return self.answers.get(change.step, {}).get(change.element, WITHOUT)
+        if not isinstance(change, int):
             return change
         return f"{change:012}{0:030}" if element == 95 else f"{change:012}"
 
-    def _base(self, number: int, step: Step) -> dict[int, str]:
+    def _base(self, number: int, step: Step) -> dict[int, Any]:
         if step.kind == NEW:
-            return self._purchase(number)
+            is_notice = step.mti[1] == "6"
+            return self._stamps(number) | {32: "123456"} if is_notice else self._purchase(number)
         first = self.fields(step.of)
         match step.kind:
             case "again":
@@ -125,6 +128,8 @@ class Composer:
             37: f"{self._first_stan:06}{number:06}", 41: "TERM0001", 42: "MERCHANT0000001",
             43: "CORNER GROCERY".ljust(25) + "SPRINGFIELD".ljust(13) + "US", 49: "840",
         }  # fmt: skip
+        if self._tongue is VISA:
+            fields[22] = "0510"
         if self._of_1993:
             del fields[13], fields[18]
             fields |= {
@@ -133,14 +138,14 @@ class Composer:
             }  # fmt: skip
         return fields | self._stamps(number)
 
-    def _reversal(self, number: int, step: Step, first: dict[int, str]) -> dict[int, str]:
+    def _reversal(self, number: int, step: Step, first: dict[int, Any]) -> dict[int, Any]:
         fields = {element: first[element] for element in KEPT_BY_REVERSAL if element in first}
         fields |= self._stamps(number) | self._original(step, first)
         if self._of_1993:
             fields |= {12: first[12], 24: "400", 25: "4021"}
         return fields
 
-    def _original(self, step: Step, first: dict[int, str]) -> dict[int, str]:
+    def _original(self, step: Step, first: dict[int, Any]) -> dict[int, str]:
         """The message that is followed, by its own numbers."""
         mti = without_repeat(self._steps[step.of - 1].mti)
         acquirer = first.get(32, "")

@@ -1,10 +1,13 @@
 """Not every approval is of what was asked, and not every completion is of what was approved."""
 
+from itertools import permutations
 from typing import Any
 
 import pytest
 
 from authz.engine import Settings
+from authz.hot.acts import Close
+from authz.hot.errors import NoReply
 from iso8583.message import Message
 from rules.holds import HoldRule
 from tests.support.engine import (
@@ -291,6 +294,99 @@ def test_an_increment_of_what_was_reversed_is_declined_and_of_a_strange_card_too
     run(story())
 
 
+ENDED = ["completed", "expired", "released", "reversed"]
+
+
+@pytest.mark.parametrize("how", ENDED)
+def test_an_increment_of_what_has_ended_holds_nothing_so_it_is_declined(how: str) -> None:
+    """An approval would promise money that nobody looked for."""
+
+    async def story() -> None:
+        world = await World().open_with(10_000)
+        link = world.link()
+        first = purchase(1, 3000)
+        await link.say("0100", first)
+        [id] = world.hot.accounts["A1"].records
+        if how == "completed":
+            await link.say("0220", advice_of(first, 3, at_ms=NOON + 10_000))
+        elif how == "reversed":
+            await link.say("0400", reversal(first))
+        else:
+            world.hot.now_ms += 8 * DAY_MS
+            ends = Close(
+                act_id="x", account_id="A1", authorization_id=id, kind=how, at=NOON // 1000,
+                body=b"",
+            )  # fmt: skip
+            assert await world.hot.close(ends) == ("closed", 3000)
+            world.hot.now_ms = NOON  # so that nothing here is too late
+        for stan, amount in ((4, 100), (5, 90_000)):
+            assert code(await link.say("0100", more_of(first, stan, amount))) == "05"
+        assert held(world) == 0
+
+    run(story())
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["all of it", "a part"])
+def test_the_reversal_of_an_increment_may_come_before_it(whole: bool) -> None:
+    """It is approved, of nothing: whoever sent it has taken it back."""
+
+    async def story() -> None:
+        world = await World().open_with(10_000)
+        link = world.link()
+        first = purchase(1, 3000)
+        more = more_of(first, 2, 2000)
+        await link.say("0100", first)
+        back = reversal(more, 904, **({} if whole else {"de95": f"{500:012}{'':0>30}"}))
+        assert code(await link.say("0400", back)) == "00"
+        assert code(await link.say("0100", more)) == "00"
+        assert held(world) == (3000 if whole else 3500)
+
+    run(story())
+
+
+@pytest.mark.parametrize("first_back", ["by us", "by the network", "by the network after us"])
+def test_an_increment_without_a_reply_is_taken_back_alone(first_back: str) -> None:
+    """The network is told 91 and takes the increment back, and we do so, too: whichever comes
+    first, the authorization stays as it was."""
+
+    async def story() -> None:
+        world = await World().open_with(10_000)
+        link = world.link()
+        first = purchase(1, 3000)
+        more = more_of(first, 2, 2000)
+        await link.say("0100", first)
+        inner, world.hot.apply = world.hot.apply, lost_replies(world.hot)
+        assert code(await link.say("0100", more)) == "91"
+        world.hot.apply = inner
+        assert held(world) == 5000
+        [attempt] = world.spool.acts
+        if first_back == "by the network":
+            assert code(await link.say("0400", reversal(more, 904))) == "00"
+        assert await world.hot.withdraw(attempt) in ("released", "forgotten")
+        assert held(world) == 3000
+        if first_back == "by the network after us":
+            assert code(await link.say("0400", reversal(more, 904))) == "00"
+        assert held(world) == 3000
+        again = await link.say("0101", more)
+        assert code(again) == "00"
+        assert held(world) == (5000 if first_back == "by us" else 3000)
+        assert code(await link.say("0400", reversal(first))) == "00"
+        assert held(world) == 0
+
+    run(story())
+
+
+def lost_replies(hot: Any) -> Any:
+    """The act is carried out, and nobody hears of it."""
+    inner = hot.apply
+
+    async def apply(act: Any, timeout_s: float = 0) -> Any:
+        await inner(act, timeout_s)
+        raise NoReply("no reply in time")
+
+    return apply
+
+
 def test_a_completion_clears_what_was_raised() -> None:
     async def story() -> None:
         world = await World().open_with(10_000)
@@ -372,6 +468,29 @@ def test_a_completion_of_a_stand_in_finds_it() -> None:
         assert code(await link.say("0220", advice_of(stood_in, 2, de4=f"{4000:012}"))) == "00"
         assert world.watcher.heard[-1] == ("hot_call", "applied")
         assert (held(world), posted(world)) == (0, 4000)
+
+    run(story())
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
+@pytest.mark.parametrize("mti", ["0100", "0200"])
+def test_a_stand_in_after_the_reversal_of_a_late_answer_holds(
+    mti: str, order: tuple[int, ...]
+) -> None:
+    """No answer came in time: the network takes the request back, and approves in our stead."""
+
+    async def story() -> None:
+        world = await World().open_with(10_000)
+        link = world.link()
+        asked = purchase(1, 5000)
+        back = reversal(asked, 2, at_ms=NOON + 20_000)
+        back[90] = mti + back[90][4:]
+        stood_in = advice_of(asked, 3, at_ms=NOON + 40_000)
+        said = [(mti, asked), ("0420", back), ("0120", stood_in)]
+        for at in order:
+            await link.say(*said[at])
+        spent = (held(world), posted(world))
+        assert spent == ((5000, 0) if mti == "0100" else (0, 5000))
 
     run(story())
 

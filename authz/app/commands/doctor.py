@@ -97,7 +97,7 @@ def command(
     if survey.engine.requests == 0:
         raise click.UsageError(nothing(survey, bad_count))
     report = document(survey, bad, bad_count, all_read) | {
-        "dialect": dialect, "network": network, "form": form,
+        "dialect": hidden(dialect), "network": network, "form": form,
     }  # fmt: skip
     click.echo(json.dumps(report, indent=2) if as_json else as_text(source, report))
     if not report["unique"]:
@@ -193,6 +193,8 @@ def nothing(survey: Survey, bad: int) -> str:
             f"Only {survey.messages:,} of {counted(bad + survey.messages, 'message')} could be "
             "read: are --dialect and --framing those of the file? `authz decode FILE` guesses them."
         )
+    if survey.others:
+        return f"No story of the engine takes any of {counted(survey.requests, 'request')}."
     if survey.messages:
         return f"There is no request among {counted(survey.messages, 'message')}."
     return "The file holds no message."

@@ -205,12 +205,16 @@ def tell_stories(config: Config, given: dict[str, Any]) -> None:
         raise click.UsageError(
             f"There is no such story. There are: list, all, {', '.join(BY_STORY)}."
         )
-    chosen = STORIES if name == "all" else (BY_STORY[name],)
+    chosen = [BY_STORY[name]] if name in BY_STORY else list(STORIES)
+    if name == "all" and not given["own_engine"]:  # its link speaks one dialect
+        others = [story.name for story in chosen if story.tongue.dialect_name != given["dialect"]]
+        chosen = [story for story in chosen if story.name not in others]
+        click.echo(f"left out, being of another --dialect: {', '.join(others)}\n")
 
     async def tell_them() -> list[str]:
         stage = (
             told.own_stage() if given["own_engine"]
-            else told.stage_beside(config, given["host"], given["port"])
+            else told.stage_beside(config, given["host"], given["port"], given["framing"])
         )  # fmt: skip
         async with stage as open_stage:
             return [story.name for story in chosen if not await told.tell_aloud(open_stage, story)]

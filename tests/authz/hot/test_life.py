@@ -21,7 +21,8 @@ from authz.hot.record import ACTS_MAX, TARGETS, Act, Record
 
 def test_the_table_has_every_kind_of_act() -> None:
     assert ACTS.keys() == {*ACTS_MAX, *TARGETS, "part", "set"}
-    assert {act.kind for act in EXAMPLES.values()} == set(ACTS)
+    # A withdrawn increment is what the engine makes of one, and no step of its own.
+    assert {act.kind for act in EXAMPLES.values()} | {"void"} == set(ACTS)
 
 
 def lived(*acts: str) -> Record:

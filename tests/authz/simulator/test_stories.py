@@ -38,7 +38,8 @@ def test_it_goes_as_the_table_says(stage: Stage, name: str) -> None:
     assert all(one.balance is not None for one in heard)
     # For human eyes, and so masked: no card number anywhere.
     assert not re.search(r"9999\d{12}", text)
-    assert re.search(r"9999\d\d\*{6}\d{4}", text)
+    if any(2 in one.sent for one in heard):
+        assert re.search(r"9999\d\d\*{6}\d{4}", text)
 
 
 def test_what_differs_is_told(stage: Stage) -> None:

@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
 
 from authz import match_survey
+from authz.app.capture import PIECE
 from authz.app.cli import main
 from authz.app.commands import doctor
 from iso8583.framing import FRAMINGS
@@ -278,6 +281,7 @@ def test_the_bound_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (b"", (), "holds no message"),
         (stream([ECHO]), (), "no request among 1 message"),
+        (stream([("0302", {7: "0322120000", 11: "000009"})]), (), "No story of the engine takes"),
         (b"\x00\x05nope!" * 3, (), "Only 0 of"),
         (stream(DAY), ("--dialect", "iso93_ascii"), "Only 1 of 7 messages"),
         (stream(DAY), ("--dialect", "iso94"), "is neither a file nor one of"),
@@ -303,3 +307,31 @@ def test_a_file_and_one_that_is_not_there(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert PAN not in result.output
     assert CliRunner().invoke(main, ["doctor"]).exit_code == 2
+
+
+def test_a_file_longer_than_a_piece_is_read_whole_and_its_offsets_hold() -> None:
+    said: list[Said] = [("0100", purchase(n, 100 + n)) for n in range(1, 1001)]
+    broken = bodies(said[:1])[0][:60]
+    frames = [FRAMINGS["binary2"].pack(body) for body in bodies(said)]
+    frames.insert(900, FRAMINGS["binary2"].pack(broken))
+    at = sum(map(len, frames[:900]))
+    assert at > 2 * PIECE
+    found = ask(b"".join(frames))
+    assert (found["messages"], found["bad_messages"][0]["offset"]) == (1001, at)
+    text = lines(said)
+    assert len(text) > 4 * PIECE
+    assert ask(text)["messages"] == 1000
+
+
+@given(
+    st.sampled_from(["auto", "raw", "hex"]),
+    st.sampled_from([None, *FRAMINGS]),
+    st.binary(max_size=200),
+    st.integers(0, 900),
+)
+def test_any_bytes_end_in_an_answer(form: str, framing: str | None, noise: bytes, at: int) -> None:
+    good = stream(DAY)
+    data = good[:at] + noise + good[at + len(noise) :]
+    result = run(data, "--form", form, *(("--framing", framing) if framing else ()))
+    assert result.exit_code in (0, 1, 2), result.output
+    assert not result.exception or isinstance(result.exception, SystemExit)

@@ -115,6 +115,14 @@ def test_a_story_on_an_engine_that_runs(engine: tuple[EngineProcess, Path]) -> N
     assert simulate(engine, "--story", "partial-reversal").returncode == 0
 
 
+def test_all_stories_that_the_link_can_be_told(engine: tuple[EngineProcess, Path]) -> None:
+    done = simulate(engine, "--story", "all")
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "left out, being of another --dialect: " in done.stdout
+    assert "purchase-1993" not in done.stdout.partition("\n")[2]
+    assert done.stdout.count("\nas told\n") > 25
+
+
 def test_stories_are_listed_and_a_wrong_name_is_wrong_use(
     engine: tuple[EngineProcess, Path],
 ) -> None:
