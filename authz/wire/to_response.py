@@ -5,10 +5,12 @@ from contextlib import suppress
 from msgspec import Struct
 
 from authz.wire.networks import GENERIC, Network
+from authz.wire.totals import say_totals
 from iso8583.cut import cut
 from iso8583.errors import PartError
 from iso8583.message import Message
 from rules.facts import Approved, Funds
+from rules.notices import Balance
 from rules.reason import Reason
 
 
@@ -20,6 +22,7 @@ class Reply(Struct, frozen=True, gc=False):
     bad_field: int | None = None  # the element that made a format error of it
     approved: Approved | None = None  # where it is less than was asked
     funds: Funds | None = None  # where that was asked
+    balance: Balance | None = None  # where totals were
 
 
 def to_response(
@@ -30,13 +33,12 @@ def to_response(
     A response is a function of the request and the decision alone, so an identical
     request gets identical bytes (tests/scenarios/test_life.py).
     """
-    is_management = message.mti[1:2] == "8"
     fields: dict[int, str | bytes] = {}
-    for number in network.echoed_management if is_management else network.echoed:
+    for number in network.echoes(message.mti):
         value = message.get(number)
         if value is not None:
             fields[number] = value
-    if not is_management:
+    if message.mti[1:2] not in ("5", "8"):
         echo_parts(fields, message, network)
     approved = reply.reason is Reason.APPROVED
     if approved and reply.approval_code:
@@ -52,6 +54,8 @@ def to_response(
         say_part(fields, message, reply.approved, network)
     if reply.funds is not None:
         fields[54] = balances(reply.funds)
+    if reply.balance is not None:
+        say_totals(fields, reply.balance, network)
     return dict(sorted(fields.items()))
 
 
