@@ -17,13 +17,14 @@ from authz.clock import SystemClock, utc
 from authz.config import Config
 from authz.hot.admin import NotFit
 from authz.simulator.cards import Population
-from authz.simulator.link import Link, Manners
+from authz.simulator.link import Link, manners_in
 from authz.simulator.merchants import make_merchants
 from authz.simulator.network import run
 from authz.simulator.population import make_population
 from authz.simulator.replay import NotTransactions, Replay
 from authz.simulator.report import Report
 from authz.simulator.traffic import Traffic
+from authz.wire.networks import NETWORKS
 from iso8583.dialects import BY_NAME
 from iso8583.framing import FRAMINGS
 
@@ -32,6 +33,7 @@ EXAMPLES = """
 Examples:
   authz serve                                     in one terminal, then in another:
   authz simulate --rate 500 --seconds 20          10,000 cards and their traffic
+  authz simulate --dialect visa                   to a link that speaks it
   authz simulate --csv card_transactions.csv.gz   a file of transactions, as fast as --rate
   authz simulate --compare card_transactions.csv.gz   does generated traffic look like it?
   authz simulate --story list                     worked examples of a payment's life
@@ -47,7 +49,16 @@ Examples:
 @click.option(
     "--dialect", default="iso87_ascii", show_default=True, type=click.Choice(list(BY_NAME))
 )
-@click.option("--framing", default="binary2", show_default=True, type=click.Choice(list(FRAMINGS)))
+@click.option(
+    "--framing",
+    type=click.Choice(list(FRAMINGS)),
+    help="Of visa vap, else binary2, where nothing is said.",
+)
+@click.option(
+    "--network",
+    type=click.Choice(list(NETWORKS)),
+    help="Whose elements and codes are spoken; of the dialect, where nothing is said.",
+)
 @click.option(
     "--rate",
     default=500.0,
@@ -124,7 +135,9 @@ async def simulate(config: Config, given: dict[str, Any]) -> Report:
     # find this one's authorizations.
     first_stan = clock.now_ms() // 1000 % 1_000_000
     population, events, seconds = who_and_what(given, today, first_stan)
-    manners = Manners(dialect=BY_NAME[given["dialect"]], framing=FRAMINGS[given["framing"]])
+    manners = manners_in(given["dialect"], given["framing"], given["network"])
+    if NETWORKS[manners.network].version != manners.dialect.version:
+        raise click.UsageError(f"{manners.network} does not speak {given['dialect']}.")
     links = [Link(given["host"], given["port"], clock, manners) for _ in range(given["links"])]
     try:
         for link in links:  # before anything is loaded: is there an engine to send to?

@@ -46,6 +46,29 @@ def test_generated_traffic(engine: tuple[EngineProcess, Path]) -> None:
     assert "200 created" in done.stderr
 
 
+def test_a_network_that_does_not_speak_the_dialect_is_wrong_use(
+    engine: tuple[EngineProcess, Path],
+) -> None:
+    done = simulate(engine, "--dialect", "iso93_ascii", "--network", "visa")
+    assert done.returncode == 2
+    assert "visa does not speak iso93_ascii" in done.stderr
+
+
+def test_visa_over_tcp_with_its_header(tmp_path: Path) -> None:
+    spoken = ("--dialect", "visa", "--framing", "vap", "--network", "visa")
+    process = EngineProcess(tmp_path, "--data-dir", str(tmp_path / "data"), *spoken)
+    try:
+        process.wait_until_ready()
+        given = ("--cards", "100", "--rate", "200", "--seconds", "1", "--json", "-")
+        done = simulate((process, tmp_path), "--dialect", "visa", *given)
+        assert done.returncode == 0, done.stderr
+        answer = json.loads(done.stdout)
+        assert answer["sent"] == answer["answered"] == 200
+        assert answer["approved"] > 100
+    finally:
+        process.stop()
+
+
 def test_a_file_is_replayed_and_its_bad_rows_are_told(
     engine: tuple[EngineProcess, Path], tmp_path: Path
 ) -> None:
