@@ -41,7 +41,9 @@ end
 local function standing(r, base, limits, seen, funds)
   local hold, posted = fold(r)
   local spent = hold + posted
-  if r[APPROVED] > 0 and (taken_back(r) or spent == 0) then return 'reversed', '' end
+  -- A credit that is available when it posts holds nothing, whatever came before it.
+  local nothing_left = spent == 0 and (r[SIGN] == 1 or r[POSTS] ~= 0)
+  if r[APPROVED] > 0 and (taken_back(r) or nothing_left) then return 'reversed', '' end
   for i = 1, #limits do
     local use = share(spent, limits[i][5]) - (base.shares[limits[i][2]] or 0)
     if use > 0 and seen[i] + use > limits[i][4] then return 'over_limit', limits[i][1] end

@@ -240,7 +240,8 @@ def stands(
 ) -> tuple[str, str]:
     """Whether an authorization may be what it and its follow-ups amount to."""
     spent = sum(fold(record))
-    if act.hold_minor > 0 and (taken_back(record) or spent == 0):
+    nothing_left = spent == 0 and (act.sign == 1 or act.posts != 0)
+    if act.hold_minor > 0 and (taken_back(record) or nothing_left):
         return "reversed", ""
     for limit in act.limits:
         use = share(spent, limit.scale) - base.shares.get(limit.counter, 0)

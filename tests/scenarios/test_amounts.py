@@ -516,6 +516,30 @@ def test_a_refund_is_available_when_the_policy_says_so(policy_says: str, availab
     run(story())
 
 
+@pytest.mark.parametrize("mti", ["0100", "0200"])
+@pytest.mark.parametrize("policy_says", ["posting", "approval"])
+def test_a_refund_is_approved_though_a_part_of_it_was_taken_back_before(
+    mti: str, policy_says: str
+) -> None:
+    """One that holds nothing until it posts is no less an approval."""
+
+    async def story() -> None:
+        world = await World(settings=policy(credit=policy_says)).open_with(10_000)
+        link = world.link()
+        refund = purchase(1, 2500, de3="200000")
+        named = f"{mti}{refund[11]}{refund[7]}{'':0>22}"
+        await link.say("0400", reversal(refund, de95=f"{1000:012}{'':0>30}", de90=named))
+        assert code(await link.say(mti, refund)) == "00"
+        there = 1000 if mti == "0200" or policy_says == "approval" else 0
+        assert held(world) + posted(world) == -there
+        whole = purchase(3, 2500, de3="200000")
+        named = f"{mti}{whole[11]}{whole[7]}{'':0>22}"
+        await link.say("0400", reversal(whole, 902, de90=named))
+        assert code(await link.say(mti, whole)) == "05"
+
+    run(story())
+
+
 def test_a_refund_taken_back_after_it_was_spent_overdraws() -> None:
     async def story() -> None:
         world = await World(settings=policy(credit="approval")).open_with(10_000)

@@ -16,7 +16,7 @@ from authz.hot.errors import Cold, HotStateError, Refused, TooLate
 from authz.hot.memory import MemoryHotState
 from authz.hot.model import NAMED_MAX
 from authz.hot.record import OTHER_ACTS_MAX, Act, fold
-from rules.facts import Limit
+from rules.facts import Approved, Limit
 from tests.support.hot import account_act, card_act, dump_memory, dump_redis, opened
 
 ACCOUNT, CARD = "A1", "C1"
@@ -211,7 +211,7 @@ def a_dense_history(rng: Random, length: int) -> list[object]:
                 n, attempt=attempt, hold_minor=wanted, billed_minor=amount, references=named,
                 exact=rng.choice([1, 1, len(named)]), inquires=amount == 0 and rng.random() < 0.4,
                 part_reference=rng.choice(["", "", "38:part"]),
-                asked_minor=rng.choice([amount, amount * 2, amount * 3]),
+                asked_minor=rng.choice([amount, amount * 2, amount * 3, amount * 7 // 3]),
                 asked_currency=rng.choice(["840", "978"]), limits=rng.choice([(), rows]),
                 planned=rng.choice(["approved", "approved", "approved", "card_frozen"]),
                 credit_line_minor=rng.choice([0, 0, 600]), sign=sign,
@@ -584,6 +584,65 @@ def test_a_part_is_scaled_half_to_even_and_exactly(
         assert (await dump_redis(client, ACCOUNT))["balance"]["held:840"] == left
 
     run(fresh_redis, scenario)
+
+
+def on_both(url: str, said: list[object]) -> tuple[list[object], dict[str, object]]:
+    """What the functions and their twin answer, one like the other; and what is there then."""
+    answers: list[object] = []
+    there: dict[str, object] = {}
+
+    async def scenario(state: object, client: object) -> None:
+        model = MemoryHotState(now_ms=1)
+        await model.put_account(account_act(ACCOUNT, 5000))
+        await model.put_card(card_act(CARD, ACCOUNT))
+        for act in said:
+            answers.append(await answer(state, act))
+            assert answers[-1] == await answer(model, act), act
+            there.update(await dump_redis(client, ACCOUNT))
+            assert there == dump_memory(model, ACCOUNT), act
+
+    run(url, scenario)
+    return answers, there
+
+
+@pytest.mark.parametrize("asked", [7000, 7001, 9000, 20_000])
+def test_a_part_is_told_a_unit_less_rather_than_one_more(fresh_redis: str, asked: int) -> None:
+    act = authorize(1, hold_minor=7001, asked_minor=asked, part_reference="38:part")
+    (first, again), _ = on_both(fresh_redis, [act, act])
+    assert first.approved == Approved(5000, 5000 * asked // 7001)  # type: ignore[attr-defined]
+    assert again.approved == first.approved  # type: ignore[attr-defined]
+
+
+def increment(n: int, amount: int, of: str = "90:x1") -> Apply:
+    return applied(
+        Act("more", f"m{n}", SENT + n, amount, "840", amount, f"90:x{n}"), kind="increment",
+        references=(("de90", of), ("own", f"90:x{n}")), exact=1, currency="840",
+        expires_at=1_990_700_000, decision=Decision("approved", 0, 1, 1, 0, ()),
+    )  # fmt: skip
+
+
+def test_increments_that_were_all_withdrawn_leave_nothing_behind(fresh_redis: str) -> None:
+    said = [increment(4, 100), increment(5, 200), withdraw(4), withdraw(5)]
+    _, there = on_both(fresh_redis, said)
+    assert (there["records"], there["references"], there["expiry"]) == ({}, {}, {})
+
+
+def test_an_increment_comes_again_after_it_was_withdrawn(fresh_redis: str) -> None:
+    again = msgspec.structs.replace(increment(4, 100), attempt="t2")
+    _, there = on_both(fresh_redis, [authorize(1), increment(4, 100), withdraw(4), again])
+    assert there["balance"]["held:840"] == 1100  # type: ignore[index]
+
+
+@pytest.mark.parametrize(("wanted", "held"), [(1200, 1199), (2600, 999), (6000, 999)])
+def test_room_for_a_tip_declines_nothing_with_a_part_reversed_before(
+    fresh_redis: str, wanted: int, held: int
+) -> None:
+    """Of what was asked 999 of 1000 stay, and of the tip, where the daily amount has room."""
+    rows = (Limit("daily_amount_limit", "S/day_amount/20261121", 1000, 2500, 1),)
+    act = authorize(1, hold_minor=wanted, billed_minor=1000, limits=rows)
+    (_, said), there = on_both(fresh_redis, [reverse(1, 999, "840"), act])
+    assert (said.kind, said.held_minor) == ("held", held)  # type: ignore[attr-defined]
+    assert there["used"] == {"S/day_amount/20261121": held}
 
 
 def test_a_balance_beyond_what_a_double_holds_exactly_is_refused(fresh_redis: str) -> None:
