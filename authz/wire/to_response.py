@@ -1,6 +1,7 @@
 """From the engine's word to the answer's data elements."""
 
 from contextlib import suppress
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -25,17 +26,17 @@ class Reply(Struct, frozen=True, gc=False):
 def to_response(
     message: Message, reply: Reply, network: Network = GENERIC
 ) -> dict[int, str | bytes]:
-    """The elements of the answer to a request, whether it could be understood or not.
+    """The elements of the answer to a request, in any order, whether it could be understood or not.
 
     A response is a function of the request and the decision alone, so an identical
     request gets identical bytes (tests/scenarios/test_life.py).
     """
     is_management = message.mti[1:2] == "8"
-    fields: dict[int, str | bytes] = {}
-    for number in network.echoed_management if is_management else network.echoed:
-        value = message.get(number)
-        if value is not None:
-            fields[number] = value
+    echoed = network.echoed_management if is_management else network.echoed
+    values = message.values
+    fields: dict[int, str | bytes] = {
+        number: values[place] for number, place in places(message.layout.fields, echoed)
+    }
     if not is_management:
         echo_parts(fields, message, network)
     approved = reply.reason is Reason.APPROVED
@@ -52,7 +53,13 @@ def to_response(
         say_part(fields, message, reply.approved, network)
     if reply.funds is not None:
         fields[54] = balances(reply.funds)
-    return dict(sorted(fields.items()))
+    return fields
+
+
+@lru_cache(maxsize=1024)  # messages of one bitmap share it
+def places(fields: tuple[int, ...], echoed: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    """What is echoed of these, and at which place its value stands."""
+    return tuple((number, fields.index(number)) for number in echoed if number in fields)
 
 
 def echo_parts(fields: dict[int, str | bytes], message: Message, network: Network) -> None:
