@@ -28,6 +28,27 @@ class Ask(Struct, frozen=True):
     received: float  # when its last byte was read: its budget runs from there
 
 
+class FileUpdate(Struct, frozen=True):
+    """What a network is to be told of one card. It holds a card number, so it is not shown."""
+
+    card_id: str
+    token: str  # of this word on it: its answer is known by that
+    code: str  # add | delete
+    number: str
+
+    def __repr__(self) -> str:
+        return f"FileUpdate({self.card_id}, {self.token})"
+
+
+class FileAnswer(Struct, frozen=True):
+    """What the network answered to one."""
+
+    card_id: str
+    token: str
+    done: bool
+    said: str  # DE 39
+
+
 class Trouble(Struct, frozen=True):
     """The peer did something wrong: for a metric and a log line. Says where, never what."""
 
@@ -41,7 +62,7 @@ class Close(Struct, frozen=True):
     why: str
 
 
-Action = Send | Ask | Trouble | Close
+Action = Send | Ask | FileAnswer | Trouble | Close
 
 
 class Room(Struct, frozen=True):

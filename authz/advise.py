@@ -12,6 +12,7 @@ from authz.engine import Engine, Outcome
 from authz.hot.acts import Apply, Note, Terms, Verdict
 from authz.hot.errors import HotStateError
 from authz.hot.record import Act
+from authz.hot.totals import AUTHORIZATIONS
 from ledger.journal import AdviceBody, encode_body
 from rules.decide import limits_for
 from rules.facts import Advice, Does, Plan
@@ -57,6 +58,7 @@ async def advise(engine: Engine, advice: Advice, received: float) -> Outcome:
             today = civil_date(told.sent_at, account.time_zone)
             rule = engine.holds.of(told)
             kind = act_of(advice, rule)
+            await engine.day_of(told.network, budget)
             answer = await engine.hot.apply(
                 Apply(
                     kind="completion" if posts else "advice",
@@ -78,6 +80,7 @@ async def advise(engine: Engine, advice: Advice, received: float) -> Outcome:
                     references=references,
                     exact=identity.exact_among(references),
                     terms=terms_of(rule) if posts else None,
+                    tally=engine.tally(told.network, "" if posts else AUTHORIZATIONS),
                     currency=told.currency,
                     sign=told.sign,
                     expires_at=told.sent_at + rule.days * DAY_S,

@@ -13,11 +13,12 @@ from authz.engine import Engine, Outcome
 from authz.increase import increase
 from authz.privacy import PanKeys
 from authz.reverse import reverse
+from authz.totals import total_up
 from authz.wire.elements import BadElement, named, text
 from authz.wire.indicators import READERS, Indicators
 from authz.wire.meanings import ALLOWED, what_it_does
 from authz.wire.networks import NETWORKS
-from authz.wire.to_notice import to_administrative, to_cut_over
+from authz.wire.to_notice import to_administrative, to_cut_over, to_reconciliation
 from authz.wire.to_request import (
     Unsupported,
     to_advice,
@@ -51,6 +52,7 @@ def reply_of(outcome: Outcome) -> Reply:
         outcome.approval_code,
         approved=outcome.approved,
         funds=outcome.funds,
+        balance=outcome.balance,
     )
 
 
@@ -126,6 +128,11 @@ class Dispatcher:
         told = to_cut_over(heard.message, heard.network, now_ms)
         return await cut_over(self._engine, told, heard.received)
 
+    async def _reconciliation(self, heard: Heard) -> Outcome:
+        now_ms = self._engine.now_ms()
+        asked = to_reconciliation(heard.message, heard.network, now_ms)
+        return await total_up(self._engine, asked, heard.received)
+
     async def _administrative(self, heard: Heard) -> Outcome:
         now_ms = self._engine.now_ms()
         told = to_administrative(heard.message, heard.network, now_ms)
@@ -147,6 +154,10 @@ STORIES: dict[str, Story] = {
     "0401": Dispatcher._reversal,
     "0420": Dispatcher._reversal,
     "0421": Dispatcher._reversal,
+    "0500": Dispatcher._reconciliation,
+    "0501": Dispatcher._reconciliation,
+    "0520": Dispatcher._reconciliation,
+    "0521": Dispatcher._reconciliation,
     "0620": Dispatcher._administrative,
     "0621": Dispatcher._administrative,
     # 1804 and its like are told by their last three digits, whoever begins.

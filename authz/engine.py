@@ -16,8 +16,10 @@ from authz.hot.acts import Withdraw
 from authz.hot.errors import HotStateError
 from authz.hot.networks import Days
 from authz.hot.store import HotState
+from authz.hot.totals import tally_of
 from rules.facts import Approved, Blocklists, Funds
 from rules.holds import HoldRule, make_policy
+from rules.notices import Balance
 from rules.reason import Reason
 
 
@@ -44,6 +46,7 @@ class Outcome(Struct, frozen=True, kw_only=True, gc=False):
     replayed: bool = False
     approved: Approved | None = None  # where it is less than was asked
     funds: Funds | None = None  # where that was asked
+    balance: Balance | None = None  # where totals were
 
 
 class Spool(Protocol):
@@ -140,6 +143,11 @@ class Engine:
             self.learn_days(network, await self.hot.days(network, budget.left_s()))
         days = self.days[network]
         return self.today() if days is None else days.in_force
+
+    def tally(self, network: str, kind: str = "") -> str:
+        """What an act is counted under, by the day in force; `day_of` was asked before."""
+        days = self.days[network]
+        return tally_of(network, self.today() if days is None else days.in_force, kind)
 
     async def refresh_days(self, budget: Budget) -> None:
         """Look which business days are in force, of the networks that were heard of here.

@@ -14,14 +14,24 @@ from collections import deque
 
 from msgspec import Struct
 
-from authz.actions import BOUNDLESS, Action, Ask, Close, Room, Send, Trouble
+from authz.actions import (
+    BOUNDLESS,
+    Action,
+    Ask,
+    Close,
+    FileAnswer,
+    FileUpdate,
+    Room,
+    Send,
+    Trouble,
+)
 from authz.link_states import ENDINGS, TRANSITIONS, Word, takes_requests
 from authz.link_states import State as State
 from authz.wire.elements import BadElement, named, text
 from authz.wire.networks import NETWORKS
 from authz.wire.to_response import Reply, to_response
 from iso8583.codec import decode, encode, salvage
-from iso8583.errors import DecodeError, PartError
+from iso8583.errors import DecodeError, EncodeError, PartError
 from iso8583.framing import Broken, Frame, Framing, Item, KeepAlive, OverLong, Reader
 from iso8583.message import Message
 from iso8583.mti import is_request, response_to
@@ -47,7 +57,13 @@ class LinkSettings(Struct, frozen=True, kw_only=True):
     echo_timeout_s: float = 10.0
     strikes_max: int = 3  # frames in a row that could not even be refused
     sign_on: bool = False  # we sign on, being who dialled
+    file_update: str = ""  # DE 101: the peer's file of blocked cards; "" where it keeps none
     key_change: bool = False  # is acknowledged, though there are no keys here to change
+
+
+# Words on cards without an answer, of one link: what is told of in sixteen seconds, and then it is
+# told again. So is one that was forgotten here, and does no harm.
+UPDATES_MAX = 4096
 
 
 def ending(kind: str, place: str = "") -> list[Action]:
@@ -75,6 +91,7 @@ class Session:
         self._frame_since: float | None = None
         self._echo_sent_at: float | None = None
         self._sign_on: tuple[str, float] | None = None  # STAN and time of one not yet answered
+        self._updates: dict[str, FileUpdate] = {}  # told and not answered, by STAN, oldest first
         self._stan = 0  # of what we ask ourselves
 
     @property
@@ -279,7 +296,14 @@ class Session:
         actions.append(self._reply(message, Reply(reason), header, received))
 
     def _on_response(self, message: Message, actions: list[Action]) -> None:
-        """Only our own sign-on and echo ask for one; anything else answers nothing we said."""
+        """Only our own words ask for one; anything else answers nothing we said."""
+        if message.mti[1:3] in ("31", "33"):
+            told = self._updates.pop(text(message, 11), None)
+            if told is not None:
+                said = text(message, 39)
+                done = self._network.has_updated(told.code, said)
+                actions.append(FileAnswer(told.card_id, told.token, done, said))
+                return
         if message.mti[1:3] not in ("81", "83"):
             actions.append(Trouble("unexpected_response", message.mti))
         elif self._sign_on is not None and text(message, 11) == self._sign_on[0]:
@@ -307,7 +331,13 @@ class Session:
         except PartError:
             # What was decided stands, and is owed: it is said without what cannot be read.
             fields = to_response(message.in_one_piece(), reply, self._network)
-        body = encode(response_to(message.mti), fields, self.settings.dialect)
+        try:
+            body = encode(response_to(message.mti), fields, self.settings.dialect)
+        except EncodeError:
+            if reply.balance is None:
+                raise
+            # A dialect without the elements of totals can be told that it gets none.
+            return self._reply(message, Reply(Reason.UNSUPPORTED), header, received)
         return Send(self.settings.framing.pack(body, header), message.mti, reply.reason, received)
 
     # -- time -------------------------------------------------------------------
@@ -332,9 +362,28 @@ class Session:
         self._echo_sent_at = now
         return [self._manage(self._network.management.echo, moment)]
 
+    def update_file(self, told: FileUpdate, moment: str) -> Send:
+        """Tell the network of a card. Its answer comes as a `FileAnswer`, however late.
+
+        A word that is told again is a message of its own: its STAN is the link's, which may
+        have changed.
+        """
+        assert self.settings.file_update
+        stan = self._next_stan()
+        if len(self._updates) >= UPDATES_MAX:
+            del self._updates[next(iter(self._updates))]
+        self._updates[stan] = told
+        mti, fields = self._network.update_file(
+            told.code, told.number, self.settings.file_update, moment, stan
+        )
+        return Send(self.settings.framing.pack(encode(mti, fields, self.settings.dialect)))
+
+    def _next_stan(self) -> str:
+        self._stan = self._stan % 999_999 + 1
+        return f"{self._stan:06}"
+
     def _manage(self, code: str, moment: str) -> Send:
         """A network management request of our own."""
-        self._stan = self._stan % 999_999 + 1
-        mti, fields = self._network.manage(code, moment, f"{self._stan:06}")
+        mti, fields = self._network.manage(code, moment, self._next_stan())
         body = encode(mti, fields, self.settings.dialect)
         return Send(self.settings.framing.pack(body))

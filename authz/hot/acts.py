@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from authz.hot.outbox import Word
 from authz.hot.record import Act
 from rules.facts import Approved, Limit
 
@@ -35,6 +36,7 @@ class Authorize(Struct, frozen=True, kw_only=True, gc=False):
     part_reference: str = ""  # where less will do: what a part is found by, beside its others
     inquires: bool = False  # it asks what there is
     exact: int = 1  # how many of the references name no other authorization, at the front
+    tally: str = ""  # what its network's totals count it under; "" for nothing
     body: bytes  # for the journal
 
     @property
@@ -80,6 +82,7 @@ class Apply(Struct, frozen=True, kw_only=True, gc=False):
     decision: Decision | None = None  # of an increment: it may be declined
     exact: int = 0  # how many of the references name no other authorization, at the front
     terms: Terms | None = None  # of a completion
+    tally: str = ""  # as of an authorization
     answer_ttl_s: int
     body: bytes
 
@@ -107,6 +110,7 @@ class Note(Struct, frozen=True, kw_only=True, gc=False):
     planned: str
     answer_ttl_s: int
     body: bytes
+    detail: str = ""  # what a repeat is told besides
 
 
 class Withdraw(Struct, frozen=True, kw_only=True, gc=False):
@@ -183,3 +187,12 @@ class PutCard(Struct, frozen=True, kw_only=True):
     account_id: str
     profile: bytes
     body: bytes
+    words: tuple[Word, ...] = ()  # what networks are to be told of it
+
+
+class PutCardSaid(Struct, frozen=True):
+    """What became of it, and of the words."""
+
+    verdict: str  # created | moved | same | no_account
+    queued: int = 0  # networks that are told now: it was news
+    full: int = 0  # networks that are not, for want of room

@@ -56,6 +56,11 @@ def days_field(network: str) -> str:
     return f"d:{network}"
 
 
+def total_field(network: str, day: int, currency: str, kind: str) -> str:
+    """The field of a control hash that holds one total of a network's business day."""
+    return f"t:{network}/{day}/{currency}/{kind}"
+
+
 def answer(shard: str, message_id: str) -> str:
     return f"authz:{{{shard}}}:answer:{message_id}"
 
@@ -70,6 +75,16 @@ def journal(shard: str) -> str:
 
 def expiry(shard: str) -> str:
     return f"authz:{{{shard}}}:expiry"
+
+
+def outbox(shard: str) -> str:
+    """What networks are to be told of the cards of a shard: the words themselves."""
+    return f"authz:{{{shard}}}:outbox"
+
+
+def outbox_of(shard: str, network: str) -> str:
+    """The cards that one network has still to acknowledge, by when it is told."""
+    return f"authz:{{{shard}}}:outbox:{network}"
 
 
 def directory(card_key: str) -> str:

@@ -154,6 +154,7 @@ class Answer:
     given: Given = field(default_factory=Given)
     id: str = ""
     withdrawn: list[str] = field(default_factory=list)
+    tally: tuple[str, str] = ("", "")  # what it was counted under, and the currency
 
 
 class Base:
@@ -184,6 +185,7 @@ def record_of(act: Authorize) -> Record:
         posts=act.posts,
         sign=act.sign,
         sent=act.sent_at,
+        tally=act.tally,
     )
 
 

@@ -75,6 +75,7 @@ class MemoryNetworks:
     journal: list[tuple[str, str, int]]
 
     def __init__(self) -> None:
+        super().__init__()
         self.moved: dict[str, tuple[Days, int]] = {}  # with the second of the last cut-over
 
     async def cut_over(self, act: CutOver, timeout_s: float = 0) -> Verdict:

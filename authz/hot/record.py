@@ -63,6 +63,7 @@ class Record(Struct, array_like=True, kw_only=True):
     posted: int = 0
     beside: list[tuple[str, int]] = msgspec.field(default_factory=list)  # counters of its acts
     sent: int = 0  # when the authorization was sent, by DE 7
+    tally: str = ""  # what totals counted it under: totals.lua
 
     @property
     def counted_by(self) -> list[tuple[str, int]]:

@@ -30,6 +30,19 @@ class Management(Struct, frozen=True):
     key_change: frozenset[str]
 
 
+class FileUpdates(Struct, frozen=True):
+    """How a network is told of a card that is blocked here: in a file of it, named in DE 101.
+
+    Which answers mean that nothing is left to do is our reading of the lists: a record that was
+    there was replaced, one that was to go was not there.
+    """
+
+    mti: str
+    field: int  # the element that says what is done to the record
+    codes: dict[str, str]  # by our own word
+    done: dict[str, frozenset[str]]  # DE 39 of the answer, beside approval
+
+
 class Network(Struct, frozen=True):
     """One network's profile."""
 
@@ -37,6 +50,7 @@ class Network(Struct, frozen=True):
     version: str  # the first digit of its MTIs
     codes: Codes
     management: Management
+    files: FileUpdates
     echoed: tuple[int, ...]  # what an answer repeats of its request
     echoed_management: tuple[int, ...]
     echoed_parts: tuple[tuple[int, tuple[Key, ...]], ...] = ()  # … and of these, parts only
@@ -62,10 +76,32 @@ class Network(Struct, frozen=True):
         fields[self.management.field] = code
         return self.management.mti, fields
 
+    def update_file(
+        self, code: str, number: str, file: str, moment: str, stan: str
+    ) -> tuple[str, dict[int, str | bytes]]:
+        """A file update of our own: add or delete a card's record."""
+        fields: dict[int, str | bytes] = {2: number, 7: moment[2:], 11: stan, 101: file}
+        if self.version == "1":
+            fields[12] = moment
+        fields[self.files.field] = self.files.codes[code]
+        return self.files.mti, dict(sorted(fields.items()))
+
+    def has_updated(self, code: str, answer: str) -> bool:
+        """Whether DE 39 of the answer to `update_file` says that nothing is left to do."""
+        approved = self.codes.of[Reason.APPROVED]
+        accepted = self.codes.code(Reason.APPROVED, self.files.mti, False)
+        return answer in (approved, accepted) or answer in self.files.done[code]
+
     def accepts(self, code: str) -> bool:
         """Whether DE 39 of the answer to `manage` says yes."""
         approved = self.codes.of[Reason.APPROVED]
         return code in (approved, self.codes.code(Reason.APPROVED, self.management.mti, False))
+
+    def echoes(self, mti: str) -> tuple[int, ...]:
+        """What the answer to a message of this MTI repeats of it."""
+        if mti[1:2] == "8":
+            return self.echoed_management
+        return ECHOED_TOTALS if mti[1:2] == "5" else self.echoed
 
     @property
     def code_size(self) -> int:
@@ -76,10 +112,19 @@ class Network(Struct, frozen=True):
 # Never the track, the PIN block or chip data.
 ECHOED_1987 = (2, 3, 4, 6, 7, 10, 11, 12, 13, 19, 25, 32, 33, 37, 41, 42, 49, 51, 90, 95)
 ECHOED_1993 = (2, 3, 4, 6, 7, 10, 11, 12, 19, 30, 32, 33, 37, 41, 42, 49, 51, 56)
+ECHOED_TOTALS = (7, 11, 12, 15, 24, 32, 33, 49, 50, 99, 100)
 MANAGEMENT_1987 = Management(
     "0800", 70, "001", "002", "301", "201", frozenset({"101", "161", "162", "163", "164"})
 )
 MANAGEMENT_1993 = Management("1804", 24, "801", "802", "831", "821", frozenset({"811"}))
+FILES_1987 = FileUpdates(
+    "0302", 91, {"add": "1", "delete": "3"},
+    {"add": frozenset({"26"}), "delete": frozenset({"25"})},
+)  # fmt: skip
+FILES_1993 = FileUpdates(
+    "1304", 24, {"add": "301", "delete": "303"},
+    {"add": frozenset({"303"}), "delete": frozenset({"302"})},
+)  # fmt: skip
 
 
 def of_1987(
@@ -89,15 +134,17 @@ def of_1987(
     response_source: str = "",
 ) -> Network:
     return Network(
-        name, "0", CODES[name], MANAGEMENT_1987, ECHOED_1987 + also, (7, 11, 15, 33, 70),
-        parts,
+        name, "0", CODES[name], MANAGEMENT_1987, FILES_1987, ECHOED_1987 + also,
+        (7, 11, 15, 33, 70), parts,
         response_source,
     )  # fmt: skip
 
 
 def of_1993(name: str) -> Network:
     echoed_management = (7, 11, 12, 15, 24, 32, 33, 93, 94)
-    return Network(name, "1", CODES[name], MANAGEMENT_1993, ECHOED_1993, echoed_management)
+    return Network(
+        name, "1", CODES[name], MANAGEMENT_1993, FILES_1993, ECHOED_1993, echoed_management
+    )
 
 
 NETWORKS: dict[str, Network] = {

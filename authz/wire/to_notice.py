@@ -4,8 +4,9 @@ from datetime import UTC, date, datetime, timedelta
 
 from authz.wire import elements
 from authz.wire.elements import BadElement
+from authz.wire.totals import told_totals
 from iso8583.message import Message
-from rules.notices import Administrative, CutOver
+from rules.notices import DAYS_KEPT, Administrative, CutOver, Reconciliation
 
 EPOCH = date(1970, 1, 1)
 # A business day may lie so far from today: the longest holidays, and no slip of a month or year,
@@ -25,6 +26,21 @@ def to_cut_over(message: Message, network: str, now_ms: int) -> CutOver:
     )
 
 
+def to_reconciliation(message: Message, network: str, now_ms: int) -> Reconciliation:
+    """What a 0500 asks, and the totals that it carries. Raises: BadElement."""
+    return Reconciliation(
+        network=network,
+        mti=message.mti,
+        stan=elements.required(message, 11),
+        sent_at=elements.transmission_time(message, now_ms),
+        acquirer_id=elements.text(message, 32),
+        forwarder_id=elements.text(message, 33),
+        day=business_day(message, now_ms, DAYS_KEPT) if 15 in message else 0,
+        currency=elements.currency(message, 50 if 50 in message else 49),
+        told=told_totals(message),
+    )
+
+
 def to_administrative(message: Message, network: str, now_ms: int) -> Administrative:
     """That a 0620 came. Its text may hold a card number, so none is kept. Raises: BadElement."""
     return Administrative(
@@ -38,7 +54,7 @@ def to_administrative(message: Message, network: str, now_ms: int) -> Administra
     )
 
 
-def business_day(message: Message, now_ms: int) -> int:
+def business_day(message: Message, now_ms: int, away_max: int = DAYS_AWAY_MAX) -> int:
     """DE 15 in days since 1970: MMDD with the nearest year, or YYMMDD. Raises: BadElement."""
     digits = elements.required(message, 15)
     today = now_ms // 86_400_000
@@ -59,6 +75,6 @@ def business_day(message: Message, now_ms: int) -> int:
     if not days:
         raise BadElement(15, "not a date")
     day = min(days, key=lambda day: abs(day - today))
-    if abs(day - today) > DAYS_AWAY_MAX:
+    if abs(day - today) > away_max:
         raise BadElement(15, "too far from today")
     return day

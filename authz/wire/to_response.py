@@ -6,10 +6,12 @@ from functools import lru_cache
 from msgspec import Struct
 
 from authz.wire.networks import GENERIC, Network
+from authz.wire.totals import say_totals
 from iso8583.cut import cut
 from iso8583.errors import PartError
 from iso8583.message import Message
 from rules.facts import Approved, Funds
+from rules.notices import Balance
 from rules.reason import Reason
 
 
@@ -21,6 +23,7 @@ class Reply(Struct, frozen=True, gc=False):
     bad_field: int | None = None  # the element that made a format error of it
     approved: Approved | None = None  # where it is less than was asked
     funds: Funds | None = None  # where that was asked
+    balance: Balance | None = None  # where totals were
 
 
 def to_response(
@@ -31,13 +34,10 @@ def to_response(
     A response is a function of the request and the decision alone, so an identical
     request gets identical bytes (tests/scenarios/test_life.py).
     """
-    is_management = message.mti[1:2] == "8"
-    echoed = network.echoed_management if is_management else network.echoed
+    echoed = places(message.layout.fields, network.echoes(message.mti))
     values = message.values
-    fields: dict[int, str | bytes] = {
-        number: values[place] for number, place in places(message.layout.fields, echoed)
-    }
-    if not is_management:
+    fields: dict[int, str | bytes] = {number: values[place] for number, place in echoed}
+    if message.mti[1:2] not in ("5", "8"):
         echo_parts(fields, message, network)
     approved = reply.reason is Reason.APPROVED
     if approved and reply.approval_code:
@@ -53,6 +53,8 @@ def to_response(
         say_part(fields, message, reply.approved, network)
     if reply.funds is not None:
         fields[54] = balances(reply.funds)
+    if reply.balance is not None:
+        say_totals(fields, reply.balance, network)
     return fields
 
 

@@ -2,11 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from random import Random
 
 import pytest
+import uvloop
 
-from authz.hot import keys
+from authz.app.compose import running
+from authz.app.store import Store
+from authz.config import load_config
+from authz.hot import admin, keys
 from authz.hot.acts import CutOver
 from authz.hot.errors import Cold, NoReply, Refused, TooLate
 from authz.hot.memory import MemoryHotState
@@ -226,3 +231,33 @@ def test_a_key_of_the_wrong_type_changes_nothing(fresh_redis: str, name: str) ->
             assert before == {key: await client.dump(key) async for key in client.scan_iter()}
 
     asyncio.run(story())
+
+
+def test_an_engine_that_runs_learns_of_a_cut_over_elsewhere_within_a_second_or_two(
+    fresh_redis: str, tmp_path: Path
+) -> None:
+    async def story() -> None:
+        flags = {
+            "link.port": 0, "metrics.port": 0, "engine.state_dir": tmp_path / "state",
+            "embedded.data_dir": tmp_path / "data",
+        }  # fmt: skip
+        config = load_config(None, {"HOME": str(tmp_path)}, flags)
+        async with store_and_client(fresh_redis) as (state, client):
+            store = Store(fresh_redis, fresh_redis, None, False, await admin.store_id(client))
+            async with running(config, store, serve_http=False) as run_:
+                engine = run_.engine
+                async with asyncio.timeout(5):
+                    while not run_.keeper.ready:
+                        await asyncio.sleep(0.01)
+                budget = engine.budget(engine.clock.monotonic())
+                today = await engine.day_of("generic", budget)
+                act = CutOver(
+                    message_id="m1", fingerprint="f", attempt="t", deadline_ms=0,
+                    network="generic", day=0, today=today, answer_ttl_s=60, body=b"b",
+                )  # fmt: skip
+                assert (await state.cut_over(act, 5)).kind == "moved"
+                async with asyncio.timeout(2):
+                    while engine.tally("generic") != f"generic/{today + 1} ":
+                        await asyncio.sleep(0.05)
+
+    uvloop.run(story())

@@ -107,7 +107,7 @@ class World:
             )
         )  # fmt: skip
         await self.hot.put_directory(KEYS.card_key(Pan(pan)), profile.account_id, profile.card_id)
-        return said
+        return str(said.verdict)
 
     async def open_with(self, opening: int = 10_000, **limits: Any) -> "World":
         """Account A1 with that much money, and card C1 on it."""

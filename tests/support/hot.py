@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from authz.hot import admin, keys
 from authz.hot.acts import PutAccount, PutCard
 from authz.hot.memory import MemoryHotState
+from authz.hot.outbox import Word
 from authz.hot.record import decode_record
 from authz.hot.resp import connect
 from authz.hot.store import RedisHotState
@@ -100,4 +101,16 @@ def dump_memory(model: MemoryHotState, account_id: str) -> dict[str, Any]:
     }
 
 
-__all__ = ["account_act", "card_act", "dump_memory", "dump_redis", "opened", "store_and_client"]
+def word(network: str = "generic", code: str = "add", sealed: str = "sealed") -> Word:
+    return Word(network, code, sealed)
+
+
+__all__ = [
+    "account_act",
+    "card_act",
+    "dump_memory",
+    "dump_redis",
+    "opened",
+    "store_and_client",
+    "word",
+]
