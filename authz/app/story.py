@@ -43,7 +43,7 @@ class Stage:
         store: Store,
         keys: PanKeys,
         line: Callable[[Tongue], Awaitable[tuple[str, int]]],
-        framing: str = "binary2",
+        framing: str | None = None,
     ) -> None:
         self._store, self._keys, self._line, self._framing = store, keys, line, framing
         self._clock = SystemClock()
@@ -109,14 +109,16 @@ async def own_stage() -> AsyncIterator[Stage]:
             try:
                 async with opened(store, SOURCE):  # the gates of a new store are ours to open
                     pass
-                yield Stage(store, PanKeys(bytes.fromhex(secret)), line)
+                yield Stage(store, PanKeys(bytes.fromhex(secret)), line, "binary2")
             finally:
                 for engine in engines.values():
                     engine.stop()
 
 
 @asynccontextmanager
-async def stage_beside(config: Config, host: str, port: int, framing: str) -> AsyncIterator[Stage]:
+async def stage_beside(
+    config: Config, host: str, port: int, framing: str | None
+) -> AsyncIterator[Stage]:
     """An engine that runs, whose store this configuration names. Raises: NO_STORE."""
     store = await find_store(config, make=False)
 

@@ -8,11 +8,12 @@ from typing import Any
 from msgspec import Struct, field
 
 from authz.clock import Clock, utc
+from authz.simulator.link import manners_in
 from authz.simulator.stories import Story
 from authz.simulator.story_messages import WITHOUT, Composer, Step, Tongue
 from authz.wire.networks import NETWORKS
 from iso8583.codec import decode, encode
-from iso8583.framing import FRAMINGS, Frame, Framing, KeepAlive
+from iso8583.framing import Frame, Framing, KeepAlive
 from iso8583.message import Message
 from iso8583.mti import response_to
 from iso8583.spec import Dialect
@@ -85,7 +86,7 @@ class Line:
 
 @asynccontextmanager
 async def line_to(
-    host: str, port: int, tongue: Tongue, clock: Clock, framing: str = "binary2"
+    host: str, port: int, tongue: Tongue, clock: Clock, framing: str | None = None
 ) -> AsyncIterator[Line]:
     """A link that is signed on, until the block ends. Raises: NoAnswer."""
     try:
@@ -93,7 +94,8 @@ async def line_to(
             streams = await asyncio.open_connection(host, port)
     except (OSError, TimeoutError):
         raise NoAnswer(f"no engine answers on {host}:{port}") from None
-    line, network = Line(*streams, tongue.dialect, FRAMINGS[framing]), NETWORKS[tongue.network]
+    manners = manners_in(tongue.dialect_name, framing, tongue.network)
+    line, network = Line(*streams, manners.dialect, manners.framing), NETWORKS[tongue.network]
 
     async def manage(code: str, stan: str) -> str:
         moment = utc(clock.now_ms()).strftime("%y%m%d%H%M%S")
