@@ -44,7 +44,8 @@ def to_response(
         fields[38] = reply.approval_code
     elif approved and 38 in message:
         fields[38] = message[38]  # of the reversal of an approval
-    fields[39] = network.codes.code(reply.reason, message.mti, is_account_check(message))
+    asks_only = bool(network.codes.account_check) and is_account_check(message)
+    fields[39] = network.codes.code(reply.reason, message.mti, asks_only)
     if network.response_source and message.mti[1] in "12":
         fields[44] = network.response_source
     if reply.bad_field is not None and network.codes.names_bad_field:
