@@ -189,7 +189,9 @@ class Session:
         self, frame: Frame, received: float, actions: list[Action], may_ask: bool
     ) -> None:
         if self.settings.framing.header.is_reject(frame.header):
-            actions.append(Trouble("rejected"))  # what we sent is handed back: nobody asks
+            # What we sent is handed back: nobody asks.
+            code = self.settings.framing.header.reject_code(frame.header)
+            actions.append(Trouble("rejected", f"code {code}" if code else ""))
             return
         header = self.settings.framing.reply_header(frame.header)
         try:

@@ -181,6 +181,9 @@ def test_what_the_network_hands_back_is_not_answered() -> None:
 
     assert s.answer(ask, Reply(Reason.APPROVED)).data[9:15] == bytes.fromhex("654321 123456")
     assert handed_back == [Trouble("rejected")]
+    rejected = b"\x1a\x01" + bytes(20) + b"\x80\x00\x02\x91" + header + body
+    handed_back = s.receive(len(rejected).to_bytes(2, "big") + bytes(2) + rejected, 2.0)
+    assert handed_back == [Trouble("rejected", "code 0291")]
 
 
 BAD = {
