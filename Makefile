@@ -16,7 +16,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup peers demo test test-deep check format bench wheel-check clean
+.PHONY: help setup peers demo test test-deep check format docs bench wheel-check clean
 
 help:
 	@echo "make setup      .venv with everything; the command is .venv/bin/authz"
@@ -26,6 +26,7 @@ help:
 	@echo "make bench      codec, hot path and load, with their ratios"
 	@echo "make test-deep  the property tests at twenty times their examples"
 	@echo "make format     put the sources into their format"
+	@echo "make docs       write the pages of docs/ that are made from tables"
 	@echo "make wheel-check  the built wheel, installed outside the tree"
 	@echo "make clean      away with what was installed and built"
 	@echo "make peers      the interpreter of the libraries that we compare with"
@@ -67,6 +68,9 @@ check: setup
 format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: setup
+	$(BIN)/python -m authz.app.pages
 
 bench: setup peers
 	$(BIN)/authz bench codec $(ARGS)

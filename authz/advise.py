@@ -1,8 +1,9 @@
 """The story of an advice: what was decided elsewhere is taken in, and never decided again.
 
-A 0120 tells of an authorization that the network gave in our stead: it is held, also beyond the
-funds, and makes one hold with our own approval of the same purchase, whichever came first. A 0220
-completes an authorization, or posts by force where there is none.
+One tells of an authorization that the network gave in our stead: it is held, also beyond the funds,
+and makes one hold with our own approval of the same purchase, whichever came first. Another one
+completes an authorization, or posts by force where there is none. Which does what, its network
+says: authz/wire/meanings.py.
 """
 
 from authz import identity
@@ -11,9 +12,10 @@ from authz.engine import Engine, Outcome
 from authz.hot.acts import Apply, Note, Terms, Verdict
 from authz.hot.errors import HotStateError
 from authz.hot.record import Act
+from authz.hot.totals import AUTHORIZATIONS
 from ledger.journal import AdviceBody, encode_body
 from rules.decide import limits_for
-from rules.facts import Advice, Plan
+from rules.facts import Advice, Does, Plan
 from rules.holds import HoldRule
 from rules.reason import Reason
 from rules.windows import civil_date
@@ -22,11 +24,11 @@ from rules.windows import civil_date
 async def advise(engine: Engine, advice: Advice, received: float) -> Outcome:
     """Take it in, and say so. There is nothing to withdraw: the network asks again until it is
     acknowledged, and that is the same act."""
-    told = advice.told
+    told, posts = advice.told, advice.does is not Does.SET
     budget = engine.budget(received)
     attempt = engine.attempt()
     ttl_s = engine.answer_ttl_s(engine.settings.advice_window_s)
-    content = identity.fingerprint(fingerprint(told), str(advice.approved))
+    content = content_of(advice)
     too_old = engine.too_old(told.sent_at, engine.settings.advice_window_s)
     try:
         known = await engine.known(told.card_key, budget)
@@ -56,9 +58,10 @@ async def advise(engine: Engine, advice: Advice, received: float) -> Outcome:
             today = civil_date(told.sent_at, account.time_zone)
             rule = engine.holds.of(told)
             kind = act_of(advice, rule)
+            await engine.day_of(told.network, budget)
             answer = await engine.hot.apply(
                 Apply(
-                    kind="completion" if told.posts else "advice",
+                    kind="completion" if posts else "advice",
                     account_id=account.account_id,
                     card_id=card.card_id,
                     message_id=id,
@@ -72,11 +75,12 @@ async def advise(engine: Engine, advice: Advice, received: float) -> Outcome:
                         told.transaction_minor,
                         told.transaction_currency,
                         told.amount_minor,
-                        references[-1][1] if told.posts else "",
+                        references[-1][1] if posts else "",
                     ),
                     references=references,
                     exact=identity.exact_among(references),
-                    terms=terms_of(rule) if told.posts else None,
+                    terms=terms_of(rule) if posts else None,
+                    tally=engine.tally(told.network, "" if posts else AUTHORIZATIONS),
                     currency=told.currency,
                     sign=told.sign,
                     expires_at=told.sent_at + rule.days * DAY_S,
@@ -99,11 +103,16 @@ async def advise(engine: Engine, advice: Advice, received: float) -> Outcome:
     )
 
 
+def content_of(advice: Advice) -> str:
+    """What may not differ between an advice and its repeat."""
+    return identity.fingerprint(fingerprint(advice.told), str(advice.approved))
+
+
 def act_of(advice: Advice, rule: HoldRule) -> str:
     """What it does: sets the hold, or posts and ends it, or posts and leaves the rest of it."""
-    if not advice.told.posts:
+    if advice.does is Does.SET:
         return "set"
-    return "post" if advice.more_to_come or rule.remainder == "keep" else "last"
+    return "post" if advice.does is Does.PART or rule.remainder == "keep" else "last"
 
 
 def terms_of(rule: HoldRule) -> Terms:

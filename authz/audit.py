@@ -16,6 +16,7 @@ same balance, counters and records:
                and each is found by the directory
   references   each of a record's names it; more of them, and of lists, acts and streams, in
                authz/loose_ends.py
+  totals       of each network's business days: what the entries counted, and its day as they say
   the chains   count and digest of an account are those of its entries in the stream, the
                gate's those of all others; its lists are the newest there
 
@@ -248,16 +249,27 @@ async def audit_shard(
 async def read_gate(connection: Connection, shard: str) -> Gate:
     key = keys.journal(shard)
     there = await connection.call(("EXISTS", key), TIMEOUT_S)
-    (entries, digest, lists), newest, *about = await together(
+    flat, newest, *about = await together(
         connection,
-        ("HMGET", keys.control(shard), "entries", "digest", "lists"),
+        ("HGETALL", keys.control(shard)),
         ("XREVRANGE", key, "+", "-", "COUNT", 1),
         *[("XINFO", "STREAM", key)] * there,
     )
+    control = {flat[i].decode(): flat[i + 1].decode() for i in range(0, len(flat), 2)}
     at = position(newest[0][0]) if newest else (0, 0)
     told = dict(zip(about[0][::2], about[0][1::2], strict=True)) if about else {}
     added = int(told.get(b"entries-added", 0))
-    return Gate(int(entries or 0), (digest or b"").decode(), int(lists or 0), at, added)
+    return Gate(
+        int(control.get("entries", 0)),
+        control.get("digest", ""),
+        int(control.get("lists", 0)),
+        at,
+        added,
+        {name[2:]: value for name, value in control.items() if name.startswith("t:")},
+        int(control.get("totals_from", 0)),
+        # Without the second of it, which no entry tells.
+        {name[2:]: v.rpartition(" ")[0] for name, v in control.items() if name.startswith("d:")},
+    )
 
 
 async def compare_expiry(

@@ -7,6 +7,7 @@ from authz.engine import Engine, Outcome
 from authz.hot.acts import Authorize, Note, Stale, Verdict, Withdraw
 from authz.hot.errors import HotStateError
 from authz.hot.record import AT_APPROVAL, AT_ONCE
+from authz.hot.totals import AUTHORIZATIONS, INQUIRIES
 from ledger.journal import AuthorizationBody, encode_body
 from rules.decide import conclude, decide
 from rules.facts import AuthorizationRequest, Funds, Plan, Purpose
@@ -20,8 +21,8 @@ async def authorize(engine: Engine, request: AuthorizationRequest, received: flo
     """May this card spend this much, here, now?
 
     One await when warm: before it nothing has happened, after it everything has, the
-    journal entry included. The cold ones are named: a card not yet in memory, and one
-    more plan where the first was made from old facts.
+    journal entry included. The cold ones are named: a card not yet in memory, a network
+    not yet heard of, and one more plan where the first was made from old facts.
     """
     if not engine.in_window(request.sent_at, engine.settings.answer_window_s):
         return Outcome(reason=Reason.TOO_OLD)
@@ -36,6 +37,7 @@ async def authorize(engine: Engine, request: AuthorizationRequest, received: flo
             act = note_unknown(engine, request, attempt, budget)
             verdict = await engine.hot.note(act, budget.left_s())
         else:
+            await engine.day_of(request.network, budget)
             started = engine.clock.monotonic()
             act = plan_act(engine, request, known, attempt, budget)
             asked = engine.clock.monotonic()
@@ -93,8 +95,16 @@ def plan_act(
         part_reference=identity.reference_of_part(code, subject) if request.partial_ok else "",
         inquires=request.purpose is Purpose.BALANCE_INQUIRY,
         exact=2 if request.life_cycle else 1,
+        tally=engine.tally(request.network, counted_as(request)),
         body=journal_body(request, plan, account.credit_line_minor),
     )
+
+
+def counted_as(request: AuthorizationRequest) -> str:
+    """What its network's totals count the message as; money that it moves they count besides."""
+    if request.purpose is Purpose.BALANCE_INQUIRY:
+        return INQUIRIES
+    return "" if request.posts else AUTHORIZATIONS
 
 
 def moves(request: AuthorizationRequest, rule: HoldRule) -> int:

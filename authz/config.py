@@ -115,8 +115,12 @@ class LinkConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     dialect: str = "iso87_ascii"
     framing: str = "binary2"
     network: str = "generic"
+    partial_approval: bool = False  # all terminals behind it take less than they asked for
     sign_on_required: bool = True  # 0800/001 before anything else
     sign_on_timeout_s: Seconds = 30.0  # where it is required; else strangers keep all seats
+    # DE 101, the peer's file of blocked cards; not set: it is told of none.
+    file_update: Annotated[str, Meta(pattern="^[!-~]([ -~]{0,15}[!-~])?$")] | None = None
+    key_change: bool = False  # acknowledged, though we hold no keys; else refused as unsupported
     in_flight_max: Count = 256  # unanswered requests of one link; above it no more is read
     max_frame: Frame = 4096  # bytes; the largest real message has about 1,500
     frame_timeout_s: Seconds = 2.0  # for the rest of a frame that has begun
@@ -314,7 +318,11 @@ def check_dialect(link: LinkConfig, where: str) -> Dialect:
     if dialect.version != network.version:
         named = ", ".join(n.name for n in NETWORKS.values() if n.version == dialect.version)
         raise ConfigError(f"{where}.network: of another version than the dialect; use {named}")
-    for mti, fields in network.least():
+    needed = network.least()
+    if link.file_update is not None:
+        numbers = ("0" * 19, link.file_update, "260101000000", "000001")
+        needed += [network.update_file("add", *numbers), network.update_file("delete", *numbers)]
+    for mti, fields in needed:
         try:
             encode(mti, fields, dialect)
         except EncodeError as error:

@@ -14,9 +14,11 @@ import msgspec
 from msgspec import Struct
 from redis.asyncio import Redis
 
+from authz.announcing import Announcing
 from authz.hot import admin, keys
-from authz.hot.acts import PutAccount, PutCard
+from authz.hot.acts import PutAccount, PutCard, PutCardSaid
 from authz.hot.errors import Cold, Full, HotStateError
+from authz.hot.outbox import Word
 from authz.hot.store import RedisHotState
 from authz.privacy import Pan, PanKeys
 from authz.profiles import read_card, write_profile
@@ -65,6 +67,8 @@ class Outcome(Struct):
     created: int = 0
     moved: int = 0
     same: int = 0
+    announced: int = 0  # to networks, of cards that are blocked or let go on
+    not_announced: int = 0  # since too many wait for their network already
     refused: list[Refusal] = msgspec.field(default_factory=list)
 
     def count(self, said: str) -> None:
@@ -127,7 +131,11 @@ async def put_accounts(
 
 
 async def put_cards(
-    state: RedisHotState, pan_keys: PanKeys, cards: Iterable[NewCard], source: str
+    state: RedisHotState,
+    pan_keys: PanKeys,
+    cards: Iterable[NewCard],
+    source: str,
+    announcing: Announcing | None = None,
 ) -> Outcome:
     """Create cards or move their profiles: announced in the directory, put, and then settled.
 
@@ -171,14 +179,17 @@ async def put_cards(
                 account_id=card.account_id,
                 profile=profile,
                 body=encode_body(CardBody(msgspec.Raw(profile), who.card_key, source)),
+                words=announcing.of(card.pan, who.card_id, card.state) if announcing else (),
             ),
             TIMEOUT_S,
         )
-        if said == "no_account":
+        if said.verdict == "no_account":
             outcome.refused.append(Refusal(position, "there is no such account"))
             return
         await state.put_directory(who.card_key, card.account_id, who.card_id, TIMEOUT_S)
-        outcome.count(said)
+        outcome.count(said.verdict)
+        outcome.announced += said.queued
+        outcome.not_announced += said.full
 
     await pour(cards, put)
     return outcome
@@ -221,13 +232,19 @@ async def subject_of(state: RedisHotState, account_id: str, card_id: str) -> str
 
 
 async def freeze_card(
-    state: RedisHotState, who: Identity, *, frozen: bool, source: str
-) -> tuple[CardProfile, bool]:
+    state: RedisHotState,
+    who: Identity,
+    *,
+    frozen: bool,
+    source: str,
+    words: Callable[[CardProfile], tuple[Word, ...]] = lambda card: (),
+) -> tuple[CardProfile, PutCardSaid]:
     """Freeze an active card, or let a frozen one go on; all else of it stays as it is.
 
     Lost, stolen, closed and so on stay what they are: unfrozen they would be active. A load of
     the same card in the same moment may come first or last, as two loads may.
-    Returns the card as it is now, and whether that is news.
+    `words` says what networks are to be told of it. Returns the card as it is now, and whether
+    that is news.
     Raises: WrongState; HotStateError.
     """
     assert who.account_id is not None
@@ -243,10 +260,11 @@ async def freeze_card(
             account_id=who.account_id,
             profile=profile,
             body=encode_body(CardBody(msgspec.Raw(profile), who.card_key, source)),
+            words=words(card),
         ),
         TIMEOUT_S,
     )
-    return card, said == "moved"
+    return card, said
 
 
 def card_profile(card: NewCard, card_id: str, subject: str) -> CardProfile:

@@ -14,9 +14,12 @@ from authz.cards import Known, NearCache
 from authz.clock import Clock
 from authz.hot.acts import Withdraw
 from authz.hot.errors import HotStateError
+from authz.hot.networks import Days
 from authz.hot.store import HotState
+from authz.hot.totals import tally_of
 from rules.facts import Approved, Blocklists, Funds
 from rules.holds import HoldRule, make_policy
+from rules.notices import Balance
 from rules.reason import Reason
 
 
@@ -43,6 +46,7 @@ class Outcome(Struct, frozen=True, kw_only=True, gc=False):
     replayed: bool = False
     approved: Approved | None = None  # where it is less than was asked
     funds: Funds | None = None  # where that was asked
+    balance: Balance | None = None  # where totals were
 
 
 class Spool(Protocol):
@@ -82,6 +86,7 @@ class Engine:
         self.observer = observer
         self.settings = settings
         self.lists = Blocklists()
+        self.days: dict[str, Days | None] = {}  # by network; None: it never cut over
         self.holds = make_policy(settings.hold_rules, settings.hold_days)
         self.store_offset_ms = 0  # the store's clock less ours, measured on each connect
         self._name = name  # unlike any other engine's, and any earlier run's
@@ -127,6 +132,36 @@ class Engine:
             merchants=frozenset(value for kind, value in entries if kind == "merchant"),
             countries=frozenset(value for kind, value in entries if kind == "country"),
         )
+
+    def today(self) -> int:
+        """The calendar's day by the store's clock, UTC, counted from 1970."""
+        return self.now_ms() // 86_400_000
+
+    async def day_of(self, network: str, budget: Budget) -> int:
+        """The business day in force. From memory, but for the first time. Raises: HotStateError."""
+        if network not in self.days:
+            self.learn_days(network, await self.hot.days(network, budget.left_s()))
+        days = self.days[network]
+        return self.today() if days is None else days.in_force
+
+    def tally(self, network: str, kind: str = "") -> str:
+        """What an act is counted under, by the day in force; `day_of` was asked before."""
+        days = self.days[network]
+        return tally_of(network, self.today() if days is None else days.in_force, kind)
+
+    async def refresh_days(self, budget: Budget) -> None:
+        """Look which business days are in force, of the networks that were heard of here.
+
+        Raises: HotStateError.
+        """
+        for network in tuple(self.days):
+            self.learn_days(network, await self.hot.days(network, budget.left_s()))
+
+    def learn_days(self, network: str, days: Days | None) -> None:
+        """A day in force never goes back: what was read before a cut-over may be told after it."""
+        known = self.days.get(network)
+        if known is None or (days is not None and days.in_force > known.in_force):
+            self.days[network] = days
 
     def no_verdict(self, trouble: HotStateError, act: Withdraw | None) -> Outcome:
         """Say "ask again", and see to it that nothing is left behind.

@@ -19,6 +19,7 @@ from authz.engine import Engine, Outcome
 from authz.hot.acts import Apply, Decision, Stale, Withdraw
 from authz.hot.errors import HotStateError
 from authz.hot.record import Act
+from authz.hot.totals import AUTHORIZATIONS
 from ledger.journal import IncrementBody, encode_body
 from rules.decide import conclude, decide
 from rules.facts import Increment
@@ -39,6 +40,7 @@ async def increase(engine: Engine, increment: Increment, received: float) -> Out
         known = await engine.known(asked.card_key, budget)
         if known is None:
             return await authorize(engine, asked, received)  # declined like any other
+        await engine.day_of(asked.network, budget)
         act = plan_act(engine, increment, known, attempt, budget)
         verdict = await engine.hot.apply(act, budget.left_s())
         if isinstance(verdict, Stale):
@@ -91,6 +93,7 @@ def plan_act(
         ),
         references=references,
         exact=identity.exact_among(references),
+        tally=engine.tally(asked.network, AUTHORIZATIONS),
         currency=account.currency,
         expires_at=asked.sent_at + engine.holds.of(asked).days * DAY_S,
         touched=tuple((limit.counter, limit.scale) for limit in plan.limits),

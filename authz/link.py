@@ -9,16 +9,8 @@ from typing import TYPE_CHECKING, cast
 
 import structlog
 
-from authz.session import (
-    NO_MORE,
-    Action,
-    Ask,
-    Close,
-    LinkSettings,
-    Send,
-    Session,
-    Trouble,
-)
+from authz.actions import NO_MORE, Action, Ask, Close, FileAnswer, FileUpdate, Send, Trouble
+from authz.session import LinkSettings, Session
 from authz.wire.to_response import Reply
 
 if TYPE_CHECKING:
@@ -127,6 +119,10 @@ class Link(asyncio.BufferedProtocol):
             return
         self._carry_out(self._session.tick(now, moment))
 
+    def update_file(self, told: FileUpdate) -> None:
+        """Tell the network of a card."""
+        self._write(self._session.update_file(told, self._server.moment()))
+
     def hang_up(self, why: str) -> None:
         """Take no more; close when what was asked before has been answered."""
         if self._transport is None or self._closing_since is not None:
@@ -170,6 +166,8 @@ class Link(asyncio.BufferedProtocol):
                     self._write(action)
                 case Trouble():
                     self.note(action)
+                case FileAnswer():
+                    self._server.file_answered(self.settings.network, action)
                 case Close(why):
                     self.hang_up(why)
                     break

@@ -36,11 +36,13 @@ from rules.reason import Reason, answer_of
 OTHER = "other"
 MTIS_1987 = (
     "0100", "0101", "0120", "0121", "0200", "0201", "0220", "0221",
-    "0400", "0401", "0420", "0421", "0800", "0801",
+    "0400", "0401", "0420", "0421", "0800", "0801", "0820", "0821", "0620", "0621",
+    "0500", "0501", "0520", "0521",
 )  # fmt: skip
 MTIS_1993 = (
     "1100", "1101", "1120", "1121", "1200", "1201", "1220", "1221",
-    "1400", "1401", "1420", "1421", "1804", "1805", "1820",
+    "1400", "1401", "1420", "1421", "1804", "1805", "1820", "1824", "1620", "1621",
+    "1500", "1501", "1520", "1521",
 )  # fmt: skip
 MTIS = (*MTIS_1987, *MTIS_1993, OTHER)
 STAGES = ("decode", "decide", "hot", "encode", OTHER)
@@ -55,6 +57,12 @@ HOT_CALLS = {
     "applied": "applied",
     "unapplied": "unapplied",
     "declined_elsewhere": "declined_elsewhere",
+    "in_balance": "in_balance",
+    "out_of_balance": "out_of_balance",
+    "noted": "noted",
+    "moved": "moved",
+    "same": "same",
+    "older": "older",
     "mismatch": "mismatch",
     "stale_twice": "stale_twice",
     "NotConnected": "not_connected",
@@ -69,6 +77,7 @@ HOT_CALLS = {
 }
 HOLDS_ENDED = ("closed", "open", "gone", "failed", OTHER)
 WITHDRAWALS = ("released", "forgotten", "kept", "marked", OTHER)
+ANNOUNCEMENTS = ("sent", "acknowledged", "refused", "gone", "unreadable", "failed", OTHER)
 BAD_INPUT = (
     "framing",
     "decode",
@@ -80,6 +89,7 @@ BAD_INPUT = (
     "not_signed_on",
     "unknown_mti",
     "bad_element",
+    "bad_part",
     "unsupported",
     "management",
     "unexpected_response",
@@ -100,6 +110,7 @@ WATCHED: dict[str, tuple[type[GaugeMetricFamily | CounterMetricFamily], str]] = 
     "near_cache_hits": (CounterMetricFamily, "Cards found in memory."),
     "near_cache_misses": (CounterMetricFamily, "Cards looked up in the hot state."),
     "near_cache_cards": (GaugeMetricFamily, "Cards in memory."),
+    "announcements_pending": (GaugeMetricFamily, "Words on cards that networks have to hear."),
     "spool_pending": (GaugeMetricFamily, "Withdrawals not yet answered."),
 }
 # In seconds. 10 ms, 50 ms and 200 ms are the SLA: shares at them are exact.
@@ -236,6 +247,9 @@ class Metrics:
         self._holds_ended = counters(
             "holds_ended", "Holds whose date had come.", "outcome", HOLDS_ENDED
         )
+        self._announced = counters(
+            "announcements", "What networks were told of our cards.", "outcome", ANNOUNCEMENTS
+        )
         self._bad_input = counters(
             "bad_input", "What peers sent that could not be taken.", "kind", BAD_INPUT
         )
@@ -256,8 +270,7 @@ class Metrics:
             ("link", "outcome"),
             registry=registry,
         )
-        info = Gauge("authz_build_info", "Always 1.", ("version", "python"), registry=registry)
-        info.labels(version, python_version()).set(1)
+        tell_build(version, registry)
 
     def answered(self, mti: str, reason: Reason, seconds: float) -> None:
         """One request answered. Counts by itself what went over the budget."""
@@ -282,6 +295,9 @@ class Metrics:
     def hold_ended(self, outcome: str) -> None:
         (self._holds_ended.get(outcome) or self._holds_ended[OTHER])()
 
+    def announced(self, outcome: str) -> None:
+        (self._announced.get(outcome) or self._announced[OTHER])()
+
     def bad_input(self, kind: str) -> None:
         (self._bad_input.get(kind) or self._bad_input[OTHER])()
 
@@ -305,3 +321,8 @@ class Metrics:
     def text(self) -> bytes:
         """The exposition, as Prometheus reads it. 3 ms: the largest part of a scrape."""
         return generate_latest(self.registry)
+
+
+def tell_build(version: str, registry: CollectorRegistry) -> None:
+    info = Gauge("authz_build_info", "Always 1.", ("version", "python"), registry=registry)
+    info.labels(version, python_version()).set(1)

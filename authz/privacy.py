@@ -82,6 +82,10 @@ class PanKeys:
         digest = hmac.digest(self._secret, b"card-id:" + pan.reveal().encode(), "sha256")
         return "c" + digest.hex()[:19]
 
+    def derived(self, label: bytes) -> bytes:
+        """Another key of 32 bytes, for one use, that tells nothing of this one."""
+        return hmac.digest(self._secret, b"derived:" + label, "sha256")
+
     @property
     def check(self) -> str:
         """What a store remembers of the key that its cards are kept under: enough to know it

@@ -23,6 +23,7 @@ from ledger.journal import (
     AuthorizationBody,
     Body,
     CardBody,
+    CutOverBody,
     Envelope,
     IncrementBody,
     ListsBody,
@@ -215,6 +216,9 @@ class Gate(Struct, frozen=True):
     lists: int
     newest: Position
     added: int = 0  # entries that the stream ever had, up to the newest
+    totals: dict[str, str] = {}  # "<network>/<day>/<currency>/<kind>": "<how many> <amount>"
+    totals_from: int = 0  # the first day whose totals are still kept
+    days: dict[str, str] = {}  # by network: the business day in force, and the one that ended
 
 
 class Journal:
@@ -231,6 +235,8 @@ class Journal:
         self._lists = 0
         self.lists: tuple[int, frozenset[tuple[str, str]]] | None = None  # the newest that are told
         self.until_gate = 0  # entries up to the gate's look
+        self.totals: dict[str, tuple[int, int]] = {}
+        self.days: dict[str, str] = {}
 
     async def read(self, connection: Connection, accounts: dict[str, Seen]) -> None:
         """Tell each account up to the position that it was looked at."""
@@ -255,7 +261,36 @@ class Journal:
         rows += chain_rows(f" of {self.shard}", gate.entries, gate.digest, self._own, self.whole)
         if gate.lists != self._lists and (self.whole or self._lists):
             rows.append((f"lists of {self.shard}", gate.lists, self._lists))
+        if self.whole:
+            rows += self._totals_rows()
         return rows + self.rows
+
+    def _totals_rows(self) -> list[Row]:
+        """Totals and business days of networks against what the entries counted."""
+        rows: list[Row] = []
+        told = {
+            name: f"{count} {amount}"
+            for name, (count, amount) in self.totals.items()
+            if int(name.split("/")[1]) >= self.gate.totals_from
+        }
+        kept = self.gate.totals
+        for name in sorted(kept.keys() | told.keys()):
+            if kept.get(name, "0 0") != told.get(name, "0 0"):
+                rows.append((f"total {name}", kept.get(name), told.get(name)))
+        for network in sorted(self.gate.days.keys() | self.days.keys()):
+            hot, expected = self.gate.days.get(network), self.days.get(network)
+            if hot != expected:
+                rows.append((f"business day of {network}", hot, expected))
+        return rows
+
+    def _count(self, e: Envelope, body: bytes) -> None:
+        for name, count, amount in e.totals:
+            before = self.totals.get(name, (0, 0))
+            self.totals[name] = before[0] + count, before[1] + amount
+        if (e.kind, e.verdict) == ("cut_over", "moved"):
+            told = read_body(body)
+            assert isinstance(told, CutOverBody)
+            self.days[told.network] = e.detail
 
     @property
     def trimmed(self) -> int:
@@ -272,6 +307,8 @@ class Journal:
             e = read_envelope(envelope)
             if self.entries == 0:
                 self.whole = (e.kind, e.verdict) == ("gate", "new")
+            if at <= self.gate.newest:
+                self._count(e, body)
             seen = accounts.get(e.account_id)
             if not e.account_id:
                 if at <= self.gate.newest:

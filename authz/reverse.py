@@ -45,6 +45,7 @@ async def reverse(engine: Engine, reversal: Reversal, received: float) -> Outcom
         else:
             id = message_id(reversal, known.card.card_id)
             references = identity.references_of_reversal(reversal, known.card.limit_subject)
+            await engine.day_of(reversal.network, budget)
             answer = await engine.hot.apply(
                 Apply(
                     kind="reversal",
@@ -57,6 +58,7 @@ async def reverse(engine: Engine, reversal: Reversal, received: float) -> Outcom
                     act=act_of(reversal, id, references),
                     references=references,
                     exact=identity.exact_among(references),
+                    tally=engine.tally(reversal.network),
                     answer_ttl_s=ttl_s,
                     body=journal_body(reversal, references),
                 ),

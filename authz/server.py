@@ -11,10 +11,12 @@ sessions, and links are not read from. The links take turns at the room that the
 import asyncio
 import socket
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol, cast
 
 import structlog
 
+from authz.actions import Ask, FileAnswer, Room, Trouble
 from authz.admission import Admission
 from authz.backoff import Backoff
 from authz.clock import Clock, utc
@@ -22,7 +24,7 @@ from authz.dialer import Dialer
 from authz.dispatch import Dispatcher, Refusal, reply_of
 from authz.link import Link
 from authz.pulse import BEAT_S, Pulse
-from authz.session import Ask, LinkSettings, Room, Trouble
+from authz.session import LinkSettings
 from authz.wire.to_response import Reply
 from rules.reason import Reason
 
@@ -59,6 +61,7 @@ class Server:
         self.observer = observer
         self.admission = Admission(hot_deadline_s, in_flight_max)
         self.pulse = Pulse(clock)
+        self.file_answered: Callable[[str, FileAnswer], None] = lambda network, answer: None
         self._links: set[Link] = set()
         self._waiting: deque[Link] = deque()  # each once; in turn
         self._tasks: set[asyncio.Task[None]] = set()
@@ -143,6 +146,13 @@ class Server:
     def forget(self, link: Link) -> None:
         self._links.discard(link)
 
+    def link_for_files(self, network: str) -> Link | None:
+        """An open link of a network over which it is told of cards; None where there is none."""
+        for link in self._links:
+            if link.is_open and link.settings.network == network and link.settings.file_update:
+                return link
+        return None
+
     def room(self, link: Link, asks: int) -> Room:
         """What this link may have of the room there is: so many requests, if there are as many."""
         admission = self.admission
@@ -175,8 +185,10 @@ class Server:
     async def _serve(self, link: Link, ask: Ask) -> None:
         asked = self.clock.monotonic()
         try:
-            network = link.settings.network
-            outcome = await self.dispatcher.answer(ask.message, network, ask.received)
+            settings = link.settings
+            outcome = await self.dispatcher.answer(
+                ask.message, settings.network, ask.received, settings.partial_approval
+            )
             reply = reply_of(outcome)
         except Refusal as refusal:
             reply = Reply(refusal.reason, bad_field=refusal.field)

@@ -3,27 +3,35 @@
 No socket, no clock, no logger: the server hands in what came and when, and carries out
 what comes back. So every state and every cutting of the stream can be tried in memory.
 
-The states, by what happens to a request:
+Its states, and what moves them, are a table: authz/link_states.py, drawn in docs/states.md. A
+request that comes where none is taken is refused.
 
-    state        0800 sign-on   sign-off      echo    other requests
-    CONNECTED    -> SIGNED_ON   -> SIGNED_OFF  0810    refused (if sign-on is required)
-    SIGNED_ON    stays          -> SIGNED_OFF  0810    asked of the engine
-    SIGNED_OFF   -> SIGNED_ON   stays          0810    refused
-
-Where we dialled and sign on ourselves, the answer to that takes CONNECTED to SIGNED_ON.
+A key change is answered as an echo is, but that we hold no keys: it is unsupported, unless the
+link is told to acknowledge it. A cut-over is asked of the engine like any other request.
 """
 
-import sys
 from collections import deque
-from enum import Enum
 
 from msgspec import Struct
 
+from authz.actions import (
+    BOUNDLESS,
+    Action,
+    Ask,
+    Close,
+    FileAnswer,
+    FileUpdate,
+    Room,
+    Send,
+    Trouble,
+)
+from authz.link_states import ENDINGS, TRANSITIONS, Word, takes_requests
+from authz.link_states import State as State
 from authz.wire.elements import BadElement, named, text
 from authz.wire.networks import NETWORKS
 from authz.wire.to_response import Reply, to_response
 from iso8583.codec import decode, encode, salvage
-from iso8583.errors import DecodeError
+from iso8583.errors import DecodeError, EncodeError, PartError
 from iso8583.framing import Broken, Frame, Framing, Item, KeepAlive, OverLong, Reader
 from iso8583.message import Message
 from iso8583.mti import is_request, response_to
@@ -38,6 +46,7 @@ class LinkSettings(Struct, frozen=True, kw_only=True):
     dialect: Dialect
     framing: Framing
     network: str = "generic"
+    partial_approval: bool = False  # its terminals take less, whether they say so or not
     sign_on_required: bool = True
     sign_on_timeout_s: float = 30.0  # for the first sign-on; who never does takes others' seats
     links_max: int = 100
@@ -48,60 +57,18 @@ class LinkSettings(Struct, frozen=True, kw_only=True):
     echo_timeout_s: float = 10.0
     strikes_max: int = 3  # frames in a row that could not even be refused
     sign_on: bool = False  # we sign on, being who dialled
+    file_update: str = ""  # DE 101: the peer's file of blocked cards; "" where it keeps none
+    key_change: bool = False  # is acknowledged, though there are no keys here to change
 
 
-class State(Enum):
-    CONNECTED = "connected"
-    SIGNED_ON = "signed_on"
-    SIGNED_OFF = "signed_off"
+# Words on cards without an answer, of one link: what is told of in sixteen seconds, and then it is
+# told again. So is one that was forgotten here, and does no harm.
+UPDATES_MAX = 4096
 
 
-class Send(Struct, frozen=True):
-    """Write these bytes. They hold a card number, so they are not shown."""
-
-    data: bytes
-    mti: str = ""  # of the request that this answers, if any; for the metrics
-    reason: Reason | None = None
-    received: float = 0.0  # when that request came
-
-    def __repr__(self) -> str:
-        return f"Send({len(self.data)} bytes)"
-
-
-class Ask(Struct, frozen=True):
-    """Put this request to the engine; `Session.answer` makes the reply of what it says."""
-
-    message: Message
-    header: bytes
-    received: float  # when its last byte was read: its budget runs from there
-
-
-class Trouble(Struct, frozen=True):
-    """The peer did something wrong: for a metric and a log line. Says where, never what."""
-
-    kind: str
-    place: str = ""
-
-
-class Close(Struct, frozen=True):
-    """Hang up, once what was sent has left."""
-
-    why: str
-
-
-Action = Send | Ask | Trouble | Close
-
-
-class Room(Struct, frozen=True):
-    """What the engine can take at the moment, of all links' requests together."""
-
-    asks: int = sys.maxsize  # so many more may be asked
-    seats: int = sys.maxsize  # so many of this link may wait; what is above is told 91 at once
-    since: float = float("-inf")  # what came before this has waited too long to be asked
-
-
-BOUNDLESS = Room()
-NO_MORE = Room(asks=0, seats=0)  # the link is closing: who still waits is told 91
+def ending(kind: str, place: str = "") -> list[Action]:
+    """What went wrong, and that it ends the link."""
+    return [Trouble(kind, place), Close(ENDINGS[kind].why)]
 
 
 class Session:
@@ -114,12 +81,17 @@ class Session:
         self._held_back: deque[tuple[Item, float]] = deque()
         self._frames = 0
         self._network = NETWORKS[settings.network]
+        known = self._network.management
+        self._words = {
+            known.sign_on: Word.SIGN_ON, known.sign_off: Word.SIGN_OFF, known.echo: Word.ECHO,
+        }  # fmt: skip
         self._reader: Reader = settings.framing.reader(settings.max_frame)
         self._strikes = 0
         self._began_at = self._heard_at = now
         self._frame_since: float | None = None
         self._echo_sent_at: float | None = None
         self._sign_on: tuple[str, float] | None = None  # STAN and time of one not yet answered
+        self._updates: dict[str, FileUpdate] = {}  # told and not answered, by STAN, oldest first
         self._stan = 0  # of what we ask ourselves
 
     @property
@@ -140,9 +112,7 @@ class Session:
     @property
     def is_open(self) -> bool:
         """Whether requests are taken in this state."""
-        if self.state is State.CONNECTED:
-            return not self.settings.sign_on_required
-        return self.state is State.SIGNED_ON
+        return takes_requests(self.state, self.settings.sign_on_required)
 
     @property
     def _awaits_sign_on(self) -> bool:
@@ -209,10 +179,9 @@ class Session:
                 case OverLong():
                     self._on_over_long(item, received, actions)
                 case Broken():
-                    actions.append(Trouble("framing", str(item.error)))
-                    actions.append(Close("the stream cannot be followed"))
+                    actions += ending("framing", str(item.error))
             if self._strikes >= self.settings.strikes_max:
-                actions.append(Close("too many frames that are no messages"))
+                actions.append(Close(ENDINGS["unanswerable"].why))
                 self._held_back.clear()
         return actions
 
@@ -231,11 +200,38 @@ class Session:
             self._refuse(read, header, received, actions, error.field)
             return
         self._strikes = 0
+        try:
+            self._on_message(message, header, received, actions, may_ask)
+        except PartError as error:  # of what is looked into here; a story says it in dispatch.py
+            actions.append(Trouble("bad_part", f"{named(message)}, {error}"))
+            if is_request(message.mti):
+                self._refuse(message, header, received, actions, error.field)
+
+    def _on_message(
+        self,
+        message: Message,
+        header: bytes,
+        received: float,
+        actions: list[Action],
+        may_ask: bool,
+    ) -> None:
         if not is_request(message.mti):
             self._on_response(message, actions)
         elif message.mti[1] == "8":
-            self._on_management(message, header, received, actions)
-        elif not self.is_open:
+            self._on_management(message, header, received, actions, may_ask)
+        else:
+            self._ask(message, header, received, actions, may_ask)
+
+    def _ask(
+        self,
+        message: Message,
+        header: bytes,
+        received: float,
+        actions: list[Action],
+        may_ask: bool,
+    ) -> None:
+        """Put it to the engine, where the state and the room let us."""
+        if not self.is_open:
             actions.append(Trouble("not_signed_on", named(message)))
             actions.append(self._reply(message, Reply(Reason.NOT_SIGNED_ON), header, received))
         elif not may_ask:
@@ -249,7 +245,7 @@ class Session:
         actions.append(Trouble("over_long", f"{frame.declared} bytes"))
         head = salvage(frame.head, self.settings.dialect)
         if head is None:
-            actions.append(Close("an over-long frame that is no message"))
+            actions.append(Close(ENDINGS["over_long"].why))
         else:
             header = self.settings.framing.reply_header(frame.header)
             self._refuse(head, header, received, actions)
@@ -272,36 +268,50 @@ class Session:
         actions.append(self._reply(message, reply, header, received))
 
     def _on_management(
-        self, message: Message, header: bytes, received: float, actions: list[Action]
+        self,
+        message: Message,
+        header: bytes,
+        received: float,
+        actions: list[Action],
+        may_ask: bool,
     ) -> None:
         known = self._network.management
+        reason = Reason.APPROVED
+        code = text(message, known.field)
         if message.mti[0] != self._network.version:
             actions.append(Trouble("unknown_mti", named(message)))
-            actions.append(self._reply(message, Reply(Reason.FORMAT_ERROR), header, received))
+            reason = Reason.FORMAT_ERROR
+        elif code == known.cut_over:
+            self._ask(message, header, received, actions, may_ask)
             return
-        code = text(message, known.field)
-        if code == known.sign_on:
-            self.state = State.SIGNED_ON
-        elif code == known.sign_off:
-            self.state = State.SIGNED_OFF
-        elif code != known.echo:
+        elif (word := self._words.get(code)) is not None:
+            self.state = TRANSITIONS[self.state, word]
+        elif code not in known.key_change:
             trouble = BadElement(known.field, "not a function we know")
             actions.append(Trouble("management", str(trouble)))
-            actions.append(self._reply(message, Reply(Reason.FORMAT_ERROR), header, received))
-            return
-        actions.append(self._reply(message, Reply(Reason.APPROVED), header, received))
+            reason = Reason.FORMAT_ERROR
+        elif not self.settings.key_change:
+            actions.append(Trouble("unsupported", f"{named(message)}, key change"))
+            reason = Reason.UNSUPPORTED
+        actions.append(self._reply(message, Reply(reason), header, received))
 
     def _on_response(self, message: Message, actions: list[Action]) -> None:
-        """Only our own sign-on and echo ask for one; anything else answers nothing we said."""
+        """Only our own words ask for one; anything else answers nothing we said."""
+        if message.mti[1:3] in ("31", "33"):
+            told = self._updates.pop(text(message, 11), None)
+            if told is not None:
+                said = text(message, 39)
+                done = self._network.has_updated(told.code, said)
+                actions.append(FileAnswer(told.card_id, told.token, done, said))
+                return
         if message.mti[1:3] not in ("81", "83"):
             actions.append(Trouble("unexpected_response", message.mti))
         elif self._sign_on is not None and text(message, 11) == self._sign_on[0]:
             self._sign_on = None
             if self._network.accepts(text(message, 39)):
-                self.state = State.SIGNED_ON
+                self.state = TRANSITIONS[self.state, Word.ACCEPTED]
             else:
-                actions.append(Trouble("sign_on_refused", message.mti))
-                actions.append(Close("the peer refuses our sign-on"))
+                actions += ending("sign_on_refused", message.mti)
 
     def forget_held_back(self) -> None:
         """The link is gone: what was not asked yet need not be."""
@@ -316,8 +326,18 @@ class Session:
         return self._reply(ask.message, reply, ask.header, ask.received)
 
     def _reply(self, message: Message, reply: Reply, header: bytes, received: float) -> Send:
-        fields = to_response(message, reply, self._network)
-        body = encode(response_to(message.mti), fields, self.settings.dialect)
+        try:
+            fields = to_response(message, reply, self._network)
+        except PartError:
+            # What was decided stands, and is owed: it is said without what cannot be read.
+            fields = to_response(message.in_one_piece(), reply, self._network)
+        try:
+            body = encode(response_to(message.mti), fields, self.settings.dialect)
+        except EncodeError:
+            if reply.balance is None:
+                raise
+            # A dialect without the elements of totals can be told that it gets none.
+            return self._reply(message, Reply(Reason.UNSUPPORTED), header, received)
         return Send(self.settings.framing.pack(body, header), message.mti, reply.reason, received)
 
     # -- time -------------------------------------------------------------------
@@ -328,23 +348,42 @@ class Session:
             self._frame_since is not None
             and now - self._frame_since > self.settings.frame_timeout_s
         ):
-            return [Trouble("half_frame"), Close("a frame was not finished in time")]
+            return ending("half_frame")
         if self._sign_on is not None and now - self._sign_on[1] > self.settings.echo_timeout_s:
-            return [Trouble("sign_on_unanswered"), Close("the peer does not answer our sign-on")]
+            return ending("sign_on_unanswered")
         if self._awaits_sign_on and now - self._began_at > self.settings.sign_on_timeout_s:
-            return [Trouble("no_sign_on"), Close("no sign-on in time")]
+            return ending("no_sign_on")
         if self._echo_sent_at is not None:
             if now - self._echo_sent_at > self.settings.echo_timeout_s:
-                return [Trouble("echo_unanswered"), Close("the peer does not answer")]
+                return ending("echo_unanswered")
             return []
         if now - self._heard_at <= self.settings.idle_echo_s:
             return []
         self._echo_sent_at = now
         return [self._manage(self._network.management.echo, moment)]
 
+    def update_file(self, told: FileUpdate, moment: str) -> Send:
+        """Tell the network of a card. Its answer comes as a `FileAnswer`, however late.
+
+        A word that is told again is a message of its own: its STAN is the link's, which may
+        have changed.
+        """
+        assert self.settings.file_update
+        stan = self._next_stan()
+        if len(self._updates) >= UPDATES_MAX:
+            del self._updates[next(iter(self._updates))]
+        self._updates[stan] = told
+        mti, fields = self._network.update_file(
+            told.code, told.number, self.settings.file_update, moment, stan
+        )
+        return Send(self.settings.framing.pack(encode(mti, fields, self.settings.dialect)))
+
+    def _next_stan(self) -> str:
+        self._stan = self._stan % 999_999 + 1
+        return f"{self._stan:06}"
+
     def _manage(self, code: str, moment: str) -> Send:
         """A network management request of our own."""
-        self._stan = self._stan % 999_999 + 1
-        mti, fields = self._network.manage(code, moment, f"{self._stan:06}")
+        mti, fields = self._network.manage(code, moment, self._next_stan())
         body = encode(mti, fields, self.settings.dialect)
         return Send(self.settings.framing.pack(body))

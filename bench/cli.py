@@ -4,6 +4,8 @@ from typing import Any
 
 import click
 
+from iso8583.dialects import BY_NAME
+
 EXAMPLES = """
 \b
 Examples:
@@ -60,6 +62,7 @@ def hot(json_path: str | None, **given: Any) -> None:
 @click.option("--cards", type=click.IntRange(1), help="In the seeded population. [10000]")
 @click.option("--links", type=click.IntRange(1), help="TCP links of the network. [4]")
 @click.option("--seed", type=int, help="Of cards, merchants and traffic. [1]")
+@click.option("--dialect", type=click.Choice(list(BY_NAME)), help="Of the links. [iso87_ascii]")
 @click.option("--p99-ms", type=click.FloatRange(0.1), help="What p99 may be. [20]")
 @json_option
 def load(json_path: str | None, **given: Any) -> None:

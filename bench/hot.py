@@ -33,6 +33,7 @@ from authz.hot import admin
 from authz.hot.acts import Authorize, Verdict
 from authz.hot.resp import Argument, connect
 from authz.hot.store import RedisHotState
+from authz.hot.totals import AUTHORIZATIONS, tally_of
 from authz.privacy import Pan, PanKeys
 from bench.machine import publish, this_machine, valkey_version
 from rules.decide import decide
@@ -258,6 +259,7 @@ def make_acts(accounts: list[AccountProfile], cards: list[CardProfile]) -> Itera
             asked_currency="840", currency="840", credit_line_minor=0, limits=plan.limits,
             references=identity.references_of_request(request, code, card.limit_subject),
             sent_at=request.sent_at, expires_at=request.sent_at + 7 * DAY_S, answer_ttl_s=4200,
+            tally=tally_of("generic", request.sent_at // DAY_S, AUTHORIZATIONS),
             body=journal_body(request, plan, 0),
         )  # fmt: skip
 

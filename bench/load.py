@@ -38,7 +38,7 @@ from authz.clock import SystemClock, utc
 from authz.hot import library
 from authz.privacy import PanKeys
 from authz.simulator import network
-from authz.simulator.link import Link
+from authz.simulator.link import Link, manners_in
 from authz.simulator.merchants import make_merchants
 from authz.simulator.messages import Event
 from authz.simulator.population import make_population
@@ -71,6 +71,7 @@ class Order(Struct, frozen=True, kw_only=True):
     cards: int = 10_000
     links: int = 4
     seed: int = 1
+    dialect: str = "iso87_ascii"  # in the framing and with the network that go with it
     p99_ms: float = 20.0  # what the SLA allows
     warm_up_s: float = WARM_UP_S
 
@@ -127,7 +128,12 @@ async def measure(order: Order, folder: Path) -> dict[str, Any]:
         engine_url = as_engine(valkey.url)
         async with opened(Store(valkey.url, engine_url, valkey, fresh=True), "bench") as state:
             await load_population(state, PanKeys(secret), population, "bench")
-        engine = EngineProcess(folder, "--redis", valkey.url, "--pan-key-file", str(key_file))
+        spoken = manners_in(order.dialect)
+        engine = EngineProcess(
+            folder, "--redis", valkey.url, "--pan-key-file", str(key_file),
+            "--dialect", order.dialect, "--framing", spoken.framing.name,
+            "--network", spoken.network,
+        )  # fmt: skip
         try:
             engine.wait_until_ready()
             report, used, stalls = await observe(order, events, engine, valkey.pid)
@@ -161,17 +167,22 @@ async def observe(
     heartbeat.start()
     try:
         before = spent()
-        report = await drive(events, "127.0.0.1", engine.port, order.rate, order.links)
+        report = await drive(
+            events, "127.0.0.1", engine.port, order.rate, order.links, order.dialect
+        )
         generator, theirs, store, everybody = (after - at for after, at in zip(spent(), before))
     finally:
         stalls = heartbeat.stop()
     return report, Used(generator, theirs, store, report.elapsed_s, everybody), stalls
 
 
-async def drive(events: Sequence[Event], host: str, port: int, rate: float, links: int) -> Timed:
+async def drive(
+    events: Sequence[Event], host: str, port: int, rate: float, links: int,
+    dialect: str = "iso87_ascii",
+) -> Timed:  # fmt: skip
     """Send these events at that rate over so many links, and wait for the answers."""
     clock = SystemClock()
-    opened = [Link(host, port, clock) for _ in range(links)]
+    opened = [Link(host, port, clock, manners_in(dialect)) for _ in range(links)]
     try:
         for link in opened:
             await link.open()

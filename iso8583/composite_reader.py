@@ -41,20 +41,64 @@ def look_into(inside: Inside, number: int, value: Value) -> Parts:
     raise fault  # out here, so that it drags no context along
 
 
+def glance(inside: Inside, number: int, value: Value, keys: tuple[Key, ...]) -> dict[Key, Value]:
+    """Those of the parts that are there; for who reads every message and wants but a few.
+
+    Walks from border to border until it has them all, and opens none: 1 to 4 µs instead of 3 to
+    9. What stands behind the last of them may be broken, and so may all where a bitmap announces
+    none of them.
+
+    Raises: PartError, as `look_into`.
+    """
+    assert inside.closed is not None
+    assert not isinstance(inside.shape, Repeated | Ber), "its parts nest by themselves"
+    raw = value if isinstance(value, bytes) else value.encode(errors="surrogatepass")
+    found: dict[Key, Value] = {}
+    if isinstance(inside.shape, Bitmapped):
+        keys = announced(inside.shape, raw, keys)
+        if not keys:
+            return found
+    try:
+        for key, part in pairs_of(inside.closed, raw, 1):
+            if key in keys and key not in found:
+                assert not isinstance(part, Parts), "a part of a closed composite is a value"
+                found[key] = part
+                if len(found) == len(keys):
+                    break
+        return found
+    except DecodeError as error:
+        fault = PartError(error.problem, error.offset, number, *error.path)
+    raise fault
+
+
+def announced(shape: Bitmapped, raw: bytes, keys: tuple[Key, ...]) -> tuple[Key, ...]:
+    """Those that the bitmap has; all of them where it is none, for the walk to say so."""
+    if shape.coding is HEX or len(raw) < shape.size:
+        return keys
+    return tuple(
+        key for key in keys if isinstance(key, int) and raw[(key - 1) >> 3] << ((key - 1) & 7) & 128
+    )
+
+
 def read_parts(inside: Inside, raw: bytes, depth: int) -> Parts:
+    return Parts(tuple(pairs_of(inside, raw, depth)))
+
+
+def pairs_of(inside: Inside, raw: bytes, depth: int) -> Pairs:
+    """One after the other, so that nobody pays for what stands behind the last that is wanted."""
     if depth > DEPTH:
         raise DecodeError(Problem.TOO_DEEP, 0)
     match inside.shape:
         case Positional():
-            return Parts(tuple(positional(inside, inside.shape, raw, depth)))
+            return positional(inside, inside.shape, raw, depth)
         case Repeated():
-            return Parts(tuple(repeated(inside, raw, depth)))
+            return repeated(inside, raw, depth)
         case Bitmapped():
-            return Parts(tuple(bitmapped(inside, inside.shape, raw, depth)))
+            return bitmapped(inside, inside.shape, raw, depth)
         case Tagged():
-            return Parts(tuple(tagged(inside, inside.shape, raw, depth)))
+            return tagged(inside, inside.shape, raw, depth)
         case Ber():
-            return Parts(tuple(ber(inside, raw, depth)))
+            return ber(inside, raw, depth)
 
 
 def read_part(part: Element, raw: bytes, at: int, depth: int) -> tuple[Node, int]:
@@ -120,10 +164,20 @@ def bitmapped(inside: Inside, shape: Bitmapped, raw: bytes, depth: int) -> Pairs
 
 
 def tagged(inside: Inside, shape: Tagged, raw: bytes, depth: int) -> Pairs:
+    for key, _, start, end in borders(inside, shape, raw):
+        if start == 0:
+            assert inside.lead is not None
+            yield key, read_part(inside.lead, raw, 0, depth)[0]
+        else:
+            yield key, read_tagged(inside, str(key), raw[start:end], start, depth)
+
+
+def borders(inside: Inside, shape: Tagged, raw: bytes) -> Iterator[tuple[Key, int, int, int]]:
+    """Each tag, and where it, its value and the next one begin; a lead has no tag in front."""
     at, coding = 0, inside.coding
     if inside.lead is not None and raw and not as_digits(raw[:1], coding).isdigit():
-        value, at = read_part(inside.lead, raw, 0, depth)
-        yield inside.lead.number, value
+        _, at, _ = find(inside.lead, raw, 0)
+        yield inside.lead.number, 0, 0, at
     while at < len(raw):
         counted = at + shape.tag
         start = counted + shape.length
@@ -137,7 +191,7 @@ def tagged(inside: Inside, shape: Tagged, raw: bytes, depth: int) -> Pairs:
         end = start + int(length, 16 if coding is RAW else 10)
         if end > len(raw):
             raise DecodeError(Problem.LYING_LENGTH, counted, key)
-        yield key, read_tagged(inside, key, raw[start:end], start, depth)
+        yield key, at, start, end
         at = end
 
 

@@ -5,6 +5,7 @@ is refused before any message comes.
 """
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from iso8583.axes import (
     ASCII,
@@ -91,6 +92,7 @@ class Inside(Struct, frozen=True):
     elements: dict[Key, Element]  # in the order of the table
     coding: Coding  # of tags and their lengths
     lead: Element | None = None
+    closed: "Inside | None" = None  # the same, with parts that are not looked into
 
 
 def element(row: Field, codings: Codings, depth: int = 1) -> Element:
@@ -176,4 +178,6 @@ def inside(row: Field, composite: Composite, codings: Codings, depth: int) -> In
             assert shape.lead is None or coding is not RAW, f"{where}: no digit tells its lead"
             if shape.lead is not None:
                 lead = element(shape.lead, inner, depth + 1)
-    return Inside(shape=shape, elements=elements, coding=coding, lead=lead)
+    shut = {key: replace(part, inside=None) for key, part in elements.items()}
+    closed = Inside(shape=shape, elements=shut, coding=coding, lead=lead)
+    return Inside(shape=shape, elements=elements, coding=coding, lead=lead, closed=closed)

@@ -5,7 +5,7 @@ from typing import Any, TypeVar, overload
 
 from msgspec import Struct
 
-from iso8583.composite_reader import look_into
+from iso8583.composite_reader import glance, look_into
 from iso8583.element import Inside
 from iso8583.errors import Key
 from iso8583.parts import Node, Parts
@@ -13,6 +13,7 @@ from iso8583.parts import Value as Value
 
 Path = tuple[Key, ...]  # a field's number, then keys of parts: (48, "92"), (55, "01", "9F26")
 NO_COMPOSITES: Mapping[int, Inside] = {}
+NO_PARTS: Mapping[Key, Value] = {}
 T = TypeVar("T")
 
 
@@ -107,6 +108,22 @@ class Message(Struct, frozen=True, gc=False):
         """
         inside, value = self.layout.insides.get(number), self.get(number)
         return None if inside is None or value is None else look_into(inside, number, value)
+
+    def glance(self, number: int, *keys: Key) -> Mapping[Key, Value]:
+        """Those of a field's parts that are there, unopened: cheaper than `parts` (1 to 3 µs).
+
+        Raises: PartError.
+        """
+        inside, position = self.layout.insides.get(number), self.layout.index.get(number)
+        if inside is None or position is None:
+            return NO_PARTS
+        return glance(inside, number, self.values[position], keys)
+
+    def in_one_piece(self) -> "Message":
+        """The same without its composites: looking into one finds nothing, and no fault."""
+        return Message(
+            self.mti, self.values, Layout(self.layout.fields, self.layout.index, NO_COMPOSITES)
+        )
 
     def __contains__(self, number: object) -> bool:
         return number in self.layout.index

@@ -25,7 +25,7 @@ class Envelope(Struct, frozen=True, array_like=True, kw_only=True):
 
     layout: int
     kind: str  # authorization | reversal | advice | completion | increment | close |
-    # withdrawal | note | account | card | lists | gate
+    # withdrawal | note | account | card | lists | gate | cut_over | announcement
     message_id: str
     authorization_id: str
     account_id: str
@@ -41,6 +41,7 @@ class Envelope(Struct, frozen=True, array_like=True, kw_only=True):
     counters: list[tuple[str, int, int]]  # counter, seen before, after
     versions: list[int]  # of account, card and lists: what the plan was made from
     absorbed: list[str] = []  # authorization ids of tombstones that this one took in
+    totals: list[tuple[str, int, int]] = []  # "network/day/currency/kind", count, amount
 
 
 class AuthorizationBody(Struct, frozen=True, array_like=True, tag="authorization", gc=False):
@@ -145,6 +146,50 @@ class GateBody(Struct, frozen=True, array_like=True, tag="gate", gc=False):
     source: str
 
 
+class CutOverBody(Struct, frozen=True, array_like=True, tag="cut_over", gc=False):
+    """A network's word that its business day is over."""
+
+    network: str
+    mti: str
+    stan: str
+    sent_at: int
+    forwarder_id: str
+    day: int  # as it was told, in days since 1970; 0: the next
+
+
+class AdministrativeBody(Struct, frozen=True, array_like=True, tag="administrative", gc=False):
+    """That an administrative advice came: by whom, when, and with which data elements."""
+
+    network: str
+    mti: str
+    stan: str
+    sent_at: int
+    acquirer_id: str
+    forwarder_id: str
+    elements: tuple[int, ...]  # their numbers; their content may hold a card number
+
+
+class AnnouncementBody(Struct, frozen=True, array_like=True, tag="announcement", gc=False):
+    """What a network was told of a card, and after how many tries it answered."""
+
+    network: str
+    code: str  # add | delete
+    tries: int
+
+
+class ReconciliationBody(Struct, frozen=True, array_like=True, tag="reconciliation", gc=False):
+    """What a network says that it counted on a business day, and what we did."""
+
+    network: str
+    mti: str
+    stan: str
+    sent_at: int
+    day: int  # counted from 1970
+    currency: str
+    told: tuple[tuple[str, int], ...]  # by name, as far as it said so
+    ours: tuple[tuple[str, int], ...]
+
+
 Body = (
     AuthorizationBody
     | ReversalBody
@@ -156,6 +201,10 @@ Body = (
     | CardBody
     | ListsBody
     | GateBody
+    | CutOverBody
+    | AdministrativeBody
+    | AnnouncementBody
+    | ReconciliationBody
 )
 
 encode_body = msgspec.msgpack.Encoder().encode

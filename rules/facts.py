@@ -50,6 +50,17 @@ class Finality(StrEnum):
     FINAL = "final"
 
 
+class Does(StrEnum):
+    """What a message does to its authorization."""
+
+    HOLD = "hold"
+    POST = "post"  # at once
+    INCREASE = "increase"
+    SET = "set"  # the hold, to what was decided elsewhere
+    COMPLETE = "complete"  # post, and end the hold
+    PART = "part"  # post one of several completions
+
+
 class AuthorizationRequest(Struct, frozen=True, kw_only=True, gc=False):
     """One merchant's question: may this card spend this much, here, now?
 
@@ -122,13 +133,13 @@ class Original(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Advice(Struct, frozen=True, kw_only=True, gc=False):
-    """What was decided elsewhere: by the network in our stead (0120), or by the merchant who
-    completes (0220). Told with the same facts as a request."""
+    """What was decided elsewhere: by the network in our stead, or by the merchant who completes.
+    Told with the same facts as a request."""
 
     told: AuthorizationRequest
     original: Original
     approved: bool  # DE 39 there; absent means that it was
-    more_to_come: bool = False  # one of several completions, and not the last
+    does: Does  # SET, COMPLETE or PART
 
 
 class Increment(Struct, frozen=True, kw_only=True, gc=False):

@@ -24,6 +24,7 @@ COMMANDS = {
     "hold": "Let a hold go.",
     "exceptions": "What belongs to no authorization, or could not be applied.",
     "show": "Look at cards, accounts and what was decided, masked.",
+    "doctor": "Look into captured traffic: are its keys unique?",
     "decode": "Show an ISO 8583 message, masked.",
     "bench": "Measure the engine (in a checkout).",
     "config": "Check a configuration.",

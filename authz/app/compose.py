@@ -12,6 +12,8 @@ from typing import Any
 import structlog
 from redis.exceptions import RedisError
 
+from authz.announcer import Announcer
+from authz.announcing import networks_told
 from authz.app.announce import listening
 from authz.app.http import Health, start_http
 from authz.app.output import counted
@@ -32,8 +34,11 @@ from authz.hot.keeper import Keeper
 from authz.hot.store import RedisHotState
 from authz.latency import LatencyRecorder
 from authz.metrics import Metrics
+from authz.privacy import PanKeys
+from authz.sealing import Sealer
 from authz.server import Server
 from authz.session import LinkSettings
+from authz.totals import Forgetting
 from authz.withdrawals import Withdrawals
 from iso8583.framing import FRAMINGS
 from rules.reason import Reason
@@ -129,6 +134,7 @@ async def running(
         engine.store_offset_ms = offset_ms
         if engine.lists.version == 0:
             await engine.refresh_lists(engine.budget(clock.monotonic()))
+        await engine.refresh_days(engine.budget(clock.monotonic()))
 
     keeper = Keeper(
         store.engine_url, hot, clock, lambda run_id: reopen(store, name), on_ready, store.id,
@@ -152,7 +158,9 @@ async def running(
             run.http_port = http.port
         # Not before: what is not ours to listen on is told with nothing under way.
         expiry = Expiry(engine, keeper, metrics.hold_ended)
-        tasks = [asyncio.ensure_future(part.run()) for part in (keeper, spool, expiry)]
+        announcer = announcer_of(config, run, own_keys)
+        parts = (keeper, spool, expiry, announcer, Forgetting(engine, keeper))
+        tasks = [asyncio.ensure_future(part.run()) for part in parts]
         dial_links(config, run, name, worker)
         # What is alive now lives as long as we do: the collector need not look at it again.
         gc.collect()
@@ -165,6 +173,17 @@ async def running(
             await http.close()
         await ended(tasks)
         spool.close()
+
+
+def announcer_of(config: Config, run: Running, own_keys: PanKeys) -> Announcer:
+    """What tells networks of our blocked cards; where no link does, it has nothing to do."""
+    announcer = Announcer(
+        run.engine.hot, run.keeper, networks_told(config.links), run.server.link_for_files,
+        Sealer(own_keys), run.metrics.announced,
+    )  # fmt: skip
+    run.server.file_answered = announcer.answered
+    run.metrics.watch("announcements_pending", lambda: announcer.pending)
+    return announcer
 
 
 def watch_gauges(run: Running, cards: NearCache) -> None:
@@ -255,6 +274,7 @@ def link_settings(link: LinkConfig) -> LinkSettings:
         dialect=find_dialect(link.dialect),
         framing=FRAMINGS[link.framing],
         network=link.network,
+        partial_approval=link.partial_approval,
         sign_on_required=link.sign_on_required,
         sign_on_timeout_s=link.sign_on_timeout_s,
         links_max=link.links_max,
@@ -265,4 +285,6 @@ def link_settings(link: LinkConfig) -> LinkSettings:
         echo_timeout_s=link.echo_timeout_s,
         strikes_max=link.strikes_max,
         sign_on=link.sign_on and link.connect is not None,
+        key_change=link.key_change,
+        file_update=link.file_update or "",
     )

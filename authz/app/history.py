@@ -128,7 +128,11 @@ def told(entry: Entry) -> Plain:
         "account_id": e.account_id, "card_id": e.card_id,
     }  # fmt: skip
     if isinstance(body, AdviceBody):
-        act |= {"taken_for": body.act, "approved_elsewhere": body.approved}
+        act |= {
+            "decided_by": "merchant" if body.told.mti[1] == "2" else "network stand-in",
+            "taken_for": body.act,
+            "approved_elsewhere": body.approved,
+        }
         body = body.told
     elif isinstance(body, IncrementBody):
         body = body.asked

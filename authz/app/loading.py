@@ -15,6 +15,7 @@ from msgspec import Struct
 from redis.asyncio import Redis
 
 from authz import profiles
+from authz.announcing import Announcing
 from authz.app.changes import Changes
 from authz.app.meaning import Entry, Money, is_id, money_of, read_account, read_card, read_entry
 from authz.app.rows import BadCell, BadRow, BadRows, Row, Table, open_table
@@ -85,8 +86,10 @@ async def load(
     *,
     partial: bool,
     source: str,
+    announcing: Callable[[], Announcing | None] = lambda: None,
 ) -> LoadReport:
-    """Read, compare, load. `pan_keys` is asked only if there are card numbers.
+    """Read, compare, load. `pan_keys` is asked only if there are card numbers, and so is what
+    says what networks are told of their cards.
 
     Raises: NotFit for another key than the store's cards are kept under;
         HotStateError, redis.RedisError: run it again.
@@ -111,7 +114,7 @@ async def load(
     await reject_unknown_ids(batch, client, pan_keys)
 
     if batch.bad.count == 0 or partial:
-        await put(batch, report, state, client, pan_keys, source)
+        await put(batch, report, state, client, pan_keys, source, announcing)
     report.bad, report.bad_rows = batch.bad.listed, batch.bad.count
     report.ok = report.bad_rows == 0
     return report
@@ -263,6 +266,7 @@ async def put(
     client: Redis,
     pan_keys: Callable[[], PanKeys],
     source: str,
+    announcing: Callable[[], Announcing | None],
 ) -> None:
     """The acts. What the store refuses even so has changed meanwhile: bad rows, too."""
     report.loaded = True
@@ -272,7 +276,11 @@ async def put(
         batch, batch.accounts.values(), lambda some: put_accounts(state, some, source)
     )
     for wave in waves(batch.cards):
-        done = await put_all(batch, wave, lambda some: put_cards(state, pan_keys(), some, source))
+        done = await put_all(
+            batch, wave, lambda some: put_cards(state, pan_keys(), some, source, announcing())
+        )
+        report.cards.announced += done.announced
+        report.cards.not_announced += done.not_announced
         report.cards.created += done.created
         report.cards.moved += done.moved
         report.cards.same += done.same

@@ -14,6 +14,7 @@ from authz.app.history import Plain, Reach, facts_of, newest_first, told
 from authz.app.meaning import is_id
 from authz.clock import utc
 from authz.hot import keys
+from authz.hot.life import ACTS
 from authz.hot.record import Act, Record, decode_record
 from authz.profiles import read_account, read_card
 from authz.standing import Seen, look_call, read_look
@@ -255,7 +256,7 @@ async def look_at_authorization(client: Redis, id: str, account_id: str | None) 
         "counters": [counter for counter, _ in record.touched],
         "acts": [
             {
-                "kind": KINDS[act.kind],
+                "kind": ACTS[act.kind].words,
                 "message_id": act.message_id,
                 "sent_at": utc(act.sent_at * 1000).isoformat(),
                 **amount_of(act, record),
@@ -265,20 +266,6 @@ async def look_at_authorization(client: Redis, id: str, account_id: str | None) 
         "entries": entries,
         "journal_read_whole": all_read,
     }
-
-
-# An act of a record, in words.
-KINDS = {
-    "full": "full reversal",
-    "part": "part reversal",
-    "more": "increment",
-    "set": "advice",
-    "post": "completion, more to come",
-    "last": "completion",
-    "expired": "expiry",
-    "released": "release",
-    "void": "withdrawn increment",
-}
 
 
 def amount_of(act: Act, record: Record) -> Plain:

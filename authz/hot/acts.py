@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from authz.hot.outbox import Word
 from authz.hot.record import Act
 from rules.facts import Approved, Limit
 
@@ -35,6 +36,7 @@ class Authorize(Struct, frozen=True, kw_only=True, gc=False):
     part_reference: str = ""  # where less will do: what a part is found by, beside its others
     inquires: bool = False  # it asks what there is
     exact: int = 1  # how many of the references name no other authorization, at the front
+    tally: str = ""  # what its network's totals count it under; "" for nothing
     body: bytes  # for the journal
 
     @property
@@ -80,6 +82,7 @@ class Apply(Struct, frozen=True, kw_only=True, gc=False):
     decision: Decision | None = None  # of an increment: it may be declined
     exact: int = 0  # how many of the references name no other authorization, at the front
     terms: Terms | None = None  # of a completion
+    tally: str = ""  # as of an authorization
     answer_ttl_s: int
     body: bytes
 
@@ -107,6 +110,7 @@ class Note(Struct, frozen=True, kw_only=True, gc=False):
     planned: str
     answer_ttl_s: int
     body: bytes
+    detail: str = ""  # what a repeat is told besides
 
 
 class Withdraw(Struct, frozen=True, kw_only=True, gc=False):
@@ -122,6 +126,20 @@ class Withdraw(Struct, frozen=True, kw_only=True, gc=False):
     answer_ttl_s: int
 
 
+class CutOver(Struct, frozen=True, kw_only=True, gc=False):
+    """A network's business day ends, and another begins. Days are counted from 1970."""
+
+    message_id: str
+    fingerprint: str
+    attempt: str
+    deadline_ms: int
+    network: str
+    day: int  # that begins; 0: the one after the day in force
+    today: int  # by the calendar: the day in force of a network that never cut over
+    answer_ttl_s: int
+    body: bytes
+
+
 class Verdict(Struct, frozen=True, kw_only=True, gc=False):
     """What became of an act, now or when it was first asked.
 
@@ -129,6 +147,7 @@ class Verdict(Struct, frozen=True, kw_only=True, gc=False):
     apply:     applied | reversed | unmatched (it stands alone) | unapplied (it says nothing here)
                | beyond (more than was held and tolerated) | overdue
     note:      whatever was noted
+    cut_over:  moved | same (it had begun before) | older (a later one has begun)
     any:       mismatch (same id, other content; nothing was changed)
     """
 
@@ -168,3 +187,12 @@ class PutCard(Struct, frozen=True, kw_only=True):
     account_id: str
     profile: bytes
     body: bytes
+    words: tuple[Word, ...] = ()  # what networks are to be told of it
+
+
+class PutCardSaid(Struct, frozen=True):
+    """What became of it, and of the words."""
+
+    verdict: str  # created | moved | same | no_account
+    queued: int = 0  # networks that are told now: it was news
+    full: int = 0  # networks that are not, for want of room

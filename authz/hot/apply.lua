@@ -18,6 +18,7 @@ list   1 message id   2 fingerprint   3 attempt   4 deadline, ms   5 account id 
        16 how many of the references are exact, at the front
        17 of a completion: {percent, minor units} by which it may exceed the hold, of the two the
           larger; s after its authorization when it is overdue; else an empty list
+       18 what totals count it under, as a record has it
 reply  message id, kind, planned, detail, what is held less, authorization id, replayed
        kind: applied (reversed, of a reversal) | beyond | overdue | unmatched | unapplied | mismatch;
        of an increment, as authorize
@@ -140,6 +141,7 @@ local function apply(keys, args)
     r, base, ended_at = tombstone(a[6]), nothing(), 0
   end
   local gone = absorb(r, id, tombstones, known, base, drop)
+  local there = has_act(r[ACTS], message_id)
   local kept = add_act(r[ACTS], act)
   if not reversal then
     if r[CURRENCY] == '' then r[CURRENCY], r[SIGN] = currency, sign end
@@ -173,7 +175,9 @@ local function apply(keys, args)
   if decision then
     kind = 'held'
     given = {a[2], kind, '', decision[1], hold - base.hold, {attempt}}
+    given[TOLD_TALLY], given[TOLD_CURRENCY] = a[18], r[CURRENCY]
   end
+  local totals = plan_totals(keys[1], a[18], r[CURRENCY], r[SIGN], moved[1], 1, kept and not there)
 
   -- From here on only writes, and none but the first may fail.
   local ended = ended_of(gone, known)
@@ -181,9 +185,10 @@ local function apply(keys, args)
     write_end(keys[3], a[5], id, r, ended)
   end
   write_answer(answer, given, id, before, answer_ttl)
-  commit(gate, account, chain, set, drop, {1, args[4], message_id, id, a[5], a[6], kind,
+  commit(gate, account, chain, set, drop, counted({1, args[4], message_id, id, a[5], a[6], kind,
     rung, r[CURRENCY], moved[1], moved[2], moved[3], moved[4], 0, moved[5], {},
-    #gone > 0 and gone or nil}, args[3])
+    #gone > 0 and gone or nil}, totals), args[3])
+  write_totals(keys[1], totals)
   return verdict(message_id, given, id, 0)
 end
 

@@ -14,6 +14,7 @@ list   1 message id   2 fingerprint   3 attempt   4 deadline, ms of the store's 
        21 what was asked, in the billing currency: not above 11, which has what is held beyond it
        22 a reference: less than was asked will do, and is found by this one too; '' where not
        23 1: it asks what there is   24 how many of the references are exact, at the front
+       25 what totals count it under, as a record has it
 reply  message id, kind, planned, detail, held, authorization id, replayed; of a part also what was
        approved, in the billing currency and in the transaction's
        kind: held | told | declined | over_limit | no_funds | reversed | mismatch
@@ -210,6 +211,10 @@ local function authorize(keys, args)
     set[#set + 1], set[#set + 2] = posted_field, text(balance + posted_delta)
   end
 
+  local totals = plan_totals(keys[1], a[25], currency, sign, posted_delta, 1,
+    kind == 'held' or kind == 'told')
+  if kind == 'told' then given[TOLD_TALLY], given[TOLD_CURRENCY] = a[25], currency end
+
   -- The verdict stands. From here on only writes, and none but the first may fail.
   if r then
     write_end(keys[3], a[5], id, r, ended_of(gone, known))
@@ -217,10 +222,11 @@ local function authorize(keys, args)
     redis.call('ZADD', keys[3], text(expires), a[5] .. ' ' .. id)
   end
   if id == '' then write_answer(answer, given, id, before, answer_ttl) end
-  commit(gate, account, chain, set, drop, {1, 'authorization', message_id, id, a[5],
+  commit(gate, account, chain, set, drop, counted({1, 'authorization', message_id, id, a[5],
     card_id, kind, detail, currency, posted_delta, held_delta, balance + posted_delta,
     held + held_delta, 0, counters, {account_version, card_version, lists},
-    #gone > 0 and gone or nil}, args[3])
+    #gone > 0 and gone or nil}, totals), args[3])
+  write_totals(keys[1], totals)
   return verdict(message_id, given, id, 0, r)
 end
 

@@ -40,26 +40,34 @@ end
 --[[
 put_card: create a card on an account that is there, or move its profile.
 
-keys   1-4 as in prelude.lua
-args   1 run id   2 list: card id, account id   3 profile   4 body
-reply  card id, created | moved | same | no_account, version;  or cold | full
+keys   1-4 as in prelude.lua; where networks are told of it, 5 outbox, 6.. its zset of each network
+args   1 run id   2 list: card id, account id, words as in outbox.lua   3 profile   4 body
+reply  card id, created | moved | same | no_account, version, words queued, and without room
+       or cold | full
 ]]
 local function put_card(keys, args)
   local account, profile = keys[2], args[3]
-  local id, account_id = unpack(cmsgpack.unpack(args[2]))
+  local id, account_id, words = unpack(cmsgpack.unpack(args[2]))
+  if #keys ~= (#words > 0 and 5 + #words or 4) then error('bad_args: out of range') end
   local gate, shut = enter(keys[1], keys[4], args[1], 0)
   if not gate then return {id, shut} end
   local old = redis.call('HMGET', account, 'version', 'c:' .. id, 'entries', 'digest')
-  if not old[1] then return {id, 'no_account', '0'} end
+  if not old[1] then return {id, 'no_account', '0', 0, 0} end
   local version, there = string.match(old[2] or '', '^(%d+) (.*)$')
-  if there == profile then return {id, 'same', version} end
-  local verdict = there and 'moved' or 'created'
-  version = whole(version or 0) + 1
+  local verdict = there == profile and 'same' or there and 'moved' or 'created'
+  version = whole(version or 0) + (verdict == 'same' and 0 or 1)
+  local now_s = math.floor(gate.now_ms / 1000)
+  local plan, full = plan_words(keys, id, words, version, now_s)
+  if verdict == 'same' then
+    write_words(keys[5], id, plan, now_s)
+    return {id, verdict, text(version), #plan, full}
+  end
 
   -- From here on only writes, and none may fail.
   commit(gate, account, chain_of(old[3], old[4]), {'c:' .. id, text(version) .. ' ' .. profile}, {},
     {1, 'card', id, '', account_id, id, verdict, '', '', 0, 0, 0, 0, 0, {}, {version}}, args[4])
-  return {id, verdict, text(version)}
+  write_words(keys[5], id, plan, now_s)
+  return {id, verdict, text(version), #plan, full}
 end
 
 --[[
@@ -68,7 +76,7 @@ note: remember and journal an answer that moves nothing, for a card that is not 
 keys   1 control   2 journal   3 answer
 args   1 run id   2 list   3 body
 list   1 message id   2 fingerprint   3 attempt   4 deadline, ms   5 verdict
-       6 planned reason   7 answer's life, s
+       6 planned reason   7 answer's life, s   8 what a repeat is told besides
 reply  as authorize
 ]]
 local function note(keys, args)
@@ -80,7 +88,7 @@ local function note(keys, args)
   local before = read_answer(keys[3])
   local again = replay(keys[3], before, message_id, a[2], a[3])
   if again then return again end
-  local given = {a[2], a[5], '', a[6], 0, {a[3]}}
+  local given = {a[2], a[5], a[8], a[6], 0, {a[3]}}
   local chain = chain_of(unpack(redis.call('HMGET', keys[1], 'entries', 'digest')))
 
   -- From here on only writes, and none may fail.

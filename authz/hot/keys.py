@@ -16,6 +16,16 @@ def shard_of(account_id: str) -> str:
     return f"{crc32(account_id.encode()) % SHARDS:02}"
 
 
+def shard_of_network(network: str) -> str:
+    """The shard of what is known of a network and not of an account."""
+    return shard_of(name_of_network(network))
+
+
+def name_of_network(network: str) -> str:
+    """What picks that shard."""
+    return f"network/{network}"
+
+
 @lru_cache(maxsize=65_536)  # the accounts in play; an entry costs about 0.5 kB
 def account_keys(account_id: str) -> tuple[str, str, str, str]:
     """The keys that an act on an account touches, in the order the functions expect.
@@ -41,6 +51,16 @@ def authorization_field(authorization_id: str) -> str:
     return f"a:{authorization_id}"
 
 
+def days_field(network: str) -> str:
+    """The field of a control hash that holds a network's business days."""
+    return f"d:{network}"
+
+
+def total_field(network: str, day: int, currency: str, kind: str) -> str:
+    """The field of a control hash that holds one total of a network's business day."""
+    return f"t:{network}/{day}/{currency}/{kind}"
+
+
 def answer(shard: str, message_id: str) -> str:
     return f"authz:{{{shard}}}:answer:{message_id}"
 
@@ -55,6 +75,16 @@ def journal(shard: str) -> str:
 
 def expiry(shard: str) -> str:
     return f"authz:{{{shard}}}:expiry"
+
+
+def outbox(shard: str) -> str:
+    """What networks are to be told of the cards of a shard: the words themselves."""
+    return f"authz:{{{shard}}}:outbox"
+
+
+def outbox_of(shard: str, network: str) -> str:
+    """The cards that one network has still to acknowledge, by when it is told."""
+    return f"authz:{{{shard}}}:outbox:{network}"
 
 
 def directory(card_key: str) -> str:

@@ -15,6 +15,7 @@ from authz.hot.acts import (
     Note,
     PutAccount,
     PutCard,
+    PutCardSaid,
     Stale,
     Verdict,
     Withdraw,
@@ -33,6 +34,8 @@ from authz.hot.model import (
     said,
     take_in,
 )
+from authz.hot.networks import MemoryNetworks
+from authz.hot.outbox import MemoryOutbox
 from authz.hot.record import (
     Act,
     Given,
@@ -42,12 +45,14 @@ from authz.hot.record import (
     add_references,
     fold,
 )
+from authz.hot.totals import MemoryTotals
 
 
-class MemoryHotState:
+class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryTotals):
     """The oracle. Time stands at `now_ms` until a test moves it."""
 
     def __init__(self, now_ms: int = 0) -> None:
+        super().__init__()
         self.now_ms = now_ms
         self.accounts: dict[str, Account] = {}
         self.cards: dict[str, tuple[int, bytes, str]] = {}
@@ -93,7 +98,8 @@ class MemoryHotState:
         if kind == "told":
             given = Given(act.fingerprint, kind, detail, act.planned, 0, [act.attempt])
             self.journal.append(("authorization", act.message_id, 0))
-            self._give(act.message_id, given, "")
+            self._give(act.message_id, given, "", (act.tally, act.currency))
+            self.count(act.tally, act.currency, act.sign, 0, 1, True)
             return said(given, "")
         record.holds, record.posted = fold(record)
         given = Given(act.fingerprint, kind, detail, act.planned, 0, [act.attempt])
@@ -104,6 +110,8 @@ class MemoryHotState:
             record.holds, record.posted = fold(record)
         moved = (record.holds - base.hold) * act.sign
         self.journal.append(("authorization", act.message_id, moved))
+        posted_delta = (base.posted - record.posted) * act.sign
+        self.count(act.tally, act.currency, act.sign, posted_delta, 1, kind == "held")
         if kind != "held" and not tombstones:
             self._give(act.message_id, given, "")
             return said(given, "")
@@ -146,6 +154,7 @@ class MemoryHotState:
             if other != id and fits(record, account.records[other]):
                 take_in(record, account.records[other], base)
                 taken.append(other)
+        there = any(known.message_id == act.message_id for known in record.acts)
         kept = add_act(record.acts, one)
         if not reversal:
             if not record.currency:
@@ -177,7 +186,10 @@ class MemoryHotState:
         if decision is not None:
             moved = record.holds - base.hold
             given = Given(act.fingerprint, "held", "", decision.planned, moved, [act.attempt])
-        self._give(act.message_id, given, id)
+        tally = (act.tally, record.currency) if decision is not None else ("", "")
+        self._give(act.message_id, given, id, tally)
+        posted_delta = (base.posted - record.posted) * record.sign
+        self.count(act.tally, record.currency, record.sign, posted_delta, 1, kept and not there)
         self.journal.append((act.kind, act.message_id, (record.holds - base.hold) * record.sign))
         return said(given, id)
 
@@ -214,7 +226,7 @@ class MemoryHotState:
         again = self._replay(act.message_id, act.fingerprint, act.attempt)
         if again is not None:
             return again
-        given = Given(act.fingerprint, act.verdict, "", act.planned, 0, [act.attempt])
+        given = Given(act.fingerprint, act.verdict, act.detail, act.planned, 0, [act.attempt])
         self._give(act.message_id, given, "")
         self.journal.append(("note", act.message_id, 0))
         return said(given, "")
@@ -236,7 +248,10 @@ class MemoryHotState:
         id, increment = answer.id, None
         if record is None and account is not None and given.kind == "held":
             increment = account.records.get(id)
-        answer.given, answer.id = Given(), ""
+        tally, currency = answer.tally
+        if record is not None:
+            tally, currency = record.tally, record.currency
+        answer.given, answer.id, answer.tally = Given(), "", ("", "")
         base, released = Base(), False
         if account is not None and increment is not None:
             record = increment
@@ -255,7 +270,7 @@ class MemoryHotState:
         elif account is not None and record is not None:
             base.add(record)
             record.asked, record.asked_in, record.approved, record.original = 0, "", 0, ""
-            record.posts, record.given, record.touched = 0, Given(), []
+            record.posts, record.given, record.touched, record.tally = 0, Given(), [], ""
             record.holds, record.posted = fold(record)
             released = (record.holds, record.posted) != (base.hold, base.posted)
             account.settle(record, act.message_id, [], base)
@@ -264,6 +279,9 @@ class MemoryHotState:
                 record.references, record.sent = [], 0
                 account.records[act.message_id] = record
         left_held = record.holds if record is not None else 0
+        sign, left_posted = (record.sign, record.posted) if record is not None else (1, 0)
+        counts = given.kind in ("held", "told")
+        self.count(tally, currency, sign, (base.posted - left_posted) * sign, -1, counts)
         self.journal.append(("withdrawal", act.message_id, left_held - base.hold))
         return "released" if released else "forgotten"
 
@@ -294,15 +312,16 @@ class MemoryHotState:
         account.version, account.profile = account.version + 1, act.profile
         return "moved"
 
-    async def put_card(self, act: PutCard, timeout_s: float = 0) -> str:
+    async def put_card(self, act: PutCard, timeout_s: float = 0) -> PutCardSaid:
         self._enter(0)
         if act.account_id not in self.accounts:
-            return "no_account"
+            return PutCardSaid("no_account")
         old = self.cards.get(act.card_id)
-        if old and old[1] == act.profile:
-            return "same"
-        self.cards[act.card_id] = (old[0] + 1 if old else 1, act.profile, act.account_id)
-        return "moved" if old else "created"
+        verdict = "same" if old and old[1] == act.profile else "moved" if old else "created"
+        version = (old[0] if old else 0) + (verdict != "same")
+        self.cards[act.card_id] = (version, act.profile, act.account_id)
+        shard = keys.shard_of(act.account_id)
+        return PutCardSaid(verdict, *self.plan_words(shard, act.card_id, act.words, version))
 
     async def put_directory(
         self, card_key: str, account_id: str, card_id: str, timeout_s: float = 0
@@ -348,6 +367,8 @@ class MemoryHotState:
         hold(answer.given.holders, attempt)
         return said(answer.given, answer.id, replayed=True)
 
-    def _give(self, message_id: str, given: Given, id: str) -> None:
+    def _give(
+        self, message_id: str, given: Given, id: str, tally: tuple[str, str] = ("", "")
+    ) -> None:
         old = self.answers.get(message_id, Answer())
-        self.answers[message_id] = Answer(given, id, old.withdrawn)
+        self.answers[message_id] = Answer(given, id, old.withdrawn, tally)

@@ -154,6 +154,7 @@ class Answer:
     given: Given = field(default_factory=Given)
     id: str = ""
     withdrawn: list[str] = field(default_factory=list)
+    tally: tuple[str, str] = ("", "")  # what it was counted under, and the currency
 
 
 class Base:
@@ -184,6 +185,7 @@ def record_of(act: Authorize) -> Record:
         posts=act.posts,
         sign=act.sign,
         sent=act.sent_at,
+        tally=act.tally,
     )
 
 
@@ -252,7 +254,7 @@ def stands(
 
 def kept_to(terms: Terms, record: Record, act: Act) -> str:
     """Whether a completion keeps to what was agreed on."""
-    _, posted, total = folded(record)
+    _, posted, total, _ = folded(record)
     if posted > total + max(round(Fraction(total * terms.tolerance_percent, 100)),
                             terms.tolerance_minor):  # fmt: skip
         return "beyond"

@@ -63,6 +63,7 @@ class Record(Struct, array_like=True, kw_only=True):
     posted: int = 0
     beside: list[tuple[str, int]] = msgspec.field(default_factory=list)  # counters of its acts
     sent: int = 0  # when the authorization was sent, by DE 7
+    tally: str = ""  # what totals counted it under: totals.lua
 
     @property
     def counted_by(self) -> list[tuple[str, int]]:
@@ -114,41 +115,41 @@ def fold(record: Record) -> tuple[int, int]:
     return folded(record)[:2]
 
 
-def folded(record: Record) -> tuple[int, int, int]:
-    """The same, and what all of it was authorized for."""
+def folded(record: Record) -> tuple[int, int, int, bool]:
+    """The same, what all of it was authorized for, and whether all of it is taken back."""
     total, asked, asked_in = record.approved, record.asked, record.asked_in
-    base, base_asked, posted, ended = total, asked, 0, False
+    base, base_asked, posted, ended, is_reversed = total, asked, 0, False, False
     targets = targets_of(record.acts)
     for act in sorted(record.acts, key=lambda act: (act.sent_at, act.message_id)):
         if act.kind in TARGETS:
             billed, amount = amounts_of(record, act)
             if act.kind == "more":
-                total, asked = total + billed, asked + amount
+                if not is_reversed:
+                    total, asked = total + billed, asked + amount
                 base, base_asked = total, asked
             else:
                 posted, ended = posted + billed, ended or act.kind == "last"
         elif act.kind == "set":
             total, asked, asked_in = act.billed, act.amount, act.amount_in
-            base, base_asked = total, asked
+            base, base_asked, is_reversed = total, asked, False
         elif act.kind in ("expired", "released"):
             ended = True
         elif act.names not in targets:
             if act.kind == "full":
-                total, asked, ended = 0, 0, True
+                total, asked, is_reversed = 0, 0, True
             else:
                 b, a = left_of(record, act, base, base_asked, asked_in)
                 total, asked = min(total, b), min(asked, a)
     if record.posts == AT_ONCE:
-        return 0, posted + total, total
-    if ended or (record.sign == -1 and record.posts != AT_APPROVAL):
-        return 0, posted, total
-    return max(total - posted, 0), posted, total
+        return 0, posted + total, total, is_reversed
+    if ended or is_reversed or (record.sign == -1 and record.posts != AT_APPROVAL):
+        return 0, posted, total, is_reversed
+    return max(total - posted, 0), posted, total, is_reversed
 
 
 def taken_back(record: Record) -> bool:
-    """Whether the authorization itself was reversed in full."""
-    targets = targets_of(record.acts)
-    return any(act.kind == "full" and act.names not in targets for act in record.acts)
+    """Whether the authorization itself was reversed in full, and that is the last word."""
+    return folded(record)[3]
 
 
 def has_ended(record: Record) -> bool:

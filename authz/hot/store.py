@@ -1,5 +1,6 @@
 """The hot state in Redis: acts in, verdicts out, each by one function call."""
 
+from asyncio import gather
 from typing import Any, Protocol
 
 import msgspec
@@ -9,18 +10,22 @@ from authz.hot.acts import (
     Apply,
     Authorize,
     Close,
+    CutOver,
     Note,
     PutAccount,
     PutCard,
+    PutCardSaid,
     Stale,
     Verdict,
     Withdraw,
 )
 from authz.hot.errors import Cold, Full, HotStateError, NotConnected, OutOfStep, TooLate
+from authz.hot.networks import Days, RedisNetworks, verdict_of
+from authz.hot.outbox import RedisOutbox, Taken
 from authz.hot.record import AT_APPROVAL, AT_ONCE
 from authz.hot.resp import Argument, Connection
+from authz.hot.totals import RedisTotals, Totals
 from ledger.journal import WithdrawalBody, encode_body
-from rules.facts import Approved
 
 _pack = msgspec.msgpack.Encoder().encode
 
@@ -41,9 +46,20 @@ class HotState(Protocol):
         self, account_id: str, card_id: str, timeout_s: float
     ) -> tuple[int, bytes, int, bytes]: ...
     async def lists(self, timeout_s: float) -> tuple[int, frozenset[tuple[str, str]]]: ...
+    async def cut_over(self, act: CutOver, timeout_s: float) -> Verdict: ...
+    async def days(self, network: str, timeout_s: float) -> Days | None: ...
+    async def totals(self, network: str, day: int, currency: str, timeout_s: float) -> Totals: ...
+    async def forget_totals(self, shard: str, first_day: int, timeout_s: float) -> int: ...
+    async def waiting(self, network: str, timeout_s: float) -> dict[str, int]: ...
+    async def take_words(
+        self, shard: str, network: str, count: int, first_s: int, longest_s: int, timeout_s: float
+    ) -> list[Taken]: ...
+    async def settle_word(
+        self, shard: str, network: str, word: Taken, kind: str, said: str, timeout_s: float
+    ) -> str: ...
 
 
-class RedisHotState:
+class RedisHotState(RedisNetworks, RedisOutbox, RedisTotals):
     """The hot state behind one connection. `attach` gives it one, with the store's run id.
 
     Raises from every call: HotStateError, whose `may_have_run` tells the caller whether
@@ -76,6 +92,7 @@ class RedisHotState:
             act.hold_minor, act.currency, act.credit_line_minor, act.expires_at,
             act.answer_ttl_s, act.references, act.limits, act.posts, act.sign,
             act.sent_at, act.asked_billed_minor, act.part_reference, int(act.inquires), act.exact,
+            act.tally,
         )  # fmt: skip
         reply = await self._act(
             b"authz_authorize", act.account_id, said, timeout_s, act.body, _record(act)
@@ -88,7 +105,7 @@ class RedisHotState:
             act.message_id, act.fingerprint, act.attempt, act.deadline_ms, act.account_id,
             act.card_id, act.act, act.answer_ttl_s, [reference for _, reference in act.references],
             [rung for rung, _ in act.references], act.currency, act.sign, act.expires_at,
-            act.touched, act.decision or (), act.exact, act.terms or (),
+            act.touched, act.decision or (), act.exact, act.terms or (), act.tally,
         )  # fmt: skip
         reply = await self._act(
             b"authz_apply", act.account_id, said, timeout_s, act.body, act.kind.encode()
@@ -115,7 +132,7 @@ class RedisHotState:
         """Remember an answer that moves nothing."""
         said = (
             act.message_id, act.fingerprint, act.attempt, act.deadline_ms, act.verdict,
-            act.planned, act.answer_ttl_s,
+            act.planned, act.answer_ttl_s, act.detail,
         )  # fmt: skip
         shard = keys.shard_of(act.shard_of)
         reply = await self._call(
@@ -126,7 +143,7 @@ class RedisHotState:
             timeout_s,
         )  # fmt: skip
         self._check(reply, act.message_id)
-        return _verdict(reply)
+        return verdict_of(reply)
 
     async def withdraw(self, act: Withdraw, timeout_s: float) -> str:
         """Take an attempt back: released | forgotten | kept | marked."""
@@ -220,17 +237,21 @@ class RedisHotState:
         self._check(reply, act.account_id)
         return str(reply[1], "ascii")
 
-    async def put_card(self, act: PutCard, timeout_s: float = 5.0) -> str:
-        """created | moved | same | no_account"""
+    async def put_card(self, act: PutCard, timeout_s: float = 5.0) -> PutCardSaid:
+        shard, words = keys.shard_of(act.account_id), act.words
+        outbox = [keys.outbox_of(shard, word.network) for word in words]
+        if words:
+            outbox.insert(0, keys.outbox(shard))
         reply = await self._call(
             (
-                "FCALL", "authz_put_card", 4, *keys.account_keys(act.account_id), self._run_id,
-                _pack((act.card_id, act.account_id)), act.profile, act.body,
+                "FCALL", "authz_put_card", 4 + len(outbox), *keys.account_keys(act.account_id),
+                *outbox, self._run_id, _pack((act.card_id, act.account_id, words)), act.profile,
+                act.body,
             ),
             timeout_s,
         )  # fmt: skip
         self._check(reply, act.card_id)
-        return str(reply[1], "ascii")
+        return PutCardSaid(str(reply[1], "ascii"), reply[3], reply[4])
 
     async def put_directory(
         self,
@@ -270,6 +291,12 @@ class RedisHotState:
             raise TooLate("no time is left, so nothing was sent")
         return await self._connection.call(arguments, timeout_s)
 
+    async def _call_all(self, calls: list[tuple[Argument, ...]], timeout_s: float) -> list[Any]:
+        """These, in one write."""
+        if self._connection is None:
+            raise NotConnected("not connected")
+        return await gather(*(self._connection.call(call, timeout_s) for call in calls))
+
     def _check(self, reply: Any, message_id: str) -> None:
         """The reply is to this message, or the connection is out of step: stop, not guess."""
         if not isinstance(reply, list) or not reply or reply[0] != message_id.encode():
@@ -292,7 +319,7 @@ def _record(act: Authorize) -> bytes:
             [(limit.counter, limit.scale) for limit in act.limits], hold,
             (act.fingerprint, "held", "", act.planned, hold, (act.attempt,)),
             act.posts, act.sign, posts, (),
-            act.sent_at,
+            act.sent_at, act.tally,
         )
     )  # fmt: skip
 
@@ -308,17 +335,4 @@ _NO_VERDICT: dict[bytes, type[HotStateError]] = {
 def _verdict_or_stale(reply: Any) -> Verdict | Stale:
     if reply[1] == b"stale":
         return Stale(int(reply[2]), reply[3], int(reply[4]), reply[5], int(reply[6]))
-    return _verdict(reply)
-
-
-def _verdict(reply: Any) -> Verdict:
-    _, kind, planned, detail, held, authorization_id, replayed, *part = reply
-    return Verdict(
-        kind=kind.decode(),
-        planned=planned.decode(),
-        detail=detail.decode(),
-        held_minor=held,
-        authorization_id=authorization_id.decode(),
-        replayed=bool(replayed),
-        approved=Approved(*part) if part else None,
-    )
+    return verdict_of(reply)

@@ -59,8 +59,12 @@ local function withdraw(keys, args)
   end
 
   local set, drop, base, moved = {}, {}, nothing(), {0, 0, 0, 0, {}}
+  local tally, currency = r and r[TALLY] or said and said[TOLD_TALLY],
+    r and r[CURRENCY] or said and said[TOLD_CURRENCY]
+  local counts = given[KIND] == 'held' or given[KIND] == 'told'
   if r then
     add_to(base, r)
+    r[TALLY] = ''
     r[ASKED], r[ASKED_IN], r[APPROVED], r[ORIGINAL], r[POSTS] = 0, '', 0, '', 0
     r[GIVEN], r[TOUCHED] = {}, {}
     local hold, posted = fold(r)
@@ -97,15 +101,17 @@ local function withdraw(keys, args)
       drop_references(account, r, id, set, drop)
     end
   end
+  local totals = plan_totals(keys[1], tally, currency, r and r[SIGN] or 1, moved[1], -1, counts)
   local outcome = (moved[1] ~= 0 or moved[2] ~= 0) and 'released' or 'forgotten'
 
   -- From here on only writes, and none but the first may fail.
   if r and base.hold ~= r[HOLDS] then write_end(keys[3], a[3], id, r, {}) end
   redis.call('SET', answer, cmsgpack.pack({'', '', '', '', 0, {}, '', withdrawn}), 'EX',
     text(answer_ttl))
-  commit(gate, hash, chain, set, drop, {1, 'withdrawal', message_id,
+  commit(gate, hash, chain, set, drop, counted({1, 'withdrawal', message_id,
     r and id or '', a[3], r and r[CARD] or '', outcome, '', r and r[CURRENCY] or '',
-    moved[1], moved[2], moved[3], moved[4], 0, moved[5], {}}, args[3])
+    moved[1], moved[2], moved[3], moved[4], 0, moved[5], {}}, totals), args[3])
+  write_totals(keys[1], totals)
   return {message_id, outcome, -moved[2]}
 end
 

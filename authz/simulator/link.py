@@ -12,9 +12,11 @@ from typing import cast
 from msgspec import Struct
 
 from authz.clock import Clock, utc
+from authz.simulator.accents import FRAMING_OF, GENERIC_CODES, NETWORK_OF, as_said, mti_in
 from authz.simulator.in_flight import InFlight, Waiting
 from authz.simulator.messages import Event, stamp
 from authz.simulator.report import Report
+from authz.wire.networks import GENERIC, NETWORKS
 from iso8583.codec import decode, encode
 from iso8583.dialects import BY_NAME
 from iso8583.errors import DecodeError
@@ -22,14 +24,16 @@ from iso8583.framing import FRAMINGS, Frame, Framing, KeepAlive
 from iso8583.message import Message
 from iso8583.mti import response_to, without_repeat
 from iso8583.spec import Dialect
+from rules.reason import Reason
 
-SIGN_ON, SIGN_OFF, ECHO = "001", "002", "301"  # DE 70
+SIGN_ON, SIGN_OFF, ECHO = "sign_on", "sign_off", "echo"  # of a network's management
 RESPONSE_MAX = 4096  # bytes; no answer of the engine is half as long
 
 
 class Manners(Struct, frozen=True, kw_only=True):
     """How a network behaves on its links; each differs from network to network."""
 
+    network: str = "generic"
     dialect: Dialect = BY_NAME["iso87_ascii"]
     framing: Framing = FRAMINGS["binary2"]
     answer_timeout_s: float = 5.0  # silence, after which a request is asked again
@@ -39,6 +43,15 @@ class Manners(Struct, frozen=True, kw_only=True):
     connect_timeout_s: float = 2.0  # also for the answer to the sign-on
     reconnect_min_s: float = 0.05  # doubled after each failure …
     reconnect_max_s: float = 2.0  # … up to this
+
+
+def manners_in(dialect: str, framing: str | None = None, network: str | None = None) -> Manners:
+    """How links speak that dialect, as a rule; or as said."""
+    return Manners(
+        network=network or NETWORK_OF.get(dialect, "generic"),
+        dialect=BY_NAME[dialect],
+        framing=FRAMINGS[framing or FRAMING_OF.get(dialect, "binary2")],
+    )
 
 
 class Link(asyncio.Protocol):
@@ -54,6 +67,8 @@ class Link(asyncio.Protocol):
         self._clock = clock
         self._manners = manners or Manners()
         self._dialect, self._framing = self._manners.dialect, self._manners.framing
+        self._network = NETWORKS[self._manners.network]
+        self._generic = GENERIC_CODES[self._network.name]
         self._reader = self._framing.reader(RESPONSE_MAX)
         self._transport: asyncio.Transport | None = None
         self._paused = False
@@ -91,16 +106,20 @@ class Link(asyncio.Protocol):
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._cut, 1.0)
 
-    async def manage(self, code: str) -> str:
-        """Send a 0800 and wait for its DE 39. Raises: TimeoutError, ConnectionError."""
+    async def manage(self, what: str) -> str:
+        """Send a 0800 and wait for its DE 39, as 1987 says it.
+
+        Raises: TimeoutError, ConnectionError.
+        """
         if self._transport is None:
             raise ConnectionError("no connection")
         self._management_stan = self._management_stan % 999_999 + 1
         stan = f"{self._management_stan:06d}"
         answer = asyncio.get_running_loop().create_future()
         self._management[stan] = answer
-        now = transmission_time(self._clock.now_ms())
-        self._write(encode("0800", {7: now, 11: stan, 70: code}, self._dialect))
+        moment = f"{utc(self._clock.now_ms()):%y%m%d%H%M%S}"
+        code = getattr(self._network.management, what)
+        self._write(encode(*self._network.manage(code, moment, stan), self._dialect))
         try:
             return cast(str, await asyncio.wait_for(answer, self._manners.connect_timeout_s))
         finally:
@@ -167,7 +186,7 @@ class Link(asyncio.Protocol):
     def send(self, event: Event, due: float, now: float, transmission_time: str) -> None:
         """Put a message into the next write. `due` and `now` in monotonic seconds."""
         elements = stamp(event, transmission_time)
-        body = encode(event.mti, elements, self._dialect)
+        body = self._encode(event, elements, event.mti)
         self._out.append(self._framing.pack(body))
         key = f"{event.mti[:3]}0 {elements[7]} {elements[11]} {elements[32]}"
         self._in_flight.add(key, Waiting(event, due, now))
@@ -175,6 +194,12 @@ class Link(asyncio.Protocol):
         report.sent += 1
         if not report.sample_key and event.mti == "0100":
             report.sample_key, report.sample_request = key, body
+
+    def _encode(self, event: Event, elements: dict[int, str], mti: str) -> bytes:
+        if self._network is GENERIC and self._dialect.fields[22].maximum == 3:
+            return encode(mti, elements, self._dialect)  # as it was meant
+        said = as_said(self._network.name, self._dialect, event, elements)
+        return encode(mti_in(self._network.name, mti), said, self._dialect)
 
     def flush(self) -> None:
         """One write for all that was put together since the last."""
@@ -203,7 +228,7 @@ class Link(asyncio.Protocol):
                 each.repeats += 1
                 each.asked = now
                 mti = each.event.mti[:3] + "1"
-                body = encode(mti, each.event.elements, self._dialect)
+                body = self._encode(each.event, each.event.elements, mti)
                 self._out.append(self._framing.pack(body))
                 self._in_flight.add(key, each)
                 self.report.resent += 1
@@ -243,7 +268,7 @@ class Link(asyncio.Protocol):
         mti = message.mti
         get = message.get
         key = f"{_REQUEST_OF.get(mti, mti)} {get(7, '')} {get(11, '')} {get(32, '')}"
-        code, approval = str(get(39, "")), str(get(38, ""))
+        code, approval = self._in_generic(message), str(get(38, ""))
         report = self.report
         waiting = self._in_flight.take(key)
         if waiting is None:
@@ -257,12 +282,19 @@ class Link(asyncio.Protocol):
         if message.mti[2] == "1":
             answer = self._management.get(str(message.get(11, "")))
             if answer is not None and not answer.done():
-                answer.set_result(str(message.get(39, "")))
+                answer.set_result(self._in_generic(message))
             return
         # The engine asks whether we are there.
-        elements = {number: message[number] for number in (7, 11, 70) if number in message}
-        elements[39] = "00"
+        echoed = self._network.echoed_management
+        elements = {number: message[number] for number in echoed if number in message}
+        elements[39] = self._network.codes.code(Reason.APPROVED, message.mti, False)
+        elements = dict(sorted(elements.items()))
         self._write(encode(response_to(message.mti), elements, self._dialect))
+
+    def _in_generic(self, message: Message) -> str:
+        """DE 39 as 1987 would say it, so that runs in other networks' words compare."""
+        code = str(message.get(39, ""))
+        return self._generic.get(code, code)
 
     def _write(self, body: bytes) -> None:
         self._write_raw(self._framing.pack(body))
@@ -282,4 +314,9 @@ def _of_second(now_s: int) -> str:
     return f"{utc(now_s * 1000):%m%d%H%M%S}"
 
 
-_REQUEST_OF = {response_to(mti): without_repeat(mti) for mti in ("0100", "0120", "0400", "0420")}
+# By both versions of the standard; keys are told in 1987's words.
+_REQUEST_OF = {
+    response_to(version + mti[1:]): without_repeat(mti)
+    for mti in ("0100", "0120", "0400", "0420")
+    for version in "01"
+}

@@ -4,9 +4,10 @@ from authz.privacy import PanKeys
 from authz.wire import elements
 from authz.wire.elements import BadElement
 from authz.wire.indicators import NOTHING, Indicators
+from authz.wire.indicators.said import found
 from iso8583.message import Message
 from iso8583.mti import without_repeat
-from rules.facts import Advice, AuthorizationRequest, Increment, Original, Purpose, Reversal
+from rules.facts import Advice, AuthorizationRequest, Does, Increment, Original, Purpose, Reversal
 
 # The first two digits of DE 3. Transfers are another story.
 PURPOSES = {
@@ -74,7 +75,7 @@ def to_request(
         merchant_id=elements.text(message, 42),
         terminal_id=elements.text(message, 41),
         acquirer_id=elements.text(message, 32),
-        country=elements.merchant_country(message),
+        country=elements.merchant_country(message) if says.country is None else says.country,
         entry_mode=elements.text(message, 22),
         expiry=elements.text(message, 14),
         stan=stan,
@@ -99,14 +100,14 @@ def to_increment(
 
 
 def to_advice(
-    message: Message, network: str, keys: PanKeys, now_ms: int, says: Indicators = NOTHING
+    message: Message, network: str, keys: PanKeys, now_ms: int, says: Indicators, does: Does
 ) -> Advice:
     """What a 0120 or a 0220 tells. Raises: BadElement, Unsupported."""
     return Advice(
         told=to_request(message, network, keys, now_ms, says),
         original=original(message),
         approved=elements.text(message, 39) in APPROVED_ELSEWHERE,
-        more_to_come=says.more_to_come,
+        does=does,
     )
 
 
@@ -151,11 +152,13 @@ def original(message: Message) -> Original:
 def remaining(message: Message) -> int:
     """The first twelve digits of DE 95: the amount that stays; -1 where nothing does.
 
-    Source: usage gathered in docs/matching.md: DE 95 present and not zero is partial.
+    What follows differs by network (12 + 9 + 9, or 12 + 12 + 6) and says the same in other
+    currencies. Source: usage gathered in docs/matching.md: DE 95 present and not zero is partial.
     """
     value = message.get(95)
     if value is None:
         return -1
+    found(message, 95, 1, 2)  # its second amount is read by nobody, but is one
     digits = str(value)[:12]
     if not (len(digits) == 12 and digits.isascii() and digits.isdigit()):
         raise BadElement(95, "not replacement amounts")

@@ -1,10 +1,16 @@
 """From the engine's word to the answer's data elements."""
 
+from contextlib import suppress
+
 from msgspec import Struct
 
 from authz.wire.networks import GENERIC, Network
+from authz.wire.totals import say_totals
+from iso8583.cut import cut
+from iso8583.errors import PartError
 from iso8583.message import Message
 from rules.facts import Approved, Funds
+from rules.notices import Balance
 from rules.reason import Reason
 
 
@@ -16,6 +22,7 @@ class Reply(Struct, frozen=True, gc=False):
     bad_field: int | None = None  # the element that made a format error of it
     approved: Approved | None = None  # where it is less than was asked
     funds: Funds | None = None  # where that was asked
+    balance: Balance | None = None  # where totals were
 
 
 def to_response(
@@ -26,25 +33,43 @@ def to_response(
     A response is a function of the request and the decision alone, so an identical
     request gets identical bytes (tests/scenarios/test_life.py).
     """
-    is_management = message.mti[1:2] == "8"
     fields: dict[int, str | bytes] = {}
-    for number in network.echoed_management if is_management else network.echoed:
+    for number in network.echoes(message.mti):
         value = message.get(number)
         if value is not None:
             fields[number] = value
+    if message.mti[1:2] not in ("5", "8"):
+        echo_parts(fields, message, network)
     approved = reply.reason is Reason.APPROVED
     if approved and reply.approval_code:
         fields[38] = reply.approval_code
     elif approved and 38 in message:
         fields[38] = message[38]  # of the reversal of an approval
     fields[39] = network.codes.code(reply.reason, message.mti, is_account_check(message))
+    if network.response_source and message.mti[1] in "12":
+        fields[44] = network.response_source
     if reply.bad_field is not None and network.codes.names_bad_field:
         fields[44] = f"{reply.bad_field:03}"
     if reply.approved is not None:
         say_part(fields, message, reply.approved, network)
     if reply.funds is not None:
         fields[54] = balances(reply.funds)
+    if reply.balance is not None:
+        say_totals(fields, reply.balance, network)
     return dict(sorted(fields.items()))
+
+
+def echo_parts(fields: dict[int, str | bytes], message: Message, network: Network) -> None:
+    """Of some elements a network wants a part back, as the request had it."""
+    insides = message.layout.insides
+    for number, keys in network.echoed_parts:
+        value = message.get(number)
+        if not isinstance(value, bytes) or number not in insides:
+            continue
+        with suppress(PartError):  # refused for it, or nobody had to look there
+            parts = cut(insides[number], number, value, keys)
+            if parts:
+                fields[number] = parts
 
 
 def say_part(

@@ -358,8 +358,9 @@ def test_a_card_is_frozen_and_goes_on_with_all_else_as_it_was(fresh_redis: str) 
         who = await card_id_for(state, KEYS, ONE)
         for frozen, now in ((True, CardState.FROZEN), (False, CardState.ACTIVE)):
             expected = msgspec.structs.replace(before, state=now)
-            assert await freeze_card(state, who, frozen=frozen, source="s") == (expected, True)
-            assert await freeze_card(state, who, frozen=frozen, source="s") == (expected, False)
+            for verdict in ("moved", "same"):
+                card_now, said = await freeze_card(state, who, frozen=frozen, source="s")
+                assert (card_now, said.verdict, said.queued) == (expected, verdict, 0)
             assert await stored_card(client, ONE) == expected
         lost = await card_id_for(state, KEYS, TWO)
         for frozen in (True, False):

@@ -8,10 +8,11 @@ import pytest
 import uvloop
 
 from authz import admission
+from authz.actions import Send
 from authz.dispatch import Dispatcher
 from authz.link import STUCK_S
 from authz.server import Server
-from authz.session import LinkSettings, Send
+from authz.session import LinkSettings
 from iso8583.codec import decode, encode
 from iso8583.dialects import BY_NAME
 from iso8583.framing import FRAMINGS, Frame, Framing

@@ -4,12 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authz.session import Ask, Close, LinkSettings, Room, Send, Session, State, Trouble
+from authz.actions import Ask, Close, FileAnswer, FileUpdate, Room, Send, Trouble
+from authz.session import UPDATES_MAX, LinkSettings, Session, State
 from authz.wire.networks import NETWORKS
 from authz.wire.to_response import Reply
+from authz.wire.totals import NAMES
 from iso8583.codec import decode, encode
 from iso8583.dialects import BY_NAME
 from iso8583.framing import FRAMINGS
+from rules.notices import Balance
 from rules.reason import Reason
 from tests.support.engine import PAN, purchase
 from tests.support.iso import field_sets
@@ -52,6 +55,10 @@ def troubles(actions: list[object]) -> list[str]:
         (State.SIGNED_OFF, "002", State.SIGNED_OFF, "00"),
         (State.SIGNED_OFF, "301", State.SIGNED_OFF, "00"),
         (State.SIGNED_ON, "999", State.SIGNED_ON, "30"),
+        (State.SIGNED_ON, "161", State.SIGNED_ON, "12"),
+        (State.CONNECTED, "101", State.CONNECTED, "12"),
+        (State.CONNECTED, "201", State.CONNECTED, "30"),
+        (State.SIGNED_OFF, "201", State.SIGNED_OFF, "30"),
     ],
 )
 def test_network_management(state: State, code: str, after: State, answer: str) -> None:
@@ -61,6 +68,40 @@ def test_network_management(state: State, code: str, after: State, answer: str) 
     assert s.state is after
     assert (message.mti, message[11], message[39]) == ("0810", "000001", answer)
     assert message[70] == code
+
+
+@pytest.mark.parametrize(
+    ("tongue", "mti", "field", "code", "answers"),
+    [
+        (("iso87_ascii", "generic"), "0800", 70, "161", ("12", "00")),
+        (("iso87_ascii", "visa"), "0820", 70, "162", ("12", "00")),
+        (("iso93_ascii", "iso93"), "1804", 24, "811", ("902", "800")),
+    ],
+)
+@pytest.mark.parametrize("acknowledged", [False, True])
+def test_a_key_change_is_unsupported_unless_the_link_is_told_otherwise(
+    tongue: tuple[str, str], mti: str, field: int, code: str, answers: tuple[str, str],
+    acknowledged: bool,
+) -> None:  # fmt: skip
+    dialect = BY_NAME[tongue[0]]
+    s = session(dialect=dialect, network=tongue[1], key_change=acknowledged)
+    body = encode(mti, {7: "0322120000", 11: "000001", field: code}, dialect)
+    actions = s.receive(FRAMING.pack(body), 1.0)
+    [answer] = [decode(a.data[2:], dialect) for a in actions if isinstance(a, Send)]
+    assert answer[39] == answers[acknowledged]
+    assert s.state is State.CONNECTED
+    assert troubles(actions) == ([] if acknowledged else ["unsupported"])
+
+
+def test_a_cut_over_is_put_to_the_engine_where_requests_are() -> None:
+    s = session(sign_on_required=False)
+    [ask] = s.receive(management("201"), 1.0)
+    assert isinstance(ask, Ask)
+    assert (ask.message.mti, s.in_flight) == ("0800", 1)
+    [late] = sent(s.receive(management("201", "000002"), 1.0, room=Room(asks=0, seats=0)))
+    assert late[39] == "91"
+    [answer] = sent([s.answer(ask, Reply(Reason.APPROVED))])
+    assert (answer.mti, answer[39], answer[70]) == ("0810", "00", "201")
 
 
 @pytest.mark.parametrize(
@@ -393,7 +434,9 @@ def test_whatever_was_asked_can_be_answered_for_every_reason(
     dialect = BY_NAME[name]
     s = session(dialect=dialect, network=network, sign_on_required=False)
     version = NETWORKS[network].version
-    mti = version + data.draw(st.sampled_from(["100", "101", "200", "220", "420", "804", "600"]))
+    mti = version + data.draw(
+        st.sampled_from(["100", "101", "200", "220", "420", "500", "520", "620", "804", "600"])
+    )
     fields = data.draw(field_sets(dialect)) | {11: "000007"}
 
     for action in s.receive(FRAMING.pack(encode(mti, fields, dialect)), 1.0):
@@ -405,6 +448,24 @@ def test_whatever_was_asked_can_be_answered_for_every_reason(
             answer = decode(action.data[2:], dialect)
             assert answer.mti[:3] == f"{mti[:2]}{int(mti[2]) + 1}"
             assert answer[11] == "000007"
+
+
+@pytest.mark.parametrize(("name", "network"), TONGUES)
+@pytest.mark.parametrize("amount", [0, -7, 10**17])
+def test_totals_can_be_said_in_every_dialect(name: str, network: str, amount: int) -> None:
+    dialect = BY_NAME[name]
+    s = session(dialect=dialect, network=network, sign_on_required=False)
+    fields = {7: "0322120000", 11: "000007", 50: "840"}
+    mti = f"{NETWORKS[network].version}500"
+    [ask] = s.receive(FRAMING.pack(encode(mti, fields, dialect)), 1.0)
+    assert isinstance(ask, Ask)
+    ours = {name: max(amount, 0) for name in NAMES.values()} | {"net": amount}
+    send = s.answer(ask, Reply(Reason.APPROVED, balance=Balance(20_534, ours, True)))
+    answer = decode(send.data[2:], dialect)
+    sign = "D" if amount < 0 else "C"
+    assert answer[97] == f"{sign}{min(abs(amount), 10**16 - 1):016}"
+    assert answer[74] == f"{min(max(amount, 0), 10**10 - 1):010}"
+    assert answer.get(66, "2") == "2"
 
 
 def test_where_we_sign_on_its_answer_is_waited_for_and_not_the_peers_sign_on() -> None:
@@ -419,3 +480,54 @@ def test_where_we_sign_on_its_answer_is_waited_for_and_not_the_peers_sign_on() -
         s = session(sign_on=True, sign_on_timeout_s=30, echo_timeout_s=patience)
         s.begin(0.0, "260322120000")
         assert troubles(s.tick(30.5, "260322120030")) == [said]
+
+
+def told_of_a_card(stan_at: int = 0) -> Session:
+    s = session(sign_on_required=False, file_update="BLOCKED")
+    s._stan = stan_at
+    return s
+
+
+WORD = FileUpdate("C1", "1/add", "add", PAN)
+
+
+def test_a_word_on_a_card_and_its_answer() -> None:
+    s = told_of_a_card(999_999)
+    update = s.update_file(WORD, "260322120000")
+    [message] = sent([update])
+    assert message.mti == "0302"
+    assert message.to_dict() == {
+        2: PAN, 7: "0322120000", 11: "000001", 91: "1", 101: "BLOCKED"
+    }  # fmt: skip
+    assert PAN not in repr(update) + repr(WORD)
+
+    answer = frame("0312", {7: "0322120000", 11: "000001", 39: "00"})
+    assert s.receive(answer, 1.0) == [FileAnswer("C1", "1/add", True, "00")]
+    assert troubles(s.receive(answer, 2.0)) == ["unexpected_response"]
+
+
+@pytest.mark.parametrize("fields", [{11: "000002", 39: "00"}, {39: "00"}])
+def test_an_answer_to_no_word_of_ours_settles_none(fields: dict[int, str]) -> None:
+    s = told_of_a_card()
+    s.update_file(WORD, "260322120000")
+    assert troubles(s.receive(frame("0312", fields), 1.0)) == ["unexpected_response"]
+    # Nor does the answer to another kind of message that has its STAN.
+    assert troubles(s.receive(frame("0810", {11: "000001", 39: "00"}), 1.0)) == []
+    [answer] = s.receive(frame("0312", {11: "000001", 39: "27"}), 1.0)
+    assert answer == FileAnswer("C1", "1/add", False, "27")
+
+
+def test_words_without_an_answer_are_bounded() -> None:
+    s = told_of_a_card()
+    for _ in range(UPDATES_MAX + 5):
+        s.update_file(WORD, "260322120000")
+    assert len(s._updates) == UPDATES_MAX
+    assert troubles(s.receive(frame("0312", {11: "000005", 39: "00"}), 1.0))
+    assert troubles(s.receive(frame("0312", {11: "000006", 39: "00"}), 1.0)) == []
+
+
+@pytest.mark.parametrize("mti", ["0300", "0302", "0320", "1304"])
+def test_a_file_update_of_the_peer_is_put_to_the_engine_which_knows_none(mti: str) -> None:
+    s = told_of_a_card()
+    [ask] = s.receive(frame(mti, {2: PAN, 7: "0322120000", 11: "000001", 91: "1"}), 1.0)
+    assert isinstance(ask, Ask)

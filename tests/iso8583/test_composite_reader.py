@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iso8583.codec import decode, encode, look_everywhere
-from iso8583.composite_reader import look_into
+from iso8583.composite import Ber, Repeated
+from iso8583.composite_reader import glance, look_into
 from iso8583.element import Inside
 from iso8583.errors import DecodeError, PartError, Problem
 from iso8583.field_writer import write_text
@@ -198,3 +199,26 @@ def test_a_look_everywhere_finds_what_decode_left_closed():
         look_everywhere(message)
     assert str(caught.value) == "lying_length at field 55.9F36, byte 2 of its value"
     look_everywhere(decode(encode("0100", {2: "1"}, EVERY_SHAPE), EVERY_SHAPE))
+
+
+def test_a_glance_sees_the_same_and_opens_nothing():
+    for number, value, parts in GOOD:
+        if isinstance(INSIDES[number].shape, Repeated | Ber):
+            continue
+        keys = tuple(parts)
+        seen = glance(INSIDES[number], number, value, keys)
+        assert seen.keys() <= parts.keys()
+        for key, part in seen.items():
+            assert isinstance(parts[key], dict) or parts[key] == part
+
+
+def test_a_glance_goes_no_further_than_it_must():
+    raw = bytes.fromhex("C000000000000000") + e("Y") + e("12345678")  # the second is cut off
+    assert glance(INSIDES[62], 62, raw, (1,)) == {1: "Y"}
+    assert glance(INSIDES[62], 62, raw, (3,)) == {}
+    with pytest.raises(PartError) as caught:
+        glance(INSIDES[62], 62, raw, (1, 2))
+    assert caught.value.dotted == "62.2"
+    assert Message.of("0100", {62: raw}, INSIDES).glance(62, 1) == {1: "Y"}
+    assert Message.of("0100", {62: raw}).glance(62, 1) == {}
+    assert Message.of("0100", {}, INSIDES).glance(62, 1) == {}

@@ -76,3 +76,10 @@ def test_a_broken_composite_says_so_on_the_first_look():
             look()
         assert caught.value.problem is Problem.TOO_SHORT
         assert caught.value.__context__ is None
+
+
+def test_in_one_piece_there_is_nothing_to_look_into():
+    message = decode(encode("0100", {62: b"\x80", 2: "12"}, EVERY_SHAPE), EVERY_SHAPE)
+    whole = message.in_one_piece()
+    assert whole.to_dict() == message.to_dict()
+    assert (whole.mti, whole.get((62, 1)), whole.parts(62)) == ("0100", None, None)

@@ -186,6 +186,15 @@ def test_a_balance_inquiry_and_a_payment_to_the_card() -> None:
     play(story)
 
 
+def test_an_approval_of_less_has_an_action_code_of_its_own() -> None:
+    async def story(world: World, link: InMemoryLink) -> None:
+        said = await link.say("1100", purchase_1993(1, 12_000))
+        assert (code(said), said[4]) == ("002", f"{10_000:012}")
+        assert said[54] == f"0057840C{12_000:012}"
+
+    play(story, partial_approval=True)
+
+
 @pytest.mark.parametrize("mti", ["0100", "1300", "2100"])
 def test_what_is_not_of_this_version_or_known_is_a_format_error(mti: str) -> None:
     async def story(world: World, link: InMemoryLink) -> None:

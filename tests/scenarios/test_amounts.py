@@ -1,5 +1,6 @@
 """Not every approval is of what was asked, and not every completion is of what was approved."""
 
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -131,6 +132,16 @@ def test_a_financial_request_for_less_posts_less() -> None:
         answer = await world.link().say("0200", purchase(1, 12_000, de60=PARTIAL))
         assert (code(answer), answer[4]) == ("10", f"{10_000:012}")
         assert (held(world), posted(world)) == (0, 10_000)
+
+    run(story())
+
+
+def test_terminals_behind_a_link_may_all_take_less() -> None:
+    async def story() -> None:
+        world = await World().open_with(10_000)
+        link = world.link(partial_approval=True)
+        answer = await link.say("0100", purchase(1, 12_000))
+        assert (code(answer), answer[4]) == ("10", f"{10_000:012}")
 
     run(story())
 
@@ -457,6 +468,29 @@ def test_a_completion_of_a_stand_in_finds_it() -> None:
         assert code(await link.say("0220", advice_of(stood_in, 2, de4=f"{4000:012}"))) == "00"
         assert world.watcher.heard[-1] == ("hot_call", "applied")
         assert (held(world), posted(world)) == (0, 4000)
+
+    run(story())
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
+@pytest.mark.parametrize("mti", ["0100", "0200"])
+def test_a_stand_in_after_the_reversal_of_a_late_answer_holds(
+    mti: str, order: tuple[int, ...]
+) -> None:
+    """No answer came in time: the network takes the request back, and approves in our stead."""
+
+    async def story() -> None:
+        world = await World().open_with(10_000)
+        link = world.link()
+        asked = purchase(1, 5000)
+        back = reversal(asked, 2, at_ms=NOON + 20_000)
+        back[90] = mti + back[90][4:]
+        stood_in = advice_of(asked, 3, at_ms=NOON + 40_000)
+        said = [(mti, asked), ("0420", back), ("0120", stood_in)]
+        for at in order:
+            await link.say(*said[at])
+        spent = (held(world), posted(world))
+        assert spent == ((5000, 0) if mti == "0100" else (0, 5000))
 
     run(story())
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from authz.actions import Ask, Send
 from authz.cards import NearCache
 from authz.clock import ManualClock, utc
 from authz.dispatch import Dispatcher, Refusal, reply_of
@@ -15,7 +16,7 @@ from authz.hot.acts import PutAccount, PutCard, Withdraw
 from authz.hot.memory import MemoryHotState
 from authz.privacy import Pan, PanKeys
 from authz.profiles import write_profile
-from authz.session import Ask, LinkSettings, Send, Session
+from authz.session import LinkSettings, Session
 from authz.wire.to_response import Reply
 from iso8583.codec import decode, encode
 from iso8583.dialects import BY_NAME
@@ -85,6 +86,10 @@ class World:
             settings or Settings(), name,
         )  # fmt: skip
 
+    def moment(self) -> str:
+        """Now, as DE 7 has it."""
+        return utc(self.clock.now_ms()).strftime("%m%d%H%M%S")
+
     async def put_account(self, profile: AccountProfile, opening: int = 0) -> str:
         return await self.hot.put_account(
             PutAccount(
@@ -102,7 +107,7 @@ class World:
             )
         )  # fmt: skip
         await self.hot.put_directory(KEYS.card_key(Pan(pan)), profile.account_id, profile.card_id)
-        return said
+        return str(said.verdict)
 
     async def open_with(self, opening: int = 10_000, **limits: Any) -> "World":
         """Account A1 with that much money, and card C1 on it."""
@@ -134,7 +139,7 @@ class InMemoryLink:
             if isinstance(action, Ask):
                 try:
                     outcome = await self.dispatcher.answer(
-                        action.message, self.settings.network, now
+                        action.message, self.settings.network, now, self.settings.partial_approval
                     )
                     action = self.session.answer(
                         action,

@@ -1,12 +1,17 @@
 """Both hot states side by side, and the whole of what they hold as comparable data."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
+from redis.asyncio import Redis
 
 from authz.hot import admin, keys
 from authz.hot.acts import PutAccount, PutCard
 from authz.hot.memory import MemoryHotState
+from authz.hot.outbox import Word
 from authz.hot.record import decode_record
 from authz.hot.resp import connect
 from authz.hot.store import RedisHotState
@@ -27,6 +32,20 @@ async def opened(url: str) -> RedisHotState:
     state = RedisHotState()
     state.attach(await connect(url), run)
     return state
+
+
+@asynccontextmanager
+async def store_and_client(url: str) -> AsyncIterator[tuple[RedisHotState, Redis]]:
+    """An opened store, and an administrator to look at it."""
+    state, client = await opened(url), admin.administrator(url)
+    connection = state._connection
+    try:
+        yield state, client
+    finally:
+        assert connection is not None
+        connection.close()
+        await client.aclose()
+        await asyncio.sleep(0)
 
 
 def account_act(
@@ -82,4 +101,16 @@ def dump_memory(model: MemoryHotState, account_id: str) -> dict[str, Any]:
     }
 
 
-__all__ = ["account_act", "card_act", "dump_memory", "dump_redis", "opened"]
+def word(network: str = "generic", code: str = "add", sealed: str = "sealed") -> Word:
+    return Word(network, code, sealed)
+
+
+__all__ = [
+    "account_act",
+    "card_act",
+    "dump_memory",
+    "dump_redis",
+    "opened",
+    "store_and_client",
+    "word",
+]

@@ -7,6 +7,7 @@ from authz.wire.networks import NETWORKS
 from iso8583.codec import decode, encode
 from iso8583.framing import Frame, Framing
 from iso8583.message import Message
+from iso8583.mti import response_to
 from iso8583.spec import Dialect
 
 
@@ -19,6 +20,8 @@ class Switch:
         self.dialect, self.framing, self.network = dialect, framing, NETWORKS[network]
         approved = self.network.codes.code("approved", "0800", False)  # type: ignore[arg-type]
         self.code = approved if code == "" else code
+        self.file_code: str | None = None  # DE 39 of what it says to file updates; None: nothing
+        self.updates: list[Message] = []
         self.port = 0
         self.calls = 0
         self.signed_on = asyncio.Event()
@@ -46,6 +49,18 @@ class Switch:
         self._writers[-1].write(self.framing.pack(encode(mti, fields, self.dialect)))
         return await asyncio.wait_for(self.heard.get(), 5)
 
+    def say(self, mti: str, fields: dict[int, Any]) -> None:
+        """On its newest link, whether anybody asked or not."""
+        self._writers[-1].write(self.framing.pack(encode(mti, fields, self.dialect)))
+
+    def cut(self) -> None:
+        """Its newest link, at once; it goes on listening."""
+        self._writers.pop().transport.abort()
+
+    def answer_update(self, update: Message, code: str) -> None:
+        fields = {number: update[number] for number in (2, 7, 11, 101) if number in update}
+        self.say(response_to(update.mti), fields | ({39: code} if code else {}))
+
     async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.calls += 1
         self._writers.append(writer)
@@ -61,7 +76,11 @@ class Switch:
             writer.close()
 
     def _hear(self, message: Message, writer: asyncio.StreamWriter) -> None:
-        if message.mti != self.network.management.mti:
+        if message.mti == self.network.files.mti:
+            self.updates.append(message)
+            if self.file_code is not None:
+                self.answer_update(message, self.file_code)
+        elif message.mti != self.network.management.mti:
             self.heard.put_nowait(message)
         elif self.code is not None:
             answer = message.to_dict() | {39: self.code}

@@ -10,6 +10,7 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from authz.announcing import Announcing, networks_told
 from authz.app.cli import hidden
 from authz.app.loading import LoadReport, load
 from authz.app.options import configured
@@ -80,7 +81,11 @@ async def run(
             await let_in(store, client, new_store, source)
             async with opened(store, source) as state:
                 keys = cache(lambda: pan_keys(config))
-                return await load(files, state, client, keys, partial=partial, source=source)
+                told = networks_told(config.links)
+                return await load(
+                    files, state, client, keys, partial=partial, source=source,
+                    announcing=lambda: Announcing(keys(), told) if told else None,
+                )  # fmt: skip
         finally:
             await client.aclose()
     except admin.NotFit as error:
@@ -139,6 +144,12 @@ def tell(report: LoadReport, to_stderr: bool) -> None:
         )
     for line in (*report.account_changes.told("account"), *report.card_changes.told("card")):
         click.echo(line, err=to_stderr)
+    cards = report.cards
+    if cards.announced:
+        click.echo(f"{counted(cards.announced, 'word')} to networks queued", err=to_stderr)
+    if cards.not_announced:
+        full = f"{counted(cards.not_announced, 'word')} to networks left out: too many wait"
+        click.echo(full, err=True)
     if report.funds_ignored:
         of = counted(report.funds_ignored, "account")
         there = "it exists" if report.funds_ignored == 1 else "they exist"

@@ -10,20 +10,21 @@ import click
 import uvloop
 
 from authz.app.options import configured
-from authz.app.output import write_json
+from authz.app.output import sentence, write_json
 from authz.app.people import load_population
 from authz.app.store import NO_STORE, find_store, opened, pan_keys
 from authz.clock import SystemClock, utc
 from authz.config import Config
 from authz.hot.admin import NotFit
 from authz.simulator.cards import Population
-from authz.simulator.link import Link, Manners
+from authz.simulator.link import Link, manners_in
 from authz.simulator.merchants import make_merchants
 from authz.simulator.network import run
 from authz.simulator.population import make_population
 from authz.simulator.replay import NotTransactions, Replay
 from authz.simulator.report import Report
 from authz.simulator.traffic import Traffic
+from authz.wire.networks import NETWORKS
 from iso8583.dialects import BY_NAME
 from iso8583.framing import FRAMINGS
 
@@ -32,8 +33,12 @@ EXAMPLES = """
 Examples:
   authz serve                                     in one terminal, then in another:
   authz simulate --rate 500 --seconds 20          10,000 cards and their traffic
+  authz simulate --dialect visa                   to a link that speaks it
   authz simulate --csv card_transactions.csv.gz   a file of transactions, as fast as --rate
   authz simulate --compare card_transactions.csv.gz   does generated traffic look like it?
+  authz simulate --story list                     worked examples of a payment's life
+  authz simulate --story partial-reversal --own-engine
+  authz simulate --story all                      on the engine that runs
 """
 
 
@@ -44,7 +49,16 @@ Examples:
 @click.option(
     "--dialect", default="iso87_ascii", show_default=True, type=click.Choice(list(BY_NAME))
 )
-@click.option("--framing", default="binary2", show_default=True, type=click.Choice(list(FRAMINGS)))
+@click.option(
+    "--framing",
+    type=click.Choice(list(FRAMINGS)),
+    help="Of visa vap, else binary2, where nothing is said.",
+)
+@click.option(
+    "--network",
+    type=click.Choice(list(NETWORKS)),
+    help="Whose elements and codes are spoken; of the dialect, where nothing is said.",
+)
 @click.option(
     "--rate",
     default=500.0,
@@ -74,6 +88,16 @@ Examples:
     help="Send nothing: compare generated traffic with this file.",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
 )
+@click.option(
+    "--story",
+    metavar="NAME",
+    help="Tell a worked example step by step; list names them, all tells them all.",
+)
+@click.option(
+    "--own-engine",
+    is_flag=True,
+    help="For stories: an engine and a store that are gone afterwards.",
+)
 @click.option("--no-load", is_flag=True, help="The cards are in the store already.")
 @click.option("--json", "json_file", help="Write the figures there; - for standard output.")
 def command(config: Config, **given: Any) -> None:
@@ -82,6 +106,11 @@ def command(config: Config, **given: Any) -> None:
     The cardholders go into the engine's store, beside your own cards: give a store for trying
     things a folder of its own (--data-dir, for authz serve as well).
     """
+    if given["story"] is not None:
+        tell_stories(config, given)
+        return
+    if given["own_engine"]:
+        raise click.UsageError("--own-engine is for --story.")
     try:
         if given["compare_with"] is not None:
             show_comparison(given["seed"], given["compare_with"])
@@ -106,7 +135,9 @@ async def simulate(config: Config, given: dict[str, Any]) -> Report:
     # find this one's authorizations.
     first_stan = clock.now_ms() // 1000 % 1_000_000
     population, events, seconds = who_and_what(given, today, first_stan)
-    manners = Manners(dialect=BY_NAME[given["dialect"]], framing=FRAMINGS[given["framing"]])
+    manners = manners_in(given["dialect"], given["framing"], given["network"])
+    if NETWORKS[manners.network].version != manners.dialect.version:
+        raise click.UsageError(f"{manners.network} does not speak {given['dialect']}.")
     links = [Link(given["host"], given["port"], clock, manners) for _ in range(given["links"])]
     try:
         for link in links:  # before anything is loaded: is there an engine to send to?
@@ -158,6 +189,43 @@ def who_and_what(
     # Making events costs more than sending them: they are made before the clock runs.
     events = list(islice(traffic, count))
     return population, events, given["seconds"]
+
+
+def tell_stories(config: Config, given: dict[str, Any]) -> None:
+    """Exit code 1 where one did not go as its table says."""
+    from authz.app import story as told
+    from authz.simulator.stories import BY_NAME as BY_STORY
+    from authz.simulator.stories import STORIES
+
+    name = given["story"]
+    if name == "list":
+        click.echo(told.listed())
+        return
+    if name != "all" and name not in BY_STORY:
+        raise click.UsageError(
+            f"There is no such story. There are: list, all, {', '.join(BY_STORY)}."
+        )
+    chosen = [BY_STORY[name]] if name in BY_STORY else list(STORIES)
+    if name == "all" and not given["own_engine"]:  # its link speaks one dialect
+        others = [story.name for story in chosen if story.tongue.dialect_name != given["dialect"]]
+        chosen = [story for story in chosen if story.name not in others]
+        click.echo(f"left out, being of another --dialect: {', '.join(others)}\n")
+
+    async def tell_them() -> list[str]:
+        stage = (
+            told.own_stage() if given["own_engine"]
+            else told.stage_beside(config, given["host"], given["port"], given["framing"])
+        )  # fmt: skip
+        async with stage as open_stage:
+            return [story.name for story in chosen if not await told.tell_aloud(open_stage, story)]
+
+    try:
+        failed = uvloop.run(tell_them())
+    except (*told.TROUBLE, *NO_STORE, OSError) as error:
+        raise click.ClickException(sentence(error)) from None
+    if failed:
+        click.echo(f"not as told: {', '.join(failed)}")
+        raise SystemExit(1)
 
 
 def show_comparison(seed: int, csv_file: Path) -> None:

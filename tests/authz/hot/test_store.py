@@ -45,6 +45,7 @@ def test_a_reply_to_another_message_closes_the_connection_and_is_withdrawn(what:
     async def story() -> None:
         world = await World().open_with(10_000)
         await world.engine.cards.find(world.hot, await known_card(world), world.engine.budget(0.0))
+        await world.engine.day_of("generic", world.engine.budget(0.0))
         with tempfile.TemporaryDirectory(prefix="az") as folder:
             server = await asyncio.start_unix_server(answer, Path(folder) / "s")
             hot = RedisHotState()

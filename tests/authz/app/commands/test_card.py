@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
@@ -64,3 +65,58 @@ def test_what_is_refused(
 def test_a_store_that_was_flushed_takes_no_changes(fresh_redis: str) -> None:
     result = run(fresh_redis, "card", "freeze", CARD)
     assert (result.exit_code, "The store is empty" in result.stderr) == (1, True)
+
+
+def config_that_tells(tmp_path: Path) -> str:
+    file = tmp_path / "authz.toml"
+    file.write_text("[[link]]\nnetwork = 'visa'\nfile_update = 'E2'\n")
+    return str(file)
+
+
+def test_a_card_that_is_named_by_its_number_is_announced_once(store: str, tmp_path: Path) -> None:
+    told = ("--config", config_that_tells(tmp_path))
+    news = "1 network will be told\n"
+    for what, said, last in (
+        ("freeze", "is frozen", news), ("freeze", "was frozen", ""),
+        ("unfreeze", "is active", news),
+    ):  # fmt: skip
+        result = run(store, "card", what, "-", *told, given=PAN + "\n")
+        assert result.stdout == f"card {CARD} of account A1 {said}\n{last}"
+    listed = run(store, "card", "announcements", *told).stdout
+    assert f"visa  {CARD}  delete  waiting  tries 0" in listed
+    assert listed.endswith("1 word to be told\n")
+    [row] = msgspec.json.decode(run(store, "card", "announcements", "--json", *told).stdout)
+    assert (row["network"], row["code"], row["last_answer"]) == ("visa", "delete", "")
+    assert "sealed" not in row
+    assert asyncio.run(audit_store(store)).ok
+
+
+def test_by_its_id_alone_a_card_is_frozen_and_its_network_not_told(
+    store: str, tmp_path: Path
+) -> None:
+    told = ("--config", config_that_tells(tmp_path))
+    result = run(store, "card", "freeze", CARD, *told)
+    assert "is frozen\nnot announced to visa" in result.stdout
+    assert run(store, "card", "announcements", *told).stdout == "0 words to be told\n"
+    # Said once more with the number, it is news to the network, and to nobody else.
+    again = run(store, "card", "freeze", "-", *told, given=PAN + "\n")
+    assert again.stdout.endswith("was frozen\n1 network will be told\n")
+
+
+def test_a_load_announces_what_it_blocks(store: str, tmp_path: Path) -> None:
+    told = ("--config", config_that_tells(tmp_path))
+    rows = tmp_path / "cards.csv"
+    assert "words" not in run(store, "load", str(rows)).stdout
+    for queued in ("1 word to networks queued", ""):
+        assert queued in run(store, "load", str(rows), *told).stdout
+    assert "1 word to be told" in run(store, "card", "announcements", *told).stdout
+    rows.write_text(f"pan,account_id,expiry,status\n{OTHER},A1,2812,active\n")
+    assert "1 word to networks queued" in run(store, "load", str(rows), *told).stdout
+    assert "  delete  waiting" in run(store, "card", "announcements", *told).stdout
+
+
+def test_announcements_of_no_store_are_told_as_such(tmp_path: Path) -> None:
+    env = {"HOME": str(tmp_path), "AUTHZ_PAN_KEY": KEY}
+    data = ("--data-dir", str(tmp_path / "none"))
+    result = CliRunner().invoke(cli.main, ["card", "announcements", *data], env=env)
+    assert (result.exit_code, "There is no store" in result.stderr) == (1, True)

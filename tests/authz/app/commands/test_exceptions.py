@@ -55,3 +55,8 @@ def test_an_increment_that_was_refused_says_why(store: str) -> None:
     [one] = said(store, "show", "message", "--stan", "000002", "--account", "A1")["messages"]
     assert (one["kind"], one["mti"], one["reason"]) == ("increment", "0100", "daily_amount_limit")
     assert one["held_after_minor"] == 5000
+
+
+def test_who_decided_an_advice_is_said(store: str) -> None:
+    [bill] = said(store, "show", "message", "--stan", "000003", "--account", "A1")["messages"]
+    assert (bill["decided_by"], bill["taken_for"]) == ("merchant", "last")

@@ -10,11 +10,11 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
-from authz.app import cli, looking
+from authz.app import cli
 from authz.app.commands.show import command, read_since
 from authz.control import NewAccount, NewCard, put_accounts, put_cards
 from authz.hot.acts import Apply, Authorize, Note
-from authz.hot.record import ACTS_MAX, TARGETS, Act
+from authz.hot.record import Act
 from authz.privacy import Pan, PanKeys
 from ledger.journal import AuthorizationBody, ReversalBody, encode_body
 from rules.facts import AccountProfile, AccountState, Limit
@@ -355,7 +355,3 @@ def test_exceptions_are_what_no_authorization_has_come_for(store: str) -> None:
 
     asyncio.run(come())
     assert "No exceptions" in asked().output
-
-
-def test_every_kind_of_act_has_its_words() -> None:
-    assert looking.KINDS.keys() == {*ACTS_MAX, *TARGETS, "part", "set"}

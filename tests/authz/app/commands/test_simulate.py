@@ -46,6 +46,29 @@ def test_generated_traffic(engine: tuple[EngineProcess, Path]) -> None:
     assert "200 created" in done.stderr
 
 
+def test_a_network_that_does_not_speak_the_dialect_is_wrong_use(
+    engine: tuple[EngineProcess, Path],
+) -> None:
+    done = simulate(engine, "--dialect", "iso93_ascii", "--network", "visa")
+    assert done.returncode == 2
+    assert "visa does not speak iso93_ascii" in done.stderr
+
+
+def test_visa_over_tcp_with_its_header(tmp_path: Path) -> None:
+    spoken = ("--dialect", "visa", "--framing", "vap", "--network", "visa")
+    process = EngineProcess(tmp_path, "--data-dir", str(tmp_path / "data"), *spoken)
+    try:
+        process.wait_until_ready()
+        given = ("--cards", "100", "--rate", "200", "--seconds", "1", "--json", "-")
+        done = simulate((process, tmp_path), "--dialect", "visa", *given)
+        assert done.returncode == 0, done.stderr
+        answer = json.loads(done.stdout)
+        assert answer["sent"] == answer["answered"] == 200
+        assert answer["approved"] > 100
+    finally:
+        process.stop()
+
+
 def test_a_file_is_replayed_and_its_bad_rows_are_told(
     engine: tuple[EngineProcess, Path], tmp_path: Path
 ) -> None:
@@ -79,3 +102,49 @@ def test_a_wrong_file_and_a_wrong_port_are_told_in_a_sentence(
     assert "127.0.0.1:1" in done.stderr
     for arguments in (("--rate", "fast"), ("--links", "0"), ("--csv", str(tmp_path / "none.csv"))):
         assert simulate(engine, *arguments).returncode == 2
+
+
+def test_a_story_on_an_engine_that_runs(engine: tuple[EngineProcess, Path]) -> None:
+    done = simulate(engine, "--story", "partial-reversal")
+    assert done.returncode == 0, done.stderr
+    for line in (
+        "1. The acquirer asks for 60.00.", "held 25.00 USD, available 75.00 USD", "as told",
+    ):  # fmt: skip
+        assert line in done.stdout
+    # What one telling left does not come into the next one's way.
+    assert simulate(engine, "--story", "partial-reversal").returncode == 0
+
+
+def test_all_stories_that_the_link_can_be_told(engine: tuple[EngineProcess, Path]) -> None:
+    done = simulate(engine, "--story", "all")
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "left out, being of another --dialect: " in done.stdout
+    assert "purchase-1993" not in done.stdout.partition("\n")[2]
+    assert done.stdout.count("\nas told\n") > 25
+
+
+def test_stories_are_listed_and_a_wrong_name_is_wrong_use(
+    engine: tuple[EngineProcess, Path],
+) -> None:
+    listed = simulate(engine, "--story", "list")
+    assert (listed.returncode, "same-id-other-content" in listed.stdout) == (0, True)
+    wrong = simulate(engine, "--story", "no-such-story")
+    assert (wrong.returncode, "same-id-other-content" in wrong.stderr) == (2, True)
+    assert simulate(engine, "--own-engine").returncode == 2
+
+
+def test_a_story_that_goes_otherwise_is_exit_code_1(engine: tuple[EngineProcess, Path]) -> None:
+    """On a link that speaks 1987 a message of 1993 is a format error: not as in the story."""
+    done = simulate(engine, "--story", "purchase-1993")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_a_story_brings_its_own_engine(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "authz", "simulate", "--story", "repeat", "--own-engine"],
+        capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "as told" in done.stdout
+    assert not list(tmp_path.iterdir())

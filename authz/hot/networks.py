@@ -1,0 +1,128 @@
+"""What is asked of the hot state about a network, and not about an account.
+
+The two halves here are the rest of `store.py` and of its twin, `memory.py`.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from authz.hot import keys
+from authz.hot.acts import CutOver, Verdict
+from authz.hot.model import Answer
+from authz.hot.record import Given
+from authz.hot.resp import Argument
+from rules.facts import Approved
+
+SISTER_S = 43_200  # why: networks.lua
+
+_pack = msgspec.msgpack.Encoder().encode
+
+
+class Days(Struct, frozen=True):
+    """A network's business days, counted from 1970."""
+
+    in_force: int
+    ended: int  # the one before, that the last cut-over ended
+
+    @classmethod
+    def told(cls, text: str) -> "Days":
+        in_force, ended, *_ = text.split()
+        return cls(int(in_force), int(ended))
+
+
+class RedisNetworks:
+    """One half of RedisHotState."""
+
+    _run_id: str
+
+    async def cut_over(self, act: CutOver, timeout_s: float) -> Verdict:
+        """End a network's business day: moved | same | older; `detail` tells the days."""
+        said = (
+            act.message_id, act.fingerprint, act.attempt, act.deadline_ms, act.network, act.day,
+            act.today, act.answer_ttl_s,
+        )  # fmt: skip
+        shard = keys.shard_of_network(act.network)
+        reply = await self._call(
+            (
+                "FCALL", "authz_cut_over", 3, keys.control(shard), keys.journal(shard),
+                keys.answer(shard, act.message_id), self._run_id, _pack(said), act.body,
+            ),
+            timeout_s,
+        )  # fmt: skip
+        self._check(reply, act.message_id)
+        return verdict_of(reply)
+
+    async def days(self, network: str, timeout_s: float) -> Days | None:
+        """The business days of a network; None where it never cut over."""
+        shard = keys.shard_of_network(network)
+        found = await self._call(("HGET", keys.control(shard), keys.days_field(network)), timeout_s)
+        return None if found is None else Days.told(found.decode())
+
+    async def _call(self, arguments: tuple[Argument, ...], timeout_s: float) -> Any:
+        raise NotImplementedError
+
+    def _check(self, reply: Any, message_id: str) -> None:
+        raise NotImplementedError
+
+
+class MemoryNetworks:
+    """One half of MemoryHotState."""
+
+    now_ms: int
+    answers: dict[str, Answer]
+    journal: list[tuple[str, str, int]]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.moved: dict[str, tuple[Days, int]] = {}  # with the second of the last cut-over
+
+    async def cut_over(self, act: CutOver, timeout_s: float = 0) -> Verdict:
+        self._enter(act.deadline_ms)
+        again = self._replay(act.message_id, act.fingerprint, act.attempt)
+        if again is not None:
+            return again
+        days, at = self.moved.get(act.network, (None, 0))
+        now_s, kind = self.now_ms // 1000, "moved"
+        if days is not None:
+            if act.day == 0:
+                kind = "same" if now_s - at < SISTER_S else "moved"
+            elif act.day <= days.in_force:
+                kind = "same" if act.day == days.in_force else "older"
+        if days is None or kind == "moved":
+            old = days.in_force if days is not None else act.today
+            day = act.day or old + 1
+            days = Days(day, min(old, day - 1))
+            self.moved[act.network] = days, now_s
+        detail = f"{days.in_force} {days.ended}"
+        given = Given(act.fingerprint, kind, detail, "approved", 0, [act.attempt])
+        self._give(act.message_id, given, "")
+        self.journal.append(("cut_over", act.message_id, 0))
+        return Verdict(kind=kind, planned="approved", detail=detail)
+
+    async def days(self, network: str, timeout_s: float = 0) -> Days | None:
+        return self.moved[network][0] if network in self.moved else None
+
+    def _enter(self, deadline_ms: int) -> None:
+        raise NotImplementedError
+
+    def _replay(self, message_id: str, fingerprint: str, attempt: str) -> Verdict | None:
+        raise NotImplementedError
+
+    def _give(self, message_id: str, given: Given, id: str) -> None:
+        raise NotImplementedError
+
+
+def verdict_of(reply: Any) -> Verdict:
+    """A verdict as every function replies it."""
+    _, kind, planned, detail, held, authorization_id, replayed, *part = reply
+    return Verdict(
+        kind=kind.decode(),
+        planned=planned.decode(),
+        detail=detail.decode(),
+        held_minor=held,
+        authorization_id=authorization_id.decode(),
+        replayed=bool(replayed),
+        approved=Approved(*part) if part else None,
+    )
