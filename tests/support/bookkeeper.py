@@ -121,34 +121,41 @@ class Payment:
 
     def totals(self, approved: int | None = None, more: Iterable[Said] = ()) -> tuple[int, int]:
         """Held and posted. `approved` and `more` say what it would be if these were added."""
+        held, posted, _ = self._amounts(approved, more)
+        return held, posted
+
+    def _amounts(self, approved: int | None, more: Iterable[Said]) -> tuple[int, int, bool]:
+        """And whether the last word is that all of it is taken back."""
         acts = sorted([*self.acts, *more], key=lambda act: act.at)
         allowed, asked = self.approved, self.approved_asked
         if approved is not None:
             allowed, asked = approved, self.start.amount
-        posted, over = 0, self.ended
+        posted, over, back = 0, self.ended, False
         whole = allowed, asked  # what parts are parts of
         for act in acts:
             if act.kind in ("more", "part", "last"):
                 billed, amount = after_reversals(act, acts)
                 if act.kind == "more":
-                    allowed, asked = allowed + billed, asked + amount
+                    if not back:
+                        allowed, asked = allowed + billed, asked + amount
                     whole = allowed, asked
                 else:
                     posted += billed
                     over = over or (act.kind == "last" and not self.keeps)
             elif act.kind == "advice":
                 whole = allowed, asked = act.billed, act.amount
+                back = False  # approved in our stead after that: a new word
             elif act.kind == "back" and takes_all(act):
                 if act.stays is None:
-                    allowed, asked, over = 0, 0, True
+                    allowed, asked, back = 0, 0, True
                 elif act.stays < whole[1]:
                     allowed = min(allowed, scaled(act.stays, whole[0], whole[1]))
                     asked = min(asked, act.stays)
         if self.posts:
-            return 0, posted + allowed
-        if over or (self.sign < 0 and not self.early_credit):
-            return 0, posted
-        return max(allowed - posted, 0), posted
+            return 0, posted + allowed, back
+        if over or back or (self.sign < 0 and not self.early_credit):
+            return 0, posted, back
+        return max(allowed - posted, 0), posted, back
 
     @property
     def held(self) -> int:
@@ -164,7 +171,7 @@ class Payment:
 
     @property
     def taken_back(self) -> bool:
-        return any(a.kind == "back" and takes_all(a) and a.stays is None for a in self.acts)
+        return self._amounts(None, ())[2]
 
     @property
     def has_ended(self) -> bool:
