@@ -24,7 +24,8 @@ reply  message id, kind, planned, detail, what is held less, authorization id, r
        of an increment, as authorize
        detail: the rung that matched, or the ceiling that refused
        beyond: more is posted than was held and tolerated; overdue: it came long after
-       unapplied: what remains is told in a third currency, or the record is full of acts
+       unapplied: what remains is told in a third currency, the record is full of acts, or all has
+       posted, which a reversal of the authorization does not take back
        or message id, cold | late | full | withdrawn
 ]]
 
@@ -170,7 +171,10 @@ local function apply(keys, args)
   set[#set + 1], set[#set + 2] = 'a:' .. id, cmsgpack.pack(r)
   local kind = not (matched or joins) and 'unmatched' or reversal and 'reversed' or 'applied'
   if matched and kind == 'applied' and terms then kind = kept_to(terms, r, act, posted, total) end
-  if foreign or not kept then kind = 'unapplied' end
+  -- Of what has posted a reversal of the authorization takes nothing back: a person must know.
+  local idle = kind == 'reversed' and act[KIND_OF] == 'full' and posted > 0
+    and hold == base.hold and posted == base.posted
+  if foreign or not kept or idle then kind = 'unapplied' end
   local given = {a[2], kind, rung, '', base.hold - hold, {attempt}}
   if decision then
     kind = 'held'

@@ -182,7 +182,10 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryTotals):
             kind = "unmatched"
         elif matched and kind == "applied" and act.terms is not None:
             kind = kept_to(act.terms, record, one)
-        if foreign or not kept:
+        # Of what has posted a reversal of the authorization takes nothing back.
+        moves = (record.holds, record.posted) != (base.hold, base.posted)
+        idle = kind == "reversed" and one.kind == "full" and record.posted > 0 and not moves
+        if foreign or not kept or idle:
             kind = "unapplied"
         given = Given(act.fingerprint, kind, rung, "", base.hold - record.holds, [act.attempt])
         if decision is not None:

@@ -472,6 +472,25 @@ def test_a_completion_of_a_stand_in_finds_it() -> None:
     run(story())
 
 
+def test_a_reversal_of_what_has_posted_takes_nothing_back_and_shows() -> None:
+    async def story() -> None:
+        world = await World().open_with(10_000)
+        link = world.link()
+        bought = purchase(1, 5000)
+        done = advice_of(bought, 2)
+        await link.say("0100", bought)
+        await link.say("0220", done)
+        assert code(await link.say("0400", reversal(bought, at_ms=NOON + 90_000))) == "00"
+        assert (held(world), posted(world)) == (0, 5000)
+        assert world.watcher.heard[-1] == ("hot_call", "unapplied")
+        back = reversal(done, 901, at_ms=NOON + 99_000)
+        await link.say("0400", back | {90: "0220" + back[90][4:]})
+        assert world.watcher.heard[-1] == ("hot_call", "reversed")
+        assert (held(world), posted(world)) == (0, 0)
+
+    run(story())
+
+
 @pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
 @pytest.mark.parametrize("mti", ["0100", "0200"])
 def test_a_stand_in_after_the_reversal_of_a_late_answer_holds(
