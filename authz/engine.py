@@ -47,6 +47,7 @@ class Outcome(Struct, frozen=True, kw_only=True, gc=False):
     approved: Approved | None = None  # where it is less than was asked
     funds: Funds | None = None  # where that was asked
     balance: Balance | None = None  # where totals were
+    undo: Withdraw | None = None  # of an approval: what takes it back if nobody can be told
 
 
 class Spool(Protocol):

@@ -23,6 +23,7 @@ from authz.clock import Clock, utc
 from authz.dialer import Dialer
 from authz.dispatch import Dispatcher, Refusal, reply_of
 from authz.link import Link
+from authz.log import where
 from authz.pulse import BEAT_S, Pulse
 from authz.session import LinkSettings
 from authz.wire.to_response import Reply
@@ -183,7 +184,7 @@ class Server:
         task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, link: Link, ask: Ask) -> None:
-        asked = self.clock.monotonic()
+        asked, outcome = self.clock.monotonic(), None
         try:
             settings = link.settings
             outcome = await self.dispatcher.answer(
@@ -198,12 +199,20 @@ class Server:
             # values: frames hold what the message held.
             reply = Reply(Reason.MALFUNCTION)
             log.error("malfunction", link=link.settings.name, error=type(error).__name__,
-                      where=_where(error))  # fmt: skip
+                      where=where(error))  # fmt: skip
         finally:
             now = self.clock.monotonic()
             self.admission.answered(now, now - asked)
-        link.reply(ask, reply)
-        self.go_on()
+        try:
+            said = link.reply(ask, reply)
+            if outcome is not None and said is not reply.reason:
+                # Nobody hears of the approval, so nothing may stay held for it.
+                self.dispatcher.take_back(outcome)
+        except Exception as error:
+            log.error("malfunction", link=link.settings.name, error=type(error).__name__,
+                      where=where(error))  # fmt: skip
+        finally:
+            self.go_on()
 
     def _beat(self) -> None:
         """The loop is alive. And who has waited too long is told so, answers or not."""
@@ -221,14 +230,4 @@ class Server:
                 try:
                     link.tick(self.clock.monotonic(), moment)
                 except Exception as error:  # one link's trouble is not the others'
-                    log.error("tick_failed", error=type(error).__name__, where=_where(error))
-
-
-def _where(error: BaseException) -> str:
-    """File and line of the innermost frame: where, never what."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
-        return ""
-    return f"{trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}"
+                    log.error("tick_failed", error=type(error).__name__, where=where(error))
