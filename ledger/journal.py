@@ -170,11 +170,12 @@ class AdministrativeBody(Struct, frozen=True, array_like=True, tag="administrati
 
 
 class AnnouncementBody(Struct, frozen=True, array_like=True, tag="announcement", gc=False):
-    """What a network was told of a card, and after how many tries it answered."""
+    """What a network was told of a card, and after how many tries it answered; or was dropped."""
 
     network: str
     code: str  # add | delete
     tries: int
+    source: str = ""  # who dropped it
 
 
 class ReconciliationBody(Struct, frozen=True, array_like=True, tag="reconciliation", gc=False):
