@@ -17,6 +17,7 @@ from authz.hot.errors import HotStateError
 from authz.hot.networks import Days
 from authz.hot.store import HotState
 from authz.hot.totals import tally_of
+from authz.readings import Readings
 from rules.facts import Approved, Blocklists, Funds
 from rules.holds import HoldRule, make_policy
 from rules.notices import Balance
@@ -89,6 +90,7 @@ class Engine:
         self.lists = Blocklists()
         self.days: dict[str, Days | None] = {}  # by network; None: it never cut over
         self.holds = make_policy(settings.hold_rules, settings.hold_days)
+        self.readings = Readings(hot)
         self.store_offset_ms = 0  # the store's clock less ours, measured on each connect
         self._name = name  # unlike any other engine's, and any earlier run's
         self._attempts = count(1)

@@ -202,7 +202,9 @@ class Server:
                       where=where(error))  # fmt: skip
         finally:
             now = self.clock.monotonic()
-            self.admission.answered(now, now - asked)
+            # A reconciliation waits for its turn at the totals: that says nothing of the others.
+            judged = ask.message.mti[1] != "5"
+            self.admission.answered(now, now - asked, judged=judged)
         try:
             said = link.reply(ask, reply)
             if outcome is not None and said is not reply.reason:

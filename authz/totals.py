@@ -44,7 +44,7 @@ async def total_up(engine: Engine, asked: Reconciliation, received: float) -> Ou
         day = asked.day or (days.ended if days is not None else in_force)
         if day > in_force:
             return Outcome(reason=Reason.FORMAT_ERROR)  # it has not begun
-        ours = by_name(await engine.hot.totals(asked.network, day, asked.currency, budget.left_s()))
+        ours = by_name(await engine.readings.totals(asked.network, day, asked.currency, budget))
         note = note_of(engine, asked, day, ours, budget.store_deadline_ms(engine.store_offset_ms))
         verdict = await engine.hot.note(note, budget.left_s())
     except HotStateError as trouble:
