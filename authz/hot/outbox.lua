@@ -16,7 +16,7 @@ local OUTBOX_MAX = 10000
 
 -- What becomes of these words on a card: {network, code, sealed} of each; keys[6] on are the zsets.
 -- Said before is not news, and that a card is not blocked is none where nobody said it was.
--- Sealed as '', the word has no number of its own: it takes that of the word that waits, or is none.
+-- Sealed as '', the word has no number of its own: it takes the waiting word's, or is none.
 -- Returns what is to be written, {zset, field, entry} of each, and how many found no room.
 local function plan_words(keys, card_id, words, version, now_s)
   local plan, full = {}, 0
@@ -89,9 +89,9 @@ local function take_words(keys, args)
 end
 
 --[[
-settle_word: what the network answered to it, or that a person drops it. A later word on the same card is
-not settled by it. Dropped, a block that was told stands as if acknowledged: it may be in the file, and
-what ends it will be told.
+settle_word: what the network answered to it, or that a person drops it. A later word on the same
+card is not settled by it. Dropped, a block that was told stands as if acknowledged: it may be in the
+file, and what ends it will be told.
 
 keys   1 control   2 journal   3 outbox   4 zset of the network
 args   1 run id   2 list: card id, network, token, acknowledged | refused | dropped,
