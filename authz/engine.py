@@ -161,9 +161,10 @@ class Engine:
             self.learn_days(network, await self.hot.days(network, budget.left_s()))
 
     def learn_days(self, network: str, days: Days | None) -> None:
-        """A day in force never goes back: what was read before a cut-over may be told after it."""
+        """What was read before a change may be told after it, so what is newer stands. Only a
+        person sets a day back, and that is newer."""
         known = self.days.get(network)
-        if known is None or (days is not None and days.in_force > known.in_force):
+        if known is None or (days is not None and age(days) > age(known)):
             self.days[network] = days
 
     def no_verdict(self, trouble: HotStateError, act: Withdraw | None) -> Outcome:
@@ -175,3 +176,7 @@ class Engine:
         if trouble.may_have_run and act is not None:
             self.spool.note(act)
         return Outcome(reason=Reason.UNAVAILABLE)
+
+
+def age(days: Days) -> tuple[int, int]:
+    return days.moves, days.in_force
