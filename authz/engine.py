@@ -17,11 +17,14 @@ from authz.hot.errors import HotStateError
 from authz.hot.networks import Days
 from authz.hot.store import HotState
 from authz.hot.totals import tally_of
+from authz.log_lines import Lines
 from authz.readings import Readings
 from rules.facts import Approved, Blocklists, Funds
 from rules.holds import HoldRule, make_policy
 from rules.notices import Balance
 from rules.reason import Reason
+
+LOG_LINES_MAX = 20  # a second: a network may send a thousand, a reader reads a few
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -91,6 +94,7 @@ class Engine:
         self.days: dict[str, Days | None] = {}  # by network; None: it never cut over
         self.holds = make_policy(settings.hold_rules, settings.hold_days)
         self.readings = Readings(hot)
+        self.lines = Lines(clock, LOG_LINES_MAX)  # in the log, about what networks say
         self.store_offset_ms = 0  # the store's clock less ours, measured on each connect
         self._name = name  # unlike any other engine's, and any earlier run's
         self._attempts = count(1)

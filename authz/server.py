@@ -24,6 +24,7 @@ from authz.dialer import Dialer
 from authz.dispatch import Dispatcher, Refusal, reply_of
 from authz.link import Link
 from authz.log import where
+from authz.log_lines import Lines
 from authz.pulse import BEAT_S, Pulse
 from authz.session import LinkSettings
 from authz.wire.to_response import Reply
@@ -70,7 +71,7 @@ class Server:
         self._dialing: list[asyncio.Task[None]] = []
         self._ticking: asyncio.Task[None] | None = None
         self._beating: asyncio.TimerHandle | None = None
-        self._log_second = self._logged = 0
+        self._lines = Lines(clock, LOG_LINES_MAX)
 
     async def listen(self, settings: LinkSettings, host: str, port: int) -> int:
         """Accept links of one kind. Port 0 is any free one; returns the port."""
@@ -129,12 +130,8 @@ class Server:
         return len(self._links)
 
     def may_log(self) -> bool:
-        """Whether this second has a line left for bad input. The metrics count all of it."""
-        second = int(self.clock.monotonic())
-        if second != self._log_second:
-            self._log_second, self._logged = second, 0
-        self._logged += 1
-        return self._logged <= LOG_LINES_MAX
+        """Whether this second has a line left for bad input."""
+        return self._lines.left()
 
     def admit(self, link: Link) -> bool:
         """Whether this listener may have one more link."""

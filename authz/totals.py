@@ -52,7 +52,7 @@ async def total_up(engine: Engine, asked: Reconciliation, received: float) -> Ou
     engine.observer.hot_call(verdict.kind)
     if verdict.kind == "mismatch":
         return Outcome(reason=Reason.DUPLICATE, message_id=note.message_id)
-    if verdict.kind == OUT_OF_BALANCE and not verdict.replayed:
+    if verdict.kind == OUT_OF_BALANCE and not verdict.replayed and engine.lines.left():
         log.warning("out_of_balance", network=asked.network, day=day, currency=asked.currency)
     said, _, numbers = verdict.detail.partition(" ")
     return Outcome(
