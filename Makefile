@@ -7,6 +7,8 @@ PEERS := .venv-peers
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEERS_STAMP := $(PEERS)/.installed
+NPM := .npm-peers
+NPM_STAMP := $(NPM)/.installed
 
 # The first interpreter that is new enough and has venv. PYTHON=… overrules the search.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
@@ -16,7 +18,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup peers demo test test-deep check format docs bench wheel-check clean
+.PHONY: help setup peers interop demo test test-deep check format docs bench wheel-check clean
 
 help:
 	@echo "make setup      .venv with everything; the command is .venv/bin/authz"
@@ -30,6 +32,7 @@ help:
 	@echo "make wheel-check  the built wheel, installed outside the tree"
 	@echo "make clean      away with what was installed and built"
 	@echo "make peers      the interpreter of the libraries that we compare with"
+	@echo "make interop    a library of Node's as a card network (needs npm and its registry)"
 
 setup: $(STAMP)
 
@@ -49,6 +52,15 @@ $(PEERS_STAMP): constraints.txt
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install --quiet pyiso8583 pyemv
 	@touch $(PEERS_STAMP)
+
+# The npm package iso_8583 as a card network; in `make test` too, once it is there.
+interop: setup $(NPM_STAMP)
+	$(BIN)/python -m pytest tests/interop $(ARGS)
+
+$(NPM_STAMP):
+	@if ! command -v npm >/dev/null; then echo "npm was not found: install Node, then make interop."; exit 1; fi
+	npm install --prefix $(NPM) --no-save --ignore-scripts --no-audit --no-fund iso_8583@2.6.7
+	@touch $(NPM_STAMP)
 
 demo: setup
 	$(BIN)/authz demo $(ARGS)
@@ -82,4 +94,4 @@ wheel-check: setup
 	$(BIN)/python .ci/wheel_check.py
 
 clean:
-	rm -rf $(VENV) $(PEERS) dist build .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(PEERS) $(NPM) dist build .mypy_cache .ruff_cache .hypothesis .import_linter_cache

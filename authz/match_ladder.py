@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from authz import identity
 from authz.match_keys import Facts, asked_of
-from rules.facts import Advice, AuthorizationRequest, Increment, Original, Reversal
+from rules.facts import Advice, AuthorizationRequest, Does, Increment, Original, Reversal
 
 Rungs = dict[str, tuple[str, ...]]  # rung to references, strongest first
 
@@ -112,7 +112,7 @@ def kind_of(facts: Increment | Advice | Reversal) -> str:
             return "reversal"
         case Increment():
             return "increment"
-    return "completion" if facts.told.posts else "advice"
+    return "advice" if facts.does is Does.SET else "completion"
 
 
 def with_acquirer(reference: str, acquirer_id: str) -> str:

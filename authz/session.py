@@ -189,7 +189,9 @@ class Session:
         self, frame: Frame, received: float, actions: list[Action], may_ask: bool
     ) -> None:
         if self.settings.framing.header.is_reject(frame.header):
-            actions.append(Trouble("rejected"))  # what we sent is handed back: nobody asks
+            # What we sent is handed back: nobody asks.
+            code = self.settings.framing.header.reject_code(frame.header)
+            actions.append(Trouble("rejected", f"code {code}" if code else ""))
             return
         header = self.settings.framing.reply_header(frame.header)
         try:
@@ -372,7 +374,7 @@ class Session:
         stan = self._next_stan()
         if len(self._updates) >= UPDATES_MAX:
             del self._updates[next(iter(self._updates))]
-        self._updates[stan] = told
+        self._updates[stan] = FileUpdate(told.card_id, told.token, told.code, "")  # no number kept
         mti, fields = self._network.update_file(
             told.code, told.number, self.settings.file_update, moment, stan
         )

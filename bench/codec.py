@@ -14,11 +14,15 @@ from statistics import median
 from types import TracebackType
 from typing import Any, Self
 
+from authz.wire.networks import NETWORKS
+from authz.wire.to_response import Reply, to_response
 from iso8583.codec import decode, encode
 from iso8583.dialects import BY_NAME
 from iso8583.field_writer import write_text
 from iso8583.message import Value
+from iso8583.mti import response_to
 from iso8583.spec import BCD, XN, B, Dialect
+from rules.reason import Reason
 
 HERE = Path(__file__).resolve().parent
 PEER_PYTHON = HERE.parent / ".venv-peers" / "bin" / "python"
@@ -130,7 +134,10 @@ def as_peer_has_it(mti: str, fields: dict[int, Value], dialect: Dialect) -> dict
 
 
 def run(json_path: str | None, rounds: int = 11) -> dict[str, Any]:
-    """Measure, print a table, and return `{"dialects": {name: …}}` with ratios and times.
+    """Measure, print a table, and return `{"dialects": {name: …}, "answers": {name: …}}`.
+
+    Of an answer, ours is `to_response` and `encode` from the decoded request; theirs writes the
+    same fields anew, without asking where they come from.
 
     Ratios and times are of the fastest round of each side, which the rest of the machine
     disturbed least; the table has the medians too. About ten seconds at eleven rounds.
@@ -138,7 +145,8 @@ def run(json_path: str | None, rounds: int = 11) -> dict[str, Any]:
     Units: microseconds per message.
     """
     results: dict[str, dict[str, float]] = {}
-    print(f"{'µs per message, min (median)':<34}{'pyiso8583':>18}{'authz':>18}{'ratio':>16}")
+    answers: dict[str, dict[str, float]] = {}
+    print(f"{'µs per message, min (median)':<46}{'pyiso8583':>18}{'authz':>18}{'ratio':>16}")
     with Peer() as peer:
         for name in DIALECTS:
             ours, theirs = measure(peer, name, rounds)
@@ -147,18 +155,26 @@ def run(json_path: str | None, rounds: int = 11) -> dict[str, Any]:
                 us, them = ours[direction], theirs[direction]
                 result[f"{direction}_ratio"] = min(them) / min(us)
                 result[f"{direction}_us"] = min(us)
-                print(
-                    f"{f'{name} {direction}':<34}"
-                    f"{f'{min(them):.2f} ({median(them):.2f})':>18}"
-                    f"{f'{min(us):.2f} ({median(us):.2f})':>18}"
-                    f"{f'{min(them) / min(us):.1f} ({median(them) / median(us):.1f})':>16}"
-                )
-    answer = {"dialects": results}
+                print(row(f"{name} {direction}", us, them))
+        for name in DIALECTS:
+            us, them = measure_answer(peer, name, rounds)
+            answers[name] = {"ratio": min(them) / min(us), "us": min(us)}
+            print(row(f"{name} 0110 of its request", us, them))
+    answer = {"dialects": results, "answers": answers}
     if json_path == "-":
         print(json.dumps(answer, indent=2))
     elif json_path is not None:
         Path(json_path).write_text(json.dumps(answer, indent=2) + "\n", encoding="utf-8")
     return answer
+
+
+def row(what: str, us: list[float], them: list[float]) -> str:
+    return (
+        f"{what:<46}"
+        f"{f'{min(them):.2f} ({median(them):.2f})':>18}"
+        f"{f'{min(us):.2f} ({median(us):.2f})':>18}"
+        f"{f'{min(them) / min(us):.1f} ({median(them) / median(us):.1f})':>16}"
+    )
 
 
 def measure(
@@ -190,4 +206,37 @@ def measure(
             if round_number > 0:  # the first warms both up: plans, caches, clock speed
                 ours[direction].append(seconds * 1e6)
                 theirs[direction].append(answer[direction] * 1e6)
+    return ours, theirs
+
+
+APPROVAL = Reply(Reason.APPROVED, "A1B2C3")
+
+
+def measure_answer(peer: Peer, name: str, rounds: int) -> tuple[list[float], list[float]]:
+    """Microseconds for a 0110 from its request, ours and the peer's, a list over the rounds."""
+    dialect = BY_NAME[name]
+    own_network = "iso93" if dialect.version == "1" else "generic"
+    network = NETWORKS.get(name, NETWORKS[own_network])
+    mti, asked = message_in(dialect)
+    if 48 in dialect.insides:
+        asked = asked | {48: "R6105100009203123".encode("cp037")}
+    request = decode(encode(mti, asked, dialect), dialect)
+    mti = response_to(mti)
+    told = dict(sorted(to_response(request, APPROVAL, network).items()))
+    spelled = as_peer_has_it(mti, told, dialect)
+    raw = encode(mti, told, dialect)
+    [their_raw] = peer.ask(do="encode", dialect=name, messages=[spelled])
+    assert their_raw == raw.hex(), "the two codecs write different bytes"
+
+    def one_answer() -> object:
+        return encode(mti, to_response(request, APPROVAL, network), dialect)
+
+    assert one_answer() == raw
+    ours, theirs = [], []
+    for round_number in range(rounds + 1):
+        answer = peer.ask(do="time", dialect=name, raw=raw.hex(), fields=spelled, calls=PEER_CALLS)
+        seconds = timeit.timeit(one_answer, number=OUR_CALLS) / OUR_CALLS
+        if round_number > 0:
+            ours.append(seconds * 1e6)
+            theirs.append(answer["encode"] * 1e6)
     return ours, theirs

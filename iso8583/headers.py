@@ -9,6 +9,7 @@ Source: the header classes of jPOS (TPDU, BASE I), and messages of BASE24 that w
 from msgspec import Struct
 
 CHAINED = 0x80  # in the second byte of a BASE I header: another one follows
+REJECTED = 0x80  # in the first byte of a reject's bitmap
 CHAIN_MAX = 2  # a reject and the header that was rejected; nobody sends three
 
 
@@ -20,6 +21,7 @@ class Header(Struct, frozen=True):
     swap: tuple[int, int, int] | None = None  # where two addresses begin, and their size
     tells_size: bool = False  # by its first byte; then it may have another one behind it
     total_at: int | None = None  # where two bytes tell the size of header and body together
+    reject_at: int | None = None  # of a reject: where a bitmap and four digits tell why
 
     def end(self, stream: bytes, start: int) -> tuple[int, bool] | None:
         """Where the header ends that begins at `start`, and True; None if it cannot be one.
@@ -55,6 +57,13 @@ class Header(Struct, frozen=True):
         """Whether the network hands back what it was sent: a header longer than usual."""
         return self.tells_size and len(header) > self.size
 
+    def reject_code(self, header: bytes) -> str:
+        """Why it was handed back, four digits; "" where that is not said."""
+        at = self.reject_at
+        if at is None or len(header) < at + 4 or not header[at] & REJECTED:
+            return ""
+        return header[at + 2 : at + 4].hex()
+
     def finished(self, header: bytes, body_size: int) -> bytes:
         """With the total written in, where this kind of header has one."""
         if self.total_at is None:
@@ -66,9 +75,17 @@ class Header(Struct, frozen=True):
 NO_HEADER = Header()
 # Protocol id, destination, source.
 TPDU = Header(size=5, own=b"\x60\x00\x00\x00\x00", swap=(1, 3, 2))
-# Size, format, text format, total (2), destination (3), source (3), then flags of the network.
+# off  size                            off  size
+# 0    1   length of the header        11   1   round-trip control
+# 1    1   format; 0x80: another       12   2   flags
+#          header follows this one     14   3   message status
+# 2    1   format of the message       17   1   batch number
+# 3    2   length with the message     18   3   reserved
+# 5    3   destination, 6 digits       21   1   for the user
+# 8    3   source, 6 digits            22   4   of a reject: bitmap (2), code (4 digits)
 BASE1 = Header(
-    size=22, own=b"\x16\x01\x02" + bytes(19), swap=(5, 8, 3), tells_size=True, total_at=3
-)
+    size=22, own=b"\x16\x01\x02" + bytes(19), swap=(5, 8, 3), tells_size=True, total_at=3,
+    reject_at=22,
+)  # fmt: skip
 # "ISO", then product, release, status and who answers, in nine digits.
 ISO_TEXT = Header(size=12, own=b"ISO026000000")

@@ -128,8 +128,9 @@ def told(entry: Entry) -> Plain:
         "account_id": e.account_id, "card_id": e.card_id,
     }  # fmt: skip
     if isinstance(body, AdviceBody):
+        completes = body.act in ("post", "last") or body.told.mti[1] == "2"
         act |= {
-            "decided_by": "merchant" if body.told.mti[1] == "2" else "network stand-in",
+            "decided_by": "merchant" if completes else "network stand-in",
             "taken_for": body.act,
             "approved_elsewhere": body.approved,
         }

@@ -155,7 +155,9 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryTotals):
             if other != id and fits(record, account.records[other]):
                 take_in(record, account.records[other], base)
                 taken.append(other)
-        there = any(known.message_id == act.message_id for known in record.acts)
+        there = any(
+            known.message_id == act.message_id and known.kind != "void" for known in record.acts
+        )
         kept = add_act(record.acts, one)
         if not reversal:
             if not record.currency:

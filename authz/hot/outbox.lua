@@ -102,7 +102,7 @@ local function settle_word(keys, args)
   local field = network .. '/' .. card_id
   local packed = redis.call('HGET', keys[3], field)
   local e = packed and cmsgpack.unpack(packed)
-  redis.call('ZSCORE', keys[4], card_id)
+  redis.call('ZCARD', keys[4]) -- fails here where it is no zset, and not below the line
   if not e or e[TOKEN] ~= token or e[SEALED] == '' then return {card_id, 'gone'} end
   local is_news = kind == 'acknowledged' or e[SAID] ~= said
   local chain = chain_of(unpack(redis.call('HMGET', keys[1], 'entries', 'digest')))

@@ -12,8 +12,11 @@ Days are counted from 1970. The network, its day and the kind of message are Pyt
 local TALLY = 18 -- of a record: what it was counted under, "<network>/<day> <kind or nothing>"
 local TOLD_TALLY, TOLD_CURRENCY = 9, 10 -- the same of an answer in no record
 
+-- Whether that act is there already, so that it was counted: not where it was withdrawn.
 local function has_act(acts, id)
-  for i = 1, #acts do if acts[i][ACT_ID] == id then return true end end
+  for i = 1, #acts do
+    if acts[i][ACT_ID] == id then return acts[i][KIND_OF] ~= 'void' end
+  end
   return false
 end
 

@@ -1,6 +1,7 @@
 """From the engine's word to the answer's data elements."""
 
 from contextlib import suppress
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -28,16 +29,14 @@ class Reply(Struct, frozen=True, gc=False):
 def to_response(
     message: Message, reply: Reply, network: Network = GENERIC
 ) -> dict[int, str | bytes]:
-    """The elements of the answer to a request, whether it could be understood or not.
+    """The elements of the answer to a request, in any order, whether it could be understood or not.
 
     A response is a function of the request and the decision alone, so an identical
     request gets identical bytes (tests/scenarios/test_life.py).
     """
-    fields: dict[int, str | bytes] = {}
-    for number in network.echoes(message.mti):
-        value = message.get(number)
-        if value is not None:
-            fields[number] = value
+    echoed = places(message.layout.fields, network.echoes(message.mti))
+    values = message.values
+    fields: dict[int, str | bytes] = {number: values[place] for number, place in echoed}
     if message.mti[1:2] not in ("5", "8"):
         echo_parts(fields, message, network)
     approved = reply.reason is Reason.APPROVED
@@ -45,7 +44,8 @@ def to_response(
         fields[38] = reply.approval_code
     elif approved and 38 in message:
         fields[38] = message[38]  # of the reversal of an approval
-    fields[39] = network.codes.code(reply.reason, message.mti, is_account_check(message))
+    asks_only = bool(network.codes.account_check) and is_account_check(message)
+    fields[39] = network.codes.code(reply.reason, message.mti, asks_only)
     if network.response_source and message.mti[1] in "12":
         fields[44] = network.response_source
     if reply.bad_field is not None and network.codes.names_bad_field:
@@ -56,7 +56,13 @@ def to_response(
         fields[54] = balances(reply.funds)
     if reply.balance is not None:
         say_totals(fields, reply.balance, network)
-    return dict(sorted(fields.items()))
+    return fields
+
+
+@lru_cache(maxsize=1024)  # messages of one bitmap share it
+def places(fields: tuple[int, ...], echoed: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    """What is echoed of these, and at which place its value stands."""
+    return tuple((number, fields.index(number)) for number in echoed if number in fields)
 
 
 def echo_parts(fields: dict[int, str | bytes], message: Message, network: Network) -> None:

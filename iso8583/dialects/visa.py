@@ -1,7 +1,7 @@
 """What a Visa-like network speaks (BASE I): digits packed, texts in EBCDIC, one byte of length.
 
 A length counts digits of a number, characters of a text and bytes of bytes. Bitmaps are raw,
-also the small ones inside DE 62, 63 and 126. The header in front is `visa_header.py`'s.
+also the small ones inside DE 62, 63 and 126. The header in front is the framing's.
 
 Source: the facts file (jPOS's base1 and its Base1Packager; Shulyaka's parser; moov's pull
 requests 379 and 457; pismo's public pages). Where these differ, or say less than one must know:

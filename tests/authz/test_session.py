@@ -181,6 +181,9 @@ def test_what_the_network_hands_back_is_not_answered() -> None:
 
     assert s.answer(ask, Reply(Reason.APPROVED)).data[9:15] == bytes.fromhex("654321 123456")
     assert handed_back == [Trouble("rejected")]
+    rejected = b"\x1a\x01" + bytes(20) + b"\x80\x00\x02\x91" + header + body
+    handed_back = s.receive(len(rejected).to_bytes(2, "big") + bytes(2) + rejected, 2.0)
+    assert handed_back == [Trouble("rejected", "code 0291")]
 
 
 BAD = {
@@ -500,6 +503,7 @@ def test_a_word_on_a_card_and_its_answer() -> None:
         2: PAN, 7: "0322120000", 11: "000001", 91: "1", 101: "BLOCKED"
     }  # fmt: skip
     assert PAN not in repr(update) + repr(WORD)
+    assert [told.number for told in s._updates.values()] == [""]
 
     answer = frame("0312", {7: "0322120000", 11: "000001", 39: "00"})
     assert s.receive(answer, 1.0) == [FileAnswer("C1", "1/add", True, "00")]

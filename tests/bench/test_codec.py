@@ -15,6 +15,8 @@ def test_one_round(tmp_path, capsys):
 
     assert json.loads(path.read_text(encoding="utf-8")) == answer
     assert set(answer["dialects"]) == set(DIALECTS)
+    assert set(answer["answers"]) == set(DIALECTS)
+    assert all(figures["ratio"] > 1.5 for figures in answer["answers"].values())
     for figures in answer["dialects"].values():
         assert set(figures) == {"decode_ratio", "encode_ratio", "decode_us", "encode_us"}
         # Far below what is measured: one round on a busy machine proves a direction, no more.

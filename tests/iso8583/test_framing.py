@@ -284,6 +284,11 @@ def test_a_reject_has_two_headers_and_is_told_from_a_message():
     assert rejected == Frame(b"body", reject)
     assert framing.header.is_reject(rejected.header)
     assert not framing.header.is_reject(plain.header)
+    assert framing.header.reject_code(rejected.header) == ""
+    told = b"\x1a\x01" + bytes(20) + b"\x80\x00\x02\x91" + BASE1
+    assert framing.header.reject_code(told) == "0291"
+    assert framing.header.reject_code(plain.header) == ""
+    assert FRAMINGS["binary2_tpdu"].header.reject_code(bytes(30)) == ""
     assert len(framing.reply_header(rejected.header)) == 22
 
 

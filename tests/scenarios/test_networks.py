@@ -91,6 +91,21 @@ def test_a_reversal_by_the_life_cycle_id_alone(
     play(network, story)
 
 
+def test_visas_reversal_may_have_the_stan_and_reference_of_its_purchase() -> None:
+    async def story(world: World, link: InMemoryLink) -> None:
+        bought = visa(1, 4000)
+        await link.say("0100", bought)
+        full = {"de37": bought[37], "de41": bought[41], "de42": bought[42]}
+        original = f"0100{bought[11]}{bought[7]}{bought[32]:0>11}{0:011}"
+        reasons = {"de62": {2: bought[62][2]}, "de63": {1: "0002", 3: "2502"}}
+        gone = back(bought, 1, de90=original, **full, **reasons)
+        for mti in ("0400", "0401"):
+            assert code(await link.say(mti, gone)) == "00"
+        assert held(world) == 0
+
+    play("visa", story)
+
+
 @each_way
 def test_part_of_it_is_taken_back_under_the_same_id(way: str) -> None:
     network = way.split()[0]

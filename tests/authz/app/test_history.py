@@ -8,7 +8,7 @@ import pytest
 from authz.app import history
 from authz.app.history import Reach, newest_first, told
 from authz.hot import admin, keys
-from tests.support.engine import PAN, World, purchase, reversal
+from tests.support.engine import PAN, World, advice_of, purchase, reversal
 from tests.support.hot import account_act, opened
 
 ACCOUNTS = [f"A{n}" for n in range(12)]  # on several shards
@@ -140,3 +140,29 @@ def test_too_little_money_says_how_much_there_was(fresh_redis: str) -> None:
     newest = told(read(fresh_redis, (keys.shard_of("A1"),), Reach(1))[0])
     assert (newest["reason"], newest["available_minor"]) == ("funds_insufficient", 10_000)
     assert (newest["amount_minor"], newest["amount_currency"]) == (10_001, "840")
+
+
+@pytest.mark.parametrize(
+    ("network", "taken_for", "decided_by"),
+    [("postilion", "last", "merchant"), ("visa", "set", "network stand-in")],
+)
+def test_who_told_of_a_tank_is_told_by_what_it_did(
+    fresh_redis: str, network: str, taken_for: str, decided_by: str
+) -> None:
+    """A 0120 of a pump completes with one network, and sets the hold with another."""
+
+    async def story() -> None:
+        hot, client = await opened(fresh_redis), admin.administrator(fresh_redis)
+        world = await World(hot).open_with(10_000)
+        now = world.clock._now_ms = (await client.time())[0] * 1000 + 5000
+        link = world.link(network=network)
+        asked = purchase(1, 9000, at_ms=now, de18="5542")
+        await link.say("0100", asked)
+        await link.say("0120", advice_of(asked, 700, at_ms=now, de4=f"{2500:012}"))
+        await client.aclose()
+        hot._connection.close()  # type: ignore[union-attr]
+        await asyncio.sleep(0)
+
+    asyncio.run(story())
+    newest = told(read(fresh_redis, (keys.shard_of("A1"),), Reach(1))[0])
+    assert (newest["taken_for"], newest["decided_by"]) == (taken_for, decided_by)

@@ -202,6 +202,25 @@ def test_what_is_withdrawn_is_taken_out_of_the_day_that_it_was_counted_on(
     play(fresh_redis, story)
 
 
+def test_an_increment_that_was_withdrawn_is_counted_when_it_is_asked_again(
+    fresh_redis: str,
+) -> None:
+    async def story(state: Any, client: Any) -> None:
+        await state.authorize(authorize(9, tally=T, references=("90:x9",)), 5)
+        one = Act("more", "m1", 1_790_000_060, 50, "840", 50, "90:m1")
+        more = applied(
+            one, kind="increment", currency="840", tally=T, references=(("de90", "90:x9"),),
+            decision=Decision("approved", 0, 1, 1, 0, ()),
+        )  # fmt: skip
+        for attempt, count in (("t1", 2), ("t2", 2)):
+            assert (await state.apply(replace(more, attempt=attempt), 5)).kind == "held"
+            assert await seen(state) == {"authorizations": (count, 0)}
+            await state.withdraw(withdraw(1, attempt=attempt), 5)
+            assert await seen(state) == {"authorizations": (1, 0)}
+
+    play(fresh_redis, story)
+
+
 def test_days_that_are_long_over_are_dropped_and_the_audit_knows(fresh_redis: str) -> None:
     async def story(state: Any, client: Any) -> None:
         for day in (100, 101, 102):
