@@ -50,6 +50,7 @@ from authz.hot.record import (
     add_beside,
     add_references,
     fold,
+    targets_of,
 )
 from authz.hot.totals import MemoryTotals
 
@@ -289,9 +290,12 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryTotals):
             record.holds, record.posted = fold(record)
             released = (record.holds, record.posted) != (base.hold, base.posted)
             account.settle(record, act.message_id, [], base)
+            targets = targets_of(record.acts)
+            names = [name for name in record.references if name in targets]
+            record.references = [name for name in record.references if name not in targets]
             account.drop(record, act.message_id)
             if record.acts:
-                record.references, record.sent = [], 0
+                record.references, record.sent = names, 0
                 account.records[act.message_id] = record
         left_held = record.holds if record is not None else 0
         sign, left_posted = (record.sign, record.posted) if record is not None else (1, 0)
