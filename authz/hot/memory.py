@@ -31,6 +31,7 @@ from authz.hot.model import (
     fits,
     has_room,
     hold,
+    is_foreign,
     is_idle,
     judge,
     kept_to,

@@ -153,9 +153,9 @@ class Payment:
                 elif act.stays < whole[1]:
                     allowed = min(allowed, scaled(act.stays, whole[0], whole[1]))
                     asked = min(asked, act.stays)
-        over = self.ended or back or self._is_shipped(shipments)
         if self.posts:
             return 0, posted + allowed, back
+        over = self.ended or back or self._is_shipped(shipments)
         if over or (self.sign < 0 and not self.early_credit):
             return 0, posted, back
         return max(allowed - posted, 0), posted, back
@@ -166,148 +166,6 @@ class Payment:
             max(act.of, 1) for act in shipments if act.kind == "last" and (act.of or not self.keeps)
         ]
         return bool(announced) and len(shipments) >= max(announced)
-
-    @property
-    def held(self) -> int:
-        return sum(p.held * p.sign for p in self.payments)
-
-    @property
-    def available(self) -> int:
-        return self.posted - self.held + self.line
-
-    @property
-    def open_holds(self) -> int:
-        return sum(1 for p in self.payments if p.held)
-
-    @property
-    def counters(self) -> dict[str, int]:
-        """Every counter that is not zero."""
-        used: dict[str, int] = {}
-        for payment in self.payments:
-            for name, share in payment.shares().items():
-                used[name] = used.get(name, 0) + share
-        return {name: use for name, use in used.items() if use}
-
-
-@dataclass(eq=False)
-class Plastic:
-    """A card. A replaced one shares its subject, and its ceilings, with the one before."""
-
-    name: str
-    pan: str
-    holder: Holder
-    subject: str = ""  # its id, or that of the card it replaces
-    daily_count: int | None = None
-    daily_amount: int | None = None
-    frozen: bool = False
-
-    def counters(self, at: int) -> dict[str, tuple[str, int]]:
-        """The counters of that day: what each counts, and its ceiling."""
-        day, found = datetime.fromtimestamp(at, UTC).strftime("%Y%m%d"), {}
-        if self.daily_count is not None:
-            found[f"{self.subject}/day_count/{day}"] = ("count", self.daily_count)
-        if self.daily_amount is not None:
-            found[f"{self.subject}/day_amount/{day}"] = ("amount", self.daily_amount)
-        return found
-
-
-@dataclass(eq=False)
-class Said:
-    """One message. `kind`: start | more | advice | part (of several) | last | back | none."""
-
-    kind: str
-    card: Plastic
-    at: int
-    mti: str
-    fields: dict[int, str]
-    amount: int = 0  # in the transaction's currency
-    billed: int = 0  # in dollars
-    stays: int | None = None  # of a partial reversal
-    of: int = 0  # of a counted completion: so many there are in all
-    target: "Said | None" = None  # of a reversal: the act that it takes back; None: all of it
-    answer: dict[int, str] | None = None
-
-    @property
-    def code(self) -> str:
-        assert self.answer is not None
-        return self.answer[39]
-
-    def __repr__(self) -> str:
-        named = f" of {self.target.fields[11]}" if self.target else ""
-        stays = f", {self.stays} stays" if self.stays is not None else ""
-        said = f" -> {self.code}" if self.answer else ""
-        who = f"{self.card.name}/{self.card.holder.name}"
-        return f"{self.mti} {self.fields[11]} {who} {self.kind}{named} {self.amount}{stays}{said}"
-
-
-@dataclass(eq=False)
-class Payment:
-    """One purchase or credit, and all that was said of it."""
-
-    card: Plastic
-    start: Said  # the request; it may come late, or never
-    sign: int = 1
-    posts: bool = False  # a 0200
-    early_credit: bool = False  # a refund that is available at its approval
-    keeps: bool = False  # a completion leaves the rest of the hold
-    tip: bool = False  # more is held than is asked
-    rung: str = "de37"  # what its followers name it by, until it is approved
-    asked_before: bool = False  # its request was sent
-    acts: list[Said] = field(default_factory=list)  # taken in, in any order
-    approved: int = 0  # in dollars; what is held for a tip is in it
-    approved_asked: int = 0  # the same in the transaction's currency, as it was answered
-    ended: bool = False  # by its date, or by a person's word
-    foretold: int = 0  # what should be approved, where it can be told
-
-    def totals(self, approved: int | None = None, more: Iterable[Said] = ()) -> tuple[int, int]:
-        """Held and posted. `approved` and `more` say what it would be if these were added."""
-        held, posted, _ = self._amounts(approved, more)
-        return held, posted
-
-    def _amounts(self, approved: int | None, more: Iterable[Said]) -> tuple[int, int, bool]:
-        """And whether the last word is that all of it is taken back."""
-        acts = sorted([*self.acts, *more], key=lambda act: act.at)
-        allowed, asked = self.approved, self.approved_asked
-        if approved is not None:
-            allowed, asked = approved, self.start.amount
-        posted, back = 0, False
-        whole = allowed, asked  # what parts are parts of
-        shipments = [act for act in acts if act.kind in ("part", "last")]
-        for act in acts:
-            again = self.posts and act in shipments
-            if act.kind == "advice" or (again and act is shipments[0]):
-                # Said again: by the network in our stead, or by who posted it already.
-                whole = allowed, asked = after_reversals(act, acts)
-                back = taken(act, acts)
-            elif act.kind == "more" or again:
-                billed, amount = after_reversals(act, acts)
-                if not back:
-                    allowed, asked = allowed + billed, asked + amount
-                whole = allowed, asked
-            elif act in shipments:
-                posted += after_reversals(act, acts)[0]
-            elif act.kind == "back" and (act.target is None or act.target.kind == "start"):
-                if act.stays is None:
-                    allowed, asked, back = 0, 0, True
-                elif act.stays < whole[1]:
-                    allowed = min(allowed, scaled(act.stays, whole[0], whole[1]))
-                    asked = min(asked, act.stays)
-        over = self.ended or back or self._is_shipped(shipments)
-        if self.posts:
-            return 0, posted + allowed, back
-        if over or (self.sign < 0 and not self.early_credit):
-            return 0, posted, back
-        return max(allowed - posted, 0), posted, back
-
-    def _is_shipped(self, shipments: list[Said]) -> bool:
-        """All that was announced has come, whichever came last."""
-        announced = [max(act.of, 1) for act in shipments if act.kind == "last"]
-        counted = [act.of for act in shipments if act.of]
-        return (
-            bool(announced)
-            and (not self.keeps or bool(counted))
-            and (len(shipments) >= max(announced))
-        )
 
     @property
     def held(self) -> int:
