@@ -92,6 +92,8 @@ def command(
     network = network_of(network, dialect, kind)
     survey = Survey(network, PanKeys(secrets.token_bytes(KEY_BYTES_MIN)), SystemClock().now_ms())
     with opened(source) as file:
+        if not file.start:
+            raise click.UsageError("The file is empty.")
         form = form_of(file) if form == AUTO else form
         bad, bad_count, all_read = run(survey, messages(file, form, framing, kind))
     if survey.engine.requests == 0:
