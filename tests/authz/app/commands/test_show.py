@@ -144,7 +144,7 @@ def test_a_card_number_as_an_argument_is_refused_unshown(
 @pytest.mark.parametrize("where", [(), ("--account", "A1")])
 def test_an_authorization_with_its_acts_and_entries(store: str, where: tuple[str, ...]) -> None:
     found = shown(store, "authorization", "m1", *where)
-    assert (found["state"], found["approved_minor"], found["held_minor"]) == ("open", 1000, 400)
+    assert (found["state"], found["approved_minor"], found["held_minor"]) == ("held", 1000, 400)
     assert [act["message_id"] for act in found["acts"]] == ["r1"]
     told = [(e["kind"], e["verdict"], e["held_after_minor"]) for e in found["entries"]]
     assert told == [("authorization", "held", 1000), ("reversal", "reversed", 400)]
@@ -155,7 +155,7 @@ def test_an_authorization_with_its_acts_and_entries(store: str, where: tuple[str
 
 
 def test_a_tombstone_says_what_it_is(store: str) -> None:
-    assert shown(store, "authorization", "r2")["state"] == "without its authorization"
+    assert shown(store, "authorization", "r2")["state"] == "tombstone"
 
 
 @pytest.mark.parametrize("what", [("account", "A1"), ("card", CARD), ("card", "-")])
@@ -200,7 +200,7 @@ def test_a_message_by_what_it_carried(store: str, named: tuple[str, ...]) -> Non
     assert (act["message_id"], act["reason"], act["account_id"]) == ("m1", "approved", "A1")
     assert not found["older_left_out"]
     text = run(store, "message", *named, given=f"{PAN}\n").stdout
-    assert re.search(r" R1 +1\.000 KWD +held +approved .* 1\.000 KWD +m1 +A1 +c", text)
+    assert re.search(r" R1 +1\.000 KWD +held +approved .* 1\.000 KWD +0\.000 KWD +m1 +A1 +c", text)
 
 
 NOT_NAMED = [
