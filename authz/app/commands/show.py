@@ -218,12 +218,17 @@ def pan_from_stdin() -> Pan:
         raise click.UsageError("Standard input has no card number on its first line.") from None
 
 
-def show(config: Config, look: Callable[[Redis], Awaitable[Plain]], plain: bool) -> None:
+def show(
+    config: Config,
+    look: Callable[[Redis], Awaitable[Plain]],
+    plain: bool,
+    as_text: Callable[[Plain], list[str]] = lines,
+) -> None:
     found = asyncio.run(run(config, look))
     if plain:
         click.echo(msgspec.json.format(msgspec.json.encode(found)))
     else:
-        click.echo("\n".join(lines(found)))
+        click.echo("\n".join(as_text(found)))
 
 
 async def run(config: Config, look: Callable[[Redis], Awaitable[Plain]]) -> Plain:

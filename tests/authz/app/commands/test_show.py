@@ -338,7 +338,9 @@ def test_exceptions_are_what_no_authorization_has_come_for(store: str) -> None:
     [one] = json.loads(result.stdout)["exceptions"]
     assert (one["message_id"], one["verdict"], one["stan"]) == ("r2", "unmatched", "2")
     assert "unmatched" in asked("--account", "A1").stdout
-    assert asked("--account", "B1").exit_code == 1
+    nobody = asked("--account", "B1")
+    assert (nobody.exit_code, nobody.stderr) == (1, "Error: No such account.\n")
+    assert asked("--acts", "0").exit_code == 2
 
     async def come() -> None:
         state = await opened(store)
@@ -354,4 +356,5 @@ def test_exceptions_are_what_no_authorization_has_come_for(store: str) -> None:
         await asyncio.sleep(0)
 
     asyncio.run(come())
-    assert "No exceptions" in asked().output
+    assert (asked().exit_code, asked().stdout) == (0, "no exceptions\n")
+    assert json.loads(asked("--json").stdout) == {"exceptions": [], "older_left_out": False}
