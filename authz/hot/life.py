@@ -28,7 +28,8 @@ ACTS: dict[str, Kind] = {
     "more": Kind("increment", "0100 that names another", "raises what is held"),
     "set": Kind("advice", "0120", "says how much is held from here on"),
     "post": Kind(
-        "completion in part", "0220 with more to come, or where the hold policy keeps the rest",
+        "completion in part",
+        "0220 with more to come, or where the hold policy keeps the rest",
         "posts, and leaves the rest held",
     ),
     "last": Kind("completion", "0220", "posts, and ends the hold"),

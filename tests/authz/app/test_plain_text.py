@@ -62,7 +62,9 @@ def test_acts_are_a_table() -> None:
         "delta", "posted", "delta", "authorization", "id",
     ]  # fmt: skip
     assert first.endswith("  daily_amount_limit  ceiling 100.00 USD  0.00 USD    -0.50 USD     -")
-    assert second.endswith("  held        daily_amount_limit  -                   -           -             -")
+    assert second.endswith(
+        "  held        daily_amount_limit  -                   -           -             -"
+    )
     assert "  250 JPY  " in first
 
 
