@@ -25,6 +25,7 @@ from authz.dispatch import Dispatcher, Refusal, reply_of
 from authz.link import Link
 from authz.pulse import BEAT_S, Pulse
 from authz.session import LinkSettings
+from authz.wire.elements import named
 from authz.wire.to_response import Reply
 from rules.reason import Reason
 
@@ -190,6 +191,9 @@ class Server:
                 ask.message, settings.network, ask.received, settings.partial_approval
             )
             reply = reply_of(outcome)
+            if outcome.reason is Reason.TOO_OLD:
+                # Not in the journal, as all else that is refused as it came.
+                link.note(Trouble("too_old", named(ask.message)))
         except Refusal as refusal:
             reply = Reply(refusal.reason, bad_field=refusal.field)
             link.note(Trouble(refusal.kind, refusal.place))
