@@ -187,7 +187,7 @@ def of_no_request(entry: Entry) -> Plain:
             return {
                 "mti": body.mti, "stan": body.stan, "network": body.network,
                 "business_date": day_named(body.day), "currency": body.currency, "detail": "",
-                # What we do not count is zero, and what the network did not tell differs in nothing.
+                # What we do not count is zero; what the network did not tell cannot differ.
                 "totals": [
                     {"total": name.removesuffix("_amount") + ("" if counts(name) else MINOR),
                      "network": told.get(name), "ours": ours.get(name, 0),

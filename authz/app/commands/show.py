@@ -186,10 +186,10 @@ def read_since(text: str, now: datetime) -> int:
     return max(int(at.timestamp() * 1000), 0)
 
 
-def refuse_card_numbers(*words: str | None) -> None:
+def refuse_card_numbers(*words: str | None, instead: str = "authz show card -") -> None:
     """Also those that stand where an id should: what is asked of a store may be logged there."""
     if any(word is not None and is_like_a_pan(word) for word in words):
-        raise click.UsageError("A card number is read from standard input: authz show card -")
+        raise click.UsageError(f"A card number is read from standard input: {instead} < FILE")
 
 
 async def of_number(client: Redis, card_key: str, wanted: Wanted) -> Wanted:
