@@ -267,6 +267,15 @@ def test_secrets_are_hidden_wherever_a_configuration_is_shown() -> None:
     assert config.redis.password == Secret("hunter2")
 
 
+def test_the_example_of_the_documentation_is_a_configuration(tmp_path: Path) -> None:
+    text = (DOCS / "configuration.md").read_text().partition("## An example")[2]
+    (tmp_path / "redis.password").write_text("hunter2\n")
+    (tmp_path / "pan.key").write_text(KEY)
+    config = load(text.partition("```toml\n")[2].partition("```")[0], tmp_path)
+    assert [link.network for link in config.links] == ["generic", "generic", "iso93"]
+    assert [rule.mcc_group for rule in config.holds] == ["fuel", "restaurants"]
+
+
 def test_the_documentation_has_every_key_and_its_default() -> None:
     text = (DOCS / "configuration.md").read_text()
 
