@@ -87,8 +87,8 @@ Examples:
   authz show message --rrn 632500000001 --account A1
   authz show message --stan 000123 --card - < pan.txt
 
-It is looked for among the {MESSAGES_MAX:,} newest journal entries. What was answered 30, 12, 91 or 94
-is not in the journal: see bad_input in the engine's log.
+It is looked for among the {MESSAGES_MAX:,} newest journal entries. What was answered 30, 12, 91 or
+94 is not in the journal: see bad_input in the engine's log.
 {NUMBERS}{EXIT_CODES}"""
 
 ACTS_MAX = 1000  # listed at once; who wants more reads the journal
