@@ -15,10 +15,10 @@ from authz.app.meaning import is_id
 from authz.clock import utc
 from authz.hot import keys
 from authz.hot.life import ACTS, state_of
-from authz.hot.record import Act, Record, amounts_of, decode_record
+from authz.hot.record import Act, Record, amounts_of, decode_record, targets_of
 from authz.profiles import read_account, read_card
 from authz.standing import Seen, look_call, read_look
-from ledger.journal import Entry
+from ledger.journal import AdviceBody, Entry
 from rules.facts import AccountProfile, CardProfile
 from rules.reason import Reason
 
@@ -226,13 +226,25 @@ async def look_for_exceptions(client: Redis, wanted: Wanted, count: int) -> Plai
 
 
 async def still_alone(client: Redis, entry: Entry) -> bool:
-    """Whether an unmatched act has no authorization yet. What was only noted never has one."""
+    """Whether an unmatched act has no authorization yet, an unapplied reversal names nothing yet.
+
+    What was only noted never has one. An advice that it was declined there takes nothing back as a
+    rule, since nobody had asked us.
+    """
     e = entry.envelope
-    if e.verdict != "unmatched" or not e.authorization_id:
+    if isinstance(entry.body, AdviceBody) and not entry.body.approved:
+        return False
+    if e.verdict not in ("unmatched", "unapplied") or not e.authorization_id:
         return True
     field = keys.authorization_field(e.authorization_id)
     packed = await reply(client, "HGET", keys.account(e.account_id), field)
-    return packed is not None and not decode_record(packed).original
+    if packed is None:
+        return False
+    record = decode_record(packed)
+    if e.verdict == "unmatched":
+        return not record.original
+    named = [act.names for act in record.acts if act.message_id == e.message_id]
+    return not targets_of(record.acts) & {name for name in named if name}
 
 
 async def look_at_authorization(client: Redis, id: str, account_id: str | None) -> Plain:

@@ -328,7 +328,7 @@ def test_an_increment_of_what_has_ended_holds_nothing_so_it_is_declined(how: str
 
 @pytest.mark.parametrize("whole", [True, False], ids=["all of it", "a part"])
 def test_the_reversal_of_an_increment_may_come_before_it(whole: bool) -> None:
-    """It is approved, of nothing: whoever sent it has taken it back."""
+    """What would hold nothing is declined, as an authorization is whose reversal came first."""
 
     async def story() -> None:
         world = await World().open_with(10_000)
@@ -338,7 +338,7 @@ def test_the_reversal_of_an_increment_may_come_before_it(whole: bool) -> None:
         await link.say("0100", first)
         back = reversal(more, 904, **({} if whole else {"de95": f"{500:012}{'':0>30}"}))
         assert code(await link.say("0400", back)) == "00"
-        assert code(await link.say("0100", more)) == "00"
+        assert code(await link.say("0100", more)) == ("05" if whole else "00")
         assert held(world) == (3000 if whole else 3500)
 
     run(story())
@@ -368,7 +368,7 @@ def test_an_increment_without_a_reply_is_taken_back_alone(first_back: str) -> No
             assert code(await link.say("0400", reversal(more, 904))) == "00"
         assert held(world) == 3000
         again = await link.say("0101", more)
-        assert code(again) == "00"
+        assert code(again) == ("00" if first_back == "by us" else "05")
         assert held(world) == (5000 if first_back == "by us" else 3000)
         assert code(await link.say("0400", reversal(first))) == "00"
         assert held(world) == 0
@@ -468,6 +468,25 @@ def test_a_completion_of_a_stand_in_finds_it() -> None:
         assert code(await link.say("0220", advice_of(stood_in, 2, de4=f"{4000:012}"))) == "00"
         assert world.watcher.heard[-1] == ("hot_call", "applied")
         assert (held(world), posted(world)) == (0, 4000)
+
+    run(story())
+
+
+def test_a_reversal_of_what_has_posted_takes_nothing_back_and_shows() -> None:
+    async def story() -> None:
+        world = await World().open_with(10_000)
+        link = world.link()
+        bought = purchase(1, 5000)
+        done = advice_of(bought, 2)
+        await link.say("0100", bought)
+        await link.say("0220", done)
+        assert code(await link.say("0400", reversal(bought, at_ms=NOON + 90_000))) == "00"
+        assert (held(world), posted(world)) == (0, 5000)
+        assert world.watcher.heard[-1] == ("hot_call", "unapplied")
+        back = reversal(done, 901, at_ms=NOON + 99_000)
+        await link.say("0400", back | {90: "0220" + back[90][4:]})
+        assert world.watcher.heard[-1] == ("hot_call", "reversed")
+        assert (held(world), posted(world)) == (0, 0)
 
     run(story())
 

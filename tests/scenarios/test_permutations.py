@@ -198,8 +198,13 @@ async def arrive(story: Story, state: Any, account: str, run: str, order: tuple[
         else:
             said = await state.apply(follow_up(story, name, account, run, attempt), 5)
             # An increment of what was reversed already is refused: the set is then without it.
-            assert said.kind in ("applied", "reversed", "unmatched", "held"), (order, said)
+            assert said.kind in ("applied", "reversed", "unmatched", "held", IDLE), (order, said)
+            assert said.kind != IDLE or "shipment" in " ".join(order[:position]), (order, said)
     return ended
+
+
+# A reversal of an authorization that has posted takes nothing back, and says so.
+IDLE = "unapplied"
 
 
 def really(order: tuple[str, ...], ended: bool) -> frozenset[str]:
