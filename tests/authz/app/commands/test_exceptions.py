@@ -61,7 +61,7 @@ def test_an_increment_that_was_refused_says_why(store: str) -> None:
 
 def test_who_decided_an_advice_is_said(store: str) -> None:
     [bill] = said(store, "show", "message", "--stan", "000003", "--account", "A1")["messages"]
-    assert (bill["decided_by"], bill["taken_for"]) == ("merchant", "last")
+    assert (bill["decided_by"], bill["taken_for"]) == ("merchant", "completion")
 
 
 def test_a_reversal_of_what_has_not_come_is_shown_until_it_comes(fresh_redis: str) -> None:
