@@ -33,7 +33,11 @@ async def advise(engine: Engine, advice: Advice, received: float) -> Outcome:
     try:
         known = await engine.known(told.card_key, budget)
         deadline_ms = budget.store_deadline_ms(engine.store_offset_ms)
-        if known is None or too_old or not advice.approved:
+        references = (
+            identity.references_of_advice(advice, known.card.limit_subject) if known else ()
+        )
+        exact = identity.exact_among(references)
+        if known is None or too_old or not (advice.approved or exact):
             # Nothing of ours, nothing that moved, or too old to tell from a repeat: taken note
             # of, for the books to look at.
             subject = known.card.card_id if known else told.card_key
@@ -54,10 +58,11 @@ async def advise(engine: Engine, advice: Advice, received: float) -> Outcome:
         else:
             card, account = known.card, known.account
             id = message_id(told, card.card_id)
-            references = identity.references_of_advice(advice, card.limit_subject)
+            if not advice.approved:
+                references = references[:exact]  # a weak one may mean another try of the purchase
             today = civil_date(told.sent_at, account.time_zone)
             rule = engine.holds.of(told)
-            kind = act_of(advice, rule)
+            kind = kind_of(advice, rule)
             await engine.day_of(told.network, budget)
             answer = await engine.hot.apply(
                 Apply(
@@ -68,17 +73,9 @@ async def advise(engine: Engine, advice: Advice, received: float) -> Outcome:
                     fingerprint=content,
                     attempt=attempt,
                     deadline_ms=deadline_ms,
-                    act=Act(
-                        kind,
-                        id,
-                        told.sent_at,
-                        told.transaction_minor,
-                        told.transaction_currency,
-                        told.amount_minor,
-                        references[-1][1] if posts else "",
-                    ),
+                    act=act_of(advice, kind, id, identity.own_reference(told, card.limit_subject)),
                     references=references,
-                    exact=identity.exact_among(references),
+                    exact=exact,
                     terms=terms_of(rule) if posts else None,
                     tally=engine.tally(told.network, "" if posts else AUTHORIZATIONS),
                     currency=told.currency,
@@ -108,11 +105,26 @@ def content_of(advice: Advice) -> str:
     return identity.fingerprint(fingerprint(advice.told), str(advice.approved))
 
 
-def act_of(advice: Advice, rule: HoldRule) -> str:
-    """What it does: sets the hold, or posts and ends it, or posts and leaves the rest of it."""
+def kind_of(advice: Advice, rule: HoldRule) -> str:
+    """What it does: sets the hold, or posts and ends it, or posts and leaves the rest of it. One
+    that was declined there takes back what we may have approved ourselves."""
+    if not advice.approved:
+        return "full"
     if advice.does is Does.SET:
         return "set"
-    return "post" if advice.does is Does.PART or rule.remainder == "keep" else "last"
+    uncounted = advice.shipments == 0
+    keeps = uncounted and rule.remainder == "keep"
+    return "post" if advice.does is Does.PART or keeps else "last"
+
+
+def act_of(advice: Advice, kind: str, id: str, own: str) -> Act:
+    told = advice.told
+    if kind == "full":
+        return Act(kind, id, told.sent_at)
+    return Act(
+        kind, id, told.sent_at, told.transaction_minor, told.transaction_currency,
+        told.amount_minor, own, max(advice.shipments, 1),
+    )  # fmt: skip
 
 
 def terms_of(rule: HoldRule) -> Terms:

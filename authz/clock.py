@@ -6,7 +6,7 @@ the store's clock), `monotonic` is for durations and deadlines (it never jumps).
 """
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Protocol
 
 
@@ -53,3 +53,11 @@ class ManualClock:
 def utc(epoch_ms: int) -> datetime:
     """The instant as an aware UTC datetime."""
     return datetime.fromtimestamp(epoch_ms / 1000, UTC)
+
+
+def day_named(days: int) -> str:
+    """A day counted from 1970, as a date of ISO 8601; what is no day, as it is counted."""
+    try:
+        return (date(1970, 1, 1) + timedelta(days=days)).isoformat()
+    except OverflowError:
+        return str(days)

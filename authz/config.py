@@ -18,7 +18,7 @@ from msgspec import Meta, Struct
 
 from authz.config_sources import ConfigError, Secret, Sources
 from authz.dialects import find_dialect
-from authz.wire.networks import NETWORKS
+from authz.wire.networks import NETWORK_OF, NETWORKS, PLAIN
 from iso8583.codec import encode
 from iso8583.dialect_file import DialectFileError
 from iso8583.dialects import BY_NAME
@@ -114,7 +114,7 @@ class LinkConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     reconnect_max_s: Seconds = 30.0  # as long as who has mended a line may wait to see it
     dialect: str = "iso87_ascii"
     framing: str = "binary2"
-    network: str = "generic"
+    network: str = "generic"  # where nobody says it, the dialect's: NETWORK_OF
     partial_approval: bool = False  # all terminals behind it take less than they asked for
     sign_on_required: bool = True  # 0800/001 before anything else
     sign_on_timeout_s: Seconds = 30.0  # where it is required; else strangers keep all seats
@@ -184,11 +184,25 @@ def load_config(path: Path | None, env: Mapping[str, str], flags: Mapping[str, o
         embedded=EmbeddedConfig(**tables["embedded"]),
         pan=PanConfig(**tables["pan"]),
         metrics=MetricsConfig(**tables["metrics"]),
-        links=tuple(LinkConfig(**table) for table in sources.listed["link"]),
+        links=tuple(link_of(table) for table in sources.listed["link"]),
         holds=tuple(hold_rule(at, table) for at, table in enumerate(sources.listed["hold"])),
     )
     check(config)
     return config
+
+
+def link_of(table: dict[str, Any]) -> LinkConfig:
+    """One link. Where nobody said which network, it is that of the dialect."""
+    link = LinkConfig(**table)
+    if "network" in table:
+        return link
+    network = NETWORK_OF.get(link.dialect)
+    if network is None:
+        try:
+            network = PLAIN[find_dialect(link.dialect).version]
+        except (KeyError, DialectFileError):
+            return link  # told of as the dialect's fault, when links are checked
+    return msgspec.structs.replace(link, network=network)
 
 
 def hold_rule(at: int, table: dict[str, Any]) -> HoldRule:

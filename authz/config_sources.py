@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 from msgspec import Struct
@@ -142,8 +142,17 @@ class Sources:
         try:
             return msgspec.convert(value, types[attribute], strict=base is not None)
         except msgspec.ValidationError as error:
+            if known := names_of(types[attribute]):
+                raise ConfigError(f"{where}: unknown; known are {', '.join(known)}") from None
             text = str(error)
             raise ConfigError(f"{where}: {text[0].lower()}{text[1:]}") from None
+
+
+def names_of(kind: Any) -> list[str]:
+    """What a key may be that is one of a few names; nothing for any other."""
+    if get_origin(kind) is not Literal:
+        return []
+    return [str(name) for name in get_args(kind) if name]
 
 
 def parse_toml(path: Path) -> Table:

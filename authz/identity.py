@@ -126,17 +126,16 @@ def _ladder(
         rungs.append((ORIGINAL, _reference(ORIGINAL, mti, stan, sent, subject)))
     if told.life_cycle:
         rungs.append((LIFE_CYCLE, _reference(LIFE_CYCLE, told.life_cycle, subject)))
-    if rungs:
-        # These name one authorization and no other, so weaker words would only add wrong ones: a
-        # terminal that asks once more keeps its DE 37, and a reversal of its first try is not the
+    if told.rrn and not original.stan:
+        # Beside a DE 90, which names one message and no other, DE 37 would add wrong ones: a
+        # terminal that asks once more keeps it, and a reversal of its first try is not the
         # second's.
-        return rungs
-    if told.rrn:
         if told.terminal_id or told.merchant_id:
             rungs.append((RETRIEVAL, _by_retrieval(told, subject)))
         else:
             rungs.append((RRN, _reference(RRN, told.rrn, subject)))
     if original.approval_code:
+        # The code is of one answer of ours, so it may mend a DE 90 that is a second off.
         code = original.approval_code
         rungs.append((APPROVAL, _reference(APPROVAL, code, str(minor), subject)))
         rungs.append((APPROVAL, reference_of_part(code, subject)))

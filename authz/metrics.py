@@ -92,6 +92,7 @@ BAD_INPUT = (
     "bad_part",
     "unsupported",
     "unwritable",
+    "too_old",
     "management",
     "unexpected_response",
     "echo_unanswered",

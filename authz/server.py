@@ -27,6 +27,7 @@ from authz.log import where
 from authz.log_lines import Lines
 from authz.pulse import BEAT_S, Pulse
 from authz.session import LinkSettings
+from authz.wire.elements import named
 from authz.wire.to_response import Reply
 from rules.reason import Reason
 
@@ -188,6 +189,9 @@ class Server:
                 ask.message, settings.network, ask.received, settings.partial_approval
             )
             reply = reply_of(outcome)
+            if outcome.reason is Reason.TOO_OLD:
+                # Not in the journal, as all else that is refused as it came.
+                link.note(Trouble("too_old", named(ask.message)))
         except Refusal as refusal:
             reply = Reply(refusal.reason, bad_field=refusal.field)
             link.note(Trouble(refusal.kind, refusal.place))

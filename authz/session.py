@@ -291,7 +291,7 @@ class Session:
             self.state = TRANSITIONS[self.state, word]
         elif code not in known.key_change:
             trouble = BadElement(known.field, "not a function we know")
-            actions.append(Trouble("management", str(trouble)))
+            actions.append(Trouble("management", f"{named(message)}, {trouble}"))
             reason = Reason.FORMAT_ERROR
         elif not self.settings.key_change:
             actions.append(Trouble("unsupported", f"{named(message)}, key change"))

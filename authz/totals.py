@@ -13,6 +13,7 @@ import structlog
 
 from authz import identity
 from authz.authorize import withdrawal
+from authz.clock import day_named
 from authz.engine import Engine, Outcome
 from authz.hot import keys
 from authz.hot.acts import Note
@@ -53,7 +54,8 @@ async def total_up(engine: Engine, asked: Reconciliation, received: float) -> Ou
     if verdict.kind == "mismatch":
         return Outcome(reason=Reason.DUPLICATE, message_id=note.message_id)
     if verdict.kind == OUT_OF_BALANCE and not verdict.replayed and engine.lines.left():
-        log.warning("out_of_balance", network=asked.network, day=day, currency=asked.currency)
+        log.warning("out_of_balance", network=asked.network, day=day_named(day),
+                    currency=asked.currency)  # fmt: skip
     said, _, numbers = verdict.detail.partition(" ")
     return Outcome(
         reason=Reason.APPROVED,

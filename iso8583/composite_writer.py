@@ -12,7 +12,7 @@ from iso8583.composite import Ber, Bitmapped, Positional, Repeated, Tagged
 from iso8583.composite_reader import LONGEST_LENGTH, end_of_tag
 from iso8583.element import DEPTH, Element, Inside
 from iso8583.encodings import as_digits, write_digits
-from iso8583.errors import DecodeError, EncodeError, Key, Problem
+from iso8583.errors import DecodeError, EncodeError, Key, Problem, key_hint
 from iso8583.field_writer import write_field
 from iso8583.parts import Given, Parts, Value
 
@@ -78,9 +78,16 @@ def once_each(inside: Inside, pairs: Iterable[tuple[Key, Given]]) -> dict[Key, G
     values: dict[Key, Given] = {}
     for key, value in pairs:
         if key not in inside.elements or key in values:
-            raise EncodeError(Problem.UNKNOWN_FIELD, key)
+            raise wrong_key(Problem.UNKNOWN_FIELD, key, inside)
         values[key] = value
     return values
+
+
+def wrong_key(problem: Problem, key: Key, inside: Inside) -> EncodeError:
+    """Where parts have numbers, a text is no key; nor is a number where they have tags."""
+    error = EncodeError(problem, key)
+    error.hint = key_hint(key, inside.elements)
+    return error
 
 
 def write_part(part: Element, given: Given, depth: int) -> bytes:
@@ -142,7 +149,7 @@ def tagged(
             continue
         tag = write_number(key, shape.tag, coding)
         if tag is None:
-            raise EncodeError(Problem.BAD_TAG, key)
+            raise wrong_key(Problem.BAD_TAG, key, inside)
         value = write_tagged(inside, key, given, depth)
         length = f"{len(value):X}" if coding is RAW else str(len(value))
         width = shape.length * (2 if coding is RAW else 1)

@@ -4,6 +4,7 @@ A bad field may be a PAN and errors get logged, so nothing here holds a byte of 
 read: no attribute, no cause, no context (tests/iso8583/test_errors.py looks for a canary).
 """
 
+from collections.abc import Container
 from enum import StrEnum
 
 Key = int | str  # of a field: its number; of a part: its number or tag
@@ -97,6 +98,7 @@ class EncodeError(PlacedError):
         super().__init__(problem, *path)
         self.problem = problem
         self.path = path  # empty: the fault lies in the MTI
+        self.hint = ""
 
     def outwards(self, *path: Key) -> None:
         """Say it from one composite further out."""
@@ -104,4 +106,14 @@ class EncodeError(PlacedError):
         self.args = (self.problem, *self.path)
 
     def __str__(self) -> str:
-        return f"{self.problem} in {f'field {self.dotted}' if self.path else 'the MTI'}"
+        where = f"field {self.dotted}" if self.path else "the MTI"
+        return f"{self.problem} in {where}{f': {self.hint}' if self.hint else ''}"
+
+
+def key_hint(key: object, known: Container[object]) -> str:
+    """What to say of a key that would be known if it were a number, or a text; else ""."""
+    if isinstance(key, str) and key.isascii() and key.isdigit() and int(key[:9]) in known:
+        return "its key is a number here, not a text"
+    if isinstance(key, int) and (str(key) in known or f"{key:02}" in known):
+        return "its key is a text here, not a number"
+    return ""

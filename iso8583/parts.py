@@ -5,7 +5,7 @@ from typing import Any, Union
 
 from msgspec import Struct
 
-from iso8583.errors import Key
+from iso8583.errors import Key, key_hint
 
 Value = str | bytes  # bytes for binary fields (kind B), str for all others
 Node = Union[Value, "Parts"]
@@ -35,7 +35,8 @@ class Parts(Struct, frozen=True):
         for name, value in self.pairs:
             if name == key:
                 return value
-        raise KeyError(key)
+        hint = key_hint(key, self)
+        raise KeyError(f"{key!r}: {hint}" if hint else key)
 
     def __contains__(self, key: object) -> bool:
         return any(name == key for name, _ in self.pairs)

@@ -142,6 +142,7 @@ class Advice(Struct, frozen=True, kw_only=True, gc=False):
     original: Original
     approved: bool  # DE 39 there; absent means that it was
     does: Does  # SET, COMPLETE or PART
+    shipments: int = 0  # of a completion: so many there are in all; 0 where nothing was said
 
 
 class Increment(Struct, frozen=True, kw_only=True, gc=False):

@@ -20,6 +20,7 @@ FRAME_MAX = 65_535  # bytes, the most that two bytes count; real ones have about
 LINE_MAX = 3 * FRAME_MAX  # of hexadecimal: two digits and perhaps a space for each byte
 PIECE = 65_536
 HEX_LINE = re.compile(rb"[0-9A-Fa-f \t]*\r?\n?")
+TEXT_LINE = re.compile(rb"[\t\x20-\x7e]*\r?\n?")
 COMMENT = b"#"
 
 
@@ -35,12 +36,19 @@ class Captured(Struct, frozen=True):
 
 
 def looks_like_hex(start: bytes) -> bool:
-    """Whether a file that begins so is one of lines: hexadecimal, or comments, all through."""
+    """Whether a file that begins so is one of lines: hexadecimal or comments, but for a few.
+
+    A line that is neither is one bad message among good ones, in text; it is no reason to take
+    them all for raw bytes.
+    """
     *lines, rest = start.splitlines(keepends=True) or [b""]
     if len(start) < PIECE:
         lines.append(rest)  # the file ends here, and its last line with it
     said = [line for line in lines if line.strip() and not line.startswith(COMMENT)]
-    return bool(said) and all(HEX_LINE.fullmatch(line) for line in said)
+    bad = [line for line in said if not HEX_LINE.fullmatch(line)]
+    if not said or not bad:
+        return any(line.strip() for line in lines)  # comments alone hold no message, but are text
+    return 2 * len(bad) < len(said) and all(TEXT_LINE.fullmatch(line) for line in bad)
 
 
 def read_lines(file: BinaryIO, framing: Framing | None, dialect: Dialect) -> Iterator[Captured]:

@@ -152,6 +152,24 @@ def is_card_number(value: object) -> bool:
     return (sum(map(int, value[::-2])) + sum(n // 10 + n % 10 for n in doubled)) % 10 == 0
 
 
+def without_comments(text: str) -> str:
+    """Lines that begin with # left empty, so that they part what stands around them."""
+    if not is_text(text):
+        return text  # raw bytes, of which one may stand for a #
+    return "\n".join("" if line.startswith("#") else line for line in text.split("\n"))
+
+
+def is_text(text: str) -> bool:
+    return text.isascii() and all(c.isprintable() or c.isspace() for c in text)
+
+
+def stray_line(text: str) -> int:
+    """The first line that is no hexadecimal where most are, counted from 1; 0 if it is not so."""
+    said = [(n, line) for n, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    bad = [n for n, line in said if not HEX_ONLY.fullmatch(line)]
+    return bad[0] if is_text(text) and bad and 2 * len(bad) < len(said) else 0
+
+
 def looks_like_hex(text: str) -> bool:
     return HEX_ONLY.fullmatch(text) is not None or bool(dump_blocks(text))
 

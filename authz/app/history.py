@@ -4,7 +4,7 @@ The one place where commands read it. The audit tells it forwards, in authz/repl
 it adds up; whoever asks "why was this declined?" begins at the end.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from heapq import heappop, heappush
 from typing import Any
 
@@ -12,22 +12,31 @@ import msgspec
 from msgspec import Struct
 from redis.asyncio import Redis
 
-from authz.clock import utc
+from authz.clock import day_named, utc
 from authz.hot import keys
+from authz.hot.life import ACTS
+from authz.profiles import read_account, read_card
 from ledger.journal import (
     AccountBody,
+    AdministrativeBody,
     AdviceBody,
     AuthorizationBody,
+    CardBody,
+    CloseBody,
+    CutOverBody,
     Entry,
     IncrementBody,
+    ReconciliationBody,
     ReversalBody,
     read_entry,
 )
 from rules.decide import conclude
+from rules.reason import Reason
 
 PAGE = 2000  # entries in one reply for one shard
 PAGE_MIN = 200  # of each, where all shards are read: some 10 MB at the start
 
+MINOR = "_minor"
 Plain = dict[str, Any]
 Row = tuple[bytes, dict[bytes, bytes]]
 
@@ -124,6 +133,7 @@ def told(entry: Entry) -> Plain:
         "reason": reason_of(entry), "detail": e.detail,
         "currency": e.currency, "held_delta_minor": e.held_delta if e.currency else None,
         "held_after_minor": e.held_after if e.currency else None,
+        "posted_delta_minor": e.posted_delta if e.currency else None,
         "authorization_id": e.authorization_id, "message_id": e.message_id,
         "account_id": e.account_id, "card_id": e.card_id,
     }  # fmt: skip
@@ -131,7 +141,7 @@ def told(entry: Entry) -> Plain:
         completes = body.act in ("post", "last") or body.told.mti[1] == "2"
         act |= {
             "decided_by": "merchant" if completes else "network stand-in",
-            "taken_for": body.act,
+            "taken_for": ACTS[body.act].words if body.act in ACTS else body.act,
             "approved_elsewhere": body.approved,
         }
         body = body.told
@@ -154,9 +164,51 @@ def told(entry: Entry) -> Plain:
             "remaining_minor": max(body.remaining_minor, 0),
             "remaining_currency": body.transaction_currency,
         }  # fmt: skip
-    elif isinstance(body, AccountBody):
-        act |= {"amount_minor": e.posted_delta, "amount_currency": e.currency}
+    else:
+        act |= of_no_request(entry)
     return {"stream_id": entry.stream_id} | act
+
+
+def of_no_request(entry: Entry) -> Plain:
+    """What is told of acts that no request about a card made."""
+    e, body = entry.envelope, entry.body
+    match body:
+        case AccountBody():
+            now = {"state": state_in(body.profile, read_account), "source": body.source}
+            return now | {"amount_minor": e.posted_delta, "amount_currency": e.currency}
+        case CardBody():
+            return {"state": state_in(body.profile, read_card), "source": body.source}
+        case CloseBody():
+            return {"source": body.source}
+        case CutOverBody() | AdministrativeBody():
+            return {"mti": body.mti, "stan": body.stan, "network": body.network}
+        case ReconciliationBody():
+            told, ours = dict(body.told), dict(body.ours)
+            return {
+                "mti": body.mti, "stan": body.stan, "network": body.network,
+                "business_date": day_named(body.day), "currency": body.currency, "detail": "",
+                # What we do not count is zero; what the network did not tell cannot differ.
+                "totals": [
+                    {"total": name.removesuffix("_amount") + ("" if counts(name) else MINOR),
+                     "network": told.get(name), "ours": ours.get(name, 0),
+                     "differs": name in told and told[name] != ours.get(name, 0)}
+                    for name in [*ours, *(name for name in told if name not in ours)]
+                ],
+            }  # fmt: skip
+    return {}
+
+
+def state_in(profile: msgspec.Raw, read: Callable[[msgspec.Raw], Any]) -> str:
+    """How a card or an account is since; "" where its profile is of another version of ours."""
+    try:
+        return str(read(profile).state)
+    except msgspec.MsgspecError:
+        return ""
+
+
+def counts(total: str) -> bool:
+    """Whether a total is a number of messages; the others are money."""
+    return total.endswith("_number")
 
 
 def facts_of(entry: Entry) -> Any:
@@ -170,6 +222,18 @@ def facts_of(entry: Entry) -> Any:
 def refusal(entry: Entry, body: AuthorizationBody) -> Plain:
     """What stood in the way: the ceiling that was met, or the funds that there were."""
     e = entry.envelope
+    if e.verdict == "told":  # what there was, as the answer said it
+        ledger, _, available = e.detail.partition(" ")
+        return {"detail": "", "ledger_minor": int(ledger), "available_minor": int(available)}
+    if e.detail == "partial":
+        full = [
+            reason for reason, counter, _, ceiling, scale in body.limits
+            if scale == 1 and (counter, ceiling) in {(c, after) for c, _, after in e.counters}
+        ]  # fmt: skip
+        return {
+            "approved_minor": e.held_delta - e.posted_delta,
+            "limited_by": full[0] if full else Reason.FUNDS_INSUFFICIENT,
+        }
     if e.verdict == "no_funds":
         return {"available_minor": e.posted_after - e.held_after + body.credit_line_minor}
     for reason, counter, _, ceiling, scale in body.limits:

@@ -14,11 +14,11 @@ from authz.app.history import Plain, Reach, facts_of, newest_first, told
 from authz.app.meaning import is_id
 from authz.clock import utc
 from authz.hot import keys
-from authz.hot.life import ACTS
-from authz.hot.record import Act, Record, decode_record
+from authz.hot.life import ACTS, state_of
+from authz.hot.record import Act, Record, amounts_of, decode_record, targets_of
 from authz.profiles import read_account, read_card
 from authz.standing import Seen, look_call, read_look
-from ledger.journal import Entry
+from ledger.journal import AdviceBody, Entry
 from rules.facts import AccountProfile, CardProfile
 from rules.reason import Reason
 
@@ -77,6 +77,10 @@ async def look_at_account(client: Redis, account_id: str, acts: int = 0) -> Plai
         "held_minor": held,
         "credit_line_minor": profile.credit_line_minor,
         "available_minor": posted - held + profile.credit_line_minor,
+        "cards": [
+            {"card_id": card.card_id, "state": card.state, "expiry": card.expiry}
+            for card in (read_card(packed.partition(b" ")[2]) for packed in seen.cards.values())
+        ],
         "counters": dict(sorted(seen.used.items())),
         **authorizations(seen.records),
     }
@@ -206,7 +210,10 @@ async def look_for_message(client: Redis, wanted: Wanted, count: int) -> Plain:
 
 async def look_for_exceptions(client: Redis, wanted: Wanted, count: int) -> Plain:
     """What was taken in without the authorization that it belongs to, or could not be applied;
-    less what has found its authorization since. Raises: NotThere."""
+    less what has found its authorization since. Raises: NotThere, where there is no such account.
+    """
+    if wanted.account_id:
+        await read_one(client, wanted.account_id)
     shards = (keys.shard_of(wanted.account_id),) if wanted.account_id else keys.ALL_SHARDS
     reach, found = Reach(MESSAGES_MAX), list[Plain]()
     async for entry in newest_first(client, shards, reach, wanted.since_ms):
@@ -215,19 +222,29 @@ async def look_for_exceptions(client: Redis, wanted: Wanted, count: int) -> Plai
             if len(found) == count:
                 return {"exceptions": found, "older_left_out": True}
             found.append(told(entry))
-    if not found:
-        raise NotThere("no exceptions" + ("" if reach.whole else " in what was looked through"))
     return {"exceptions": found, "older_left_out": not reach.whole}
 
 
 async def still_alone(client: Redis, entry: Entry) -> bool:
-    """Whether an unmatched act has no authorization yet. What was only noted never has one."""
+    """Whether an unmatched act has no authorization yet, an unapplied reversal names nothing yet.
+
+    What was only noted never has one. An advice that it was declined there takes nothing back as a
+    rule, since nobody had asked us.
+    """
     e = entry.envelope
-    if e.verdict != "unmatched" or not e.authorization_id:
+    if isinstance(entry.body, AdviceBody) and not entry.body.approved:
+        return False
+    if e.verdict not in ("unmatched", "unapplied") or not e.authorization_id:
         return True
     field = keys.authorization_field(e.authorization_id)
     packed = await reply(client, "HGET", keys.account(e.account_id), field)
-    return packed is not None and not decode_record(packed).original
+    if packed is None:
+        return False
+    record = decode_record(packed)
+    if e.verdict == "unmatched":
+        return not record.original
+    named = [act.names for act in record.acts if act.message_id == e.message_id]
+    return not targets_of(record.acts) & {name for name in named if name}
 
 
 async def look_at_authorization(client: Redis, id: str, account_id: str | None) -> Plain:
@@ -239,19 +256,18 @@ async def look_at_authorization(client: Redis, id: str, account_id: str | None) 
     if record is None:
         raise NotThere("no such authorization on this account")
     entries, all_read = await entries_of(client, account_id, id)
-    state = "open" if record.holds else "closed"
-    if not record.original:
-        state = "without its authorization"
+    raised = [amounts_of(record, act)[0] for act in record.acts if act.kind == "more"]
     return {
         "authorization_id": id,
         "account_id": account_id,
         "card_id": record.card,
-        "state": state,
+        "state": state_of(record),
         "currency": record.currency,
         "approved_minor": record.approved,
+        **({"increments_minor": sum(raised)} if raised else {}),
         "held_minor": record.holds,
         "posted_minor": record.posted * record.sign,
-        "expires_at": utc(record.expires * 1000).isoformat() if record.expires else None,
+        **({"expires_at": utc(record.expires * 1000).isoformat()} if record.holds else {}),
         "original": record.original or None,
         "counters": [counter for counter, _ in record.touched],
         "acts": [

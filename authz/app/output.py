@@ -26,8 +26,8 @@ def counted(count: int, what: str) -> str:
 
 
 def sentence(error: Exception) -> str:
-    """An error's text with a capital letter and a full stop; all else as it is."""
-    text = str(error)
+    """An error's text with a capital letter and one full stop; all else as it is."""
+    text = str(error).removesuffix(".")
     return f"{text[:1].upper()}{text[1:]}."
 
 

@@ -52,6 +52,12 @@ def stories_page() -> str:
             "    authz simulate --story partial-reversal --own-engine    # and a store of its own",
             "    authz simulate --story all                              # the engine that runs",
             "",
+            "An engine that runs must share its store with the command: give both the same "
+            "`--config`, `--redis` or `--data-dir`. It tells the stories of one `--dialect` and "
+            "`--framing`, which must be its link's. Rows of `[[hold]]` of your own, "
+            "`link.partial_approval` and blocklists may make stories go otherwise there; "
+            "`--own-engine` has none of these.",
+            "",
             "| story | messages | outcome |",
             "|---|---|---|",
             *map(row, STORIES),

@@ -7,13 +7,22 @@ from typing import Any
 from authz.app.meaning import BY_NUMBER
 
 MINOR = "_minor"
-NOTES = {"approved_authorizations": "reversed ones among them"}
-TABLES = ("latest_acts", "messages")
+NOTES = {
+    "approved_authorizations": "reversed ones among them",
+    "increments_minor": "asked for on top of what was approved",
+}
 COLUMNS = (
     "at", "kind", "mti", "stan", "rrn", "amount_minor", "verdict", "reason", "detail",
-    "held_delta_minor", "authorization_id",
+    "held_delta_minor", "posted_delta_minor", "authorization_id",
 )  # fmt: skip
-OF_MESSAGES = (*COLUMNS, "account_id", "card_id")
+# What is shown as a table, by its columns; of acts the newest first.
+TABLES = {
+    "latest_acts": COLUMNS,
+    "messages": (*COLUMNS, "account_id", "card_id"),
+    "cards": ("card_id", "state", "expiry"),
+    "totals": ("total", "network", "ours", "differs"),
+}
+ACTS = ("latest_acts", "messages")
 
 
 def lines(found: dict[str, Any], currency: str = "", indent: str = "") -> list[str]:
@@ -29,8 +38,11 @@ def lines(found: dict[str, Any], currency: str = "", indent: str = "") -> list[s
     for name in shown:
         value, label = found[name], label_of(name)
         if name in TABLES and value:
-            out.append(f"{indent}{label}, the newest first")
-            out += table(value, OF_MESSAGES if name == "messages" else COLUMNS, currency, indent)
+            out.append(f"{indent}{label}{', the newest first' if name in ACTS else ''}")
+            out += table(value, TABLES[name], currency, indent)
+            for act in value:
+                if "totals" in act:
+                    out += reconciled(act, indent)
         elif isinstance(value, dict) and value:
             out += [f"{indent}{label}", *lines(value, currency, indent + "  ")]
         elif isinstance(value, list) and value and isinstance(value[0], dict):
@@ -53,13 +65,44 @@ def table(
     return [f"{indent}  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
 
 
+def reconciled(act: dict[str, Any], indent: str) -> list[str]:
+    """Both sides of a reconciliation."""
+    title = f"{indent}STAN {act['stan']}: {act['network']}, business date {act['business_date']}"
+    return [title, *table(act["totals"], TABLES["totals"], act["currency"], indent)]
+
+
 def cell(row: dict[str, Any], name: str, currency: str) -> str:
+    currency = row.get("currency") or currency
     if name == "detail":
-        # What refused, by its number where there is one.
-        for of in ("ceiling_minor", "ceiling_count", "available_minor"):
-            if of in row:
-                return f"{label_of(of)} {text(of, row[of], row['currency'] or currency)}"
-    return text(name, row[name], currency_of(row, name, row["currency"] or currency))
+        return detail(row, currency)
+    if name == "total":
+        return label_of(row["total"])
+    if name in ("network", "ours") and "total" in row:
+        return text(row["total"], row[name], currency)
+    if name == "differs":
+        return "differs" if row[name] else ""
+    if name == "verdict" and row["verdict"] == "moved" and row.get("state"):
+        return str(row["state"])  # of a card or an account: how it is now
+    return text(name, row[name], currency_of(row, name, currency))
+
+
+def detail(row: dict[str, Any], currency: str) -> str:
+    """What refused, by its number where there is one; what there was; who said so."""
+    said = [
+        f"{label_of(of)} {text(of, row[of], currency)}"
+        for of in ("ceiling_minor", "ceiling_count", "ledger_minor", "available_minor")
+        if of in row
+    ]
+    if said:
+        return ", ".join(said)
+    if "limited_by" in row:
+        approved = text("approved_minor", row["approved_minor"], currency)
+        return f"partial: {approved}, {row['limited_by']}"
+    if row.get("source"):
+        return f"by {row['source']}"
+    if row.get("business_date"):
+        return f"{row['network']} {row['business_date']}"
+    return text("detail", row["detail"], currency)
 
 
 def label_of(name: str) -> str:

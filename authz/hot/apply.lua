@@ -24,8 +24,8 @@ reply  message id, kind, planned, detail, what is held less, authorization id, r
        of an increment, as authorize
        detail: the rung that matched, or the ceiling that refused
        beyond: more is posted than was held and tolerated; overdue: it came long after
-       unapplied: what remains is told in a third currency, the record is full of acts, or all has
-       posted, which a reversal of the authorization does not take back
+       unapplied: what remains is told in a third currency; the record is full of acts; all has
+       posted, which a reversal of the authorization does not take back; it names what has not come
        or message id, cold | late | full | withdrawn
 ]]
 
@@ -46,10 +46,12 @@ local function free_of_others(references, named, known, id)
 end
 
 -- Whether an increment may have what it asks for. Returns kind and detail, as authorize does.
-local function judge(account, r, base, spent, decision)
+local function judge(account, r, base, spent, decision, act)
   local planned, credit_line, limits = decision[1], whole(decision[2]), decision[6]
   if planned ~= 'approved' then return 'declined', '' end
-  if has_ended(r) then return 'reversed', '' end
+  local news = spent - base.hold - base.posted
+  -- What it adds has been taken back before, or what it belongs to.
+  if has_ended(r) or (act[BILLED] > 0 and news <= 0) then return 'reversed', '' end
   for i = 1, #limits do
     local limit = limits[i]
     local use = share(spent, limit[5]) - (base.shares[limit[2]] or 0)
@@ -57,8 +59,7 @@ local function judge(account, r, base, spent, decision)
     if use > 0 and seen + use > whole(limit[4]) then return 'over_limit', limit[1] end
   end
   local now = redis.call('HMGET', account, 'posted:' .. r[CURRENCY], 'held:' .. r[CURRENCY])
-  local news = spent - base.hold - base.posted
-  if news > 0 and news > whole(now[1] or 0) - whole(now[2] or 0) + credit_line then
+  if news > whole(now[1] or 0) - whole(now[2] or 0) + credit_line then
     return 'no_funds', ''
   end
   return 'held', ''
@@ -107,14 +108,19 @@ local function apply(keys, args)
   if now[4] then known[message_id] = cmsgpack.unpack(now[4]) end
 
   -- The strongest reference that finds its authorization.
-  local id, rung = nil, ''
+  local id, rung, named_exactly = nil, '', false
   for i = 1, #references do
     if not id and now[5 + i] then
       id = authorization_of(account, now[5 + i], known, act[SENT_AT], exact[references[i]])
+      named_exactly = exact[references[i]]
       rung = id and a[10][i] or ''
     end
   end
   local matched, joins = id ~= nil, false
+  if matched and not named_exactly then
+    -- It was found by another word than its DE 90, which then names nothing.
+    if act[KIND_OF] == 'full' or act[KIND_OF] == 'part' then act[NAMES] = '' end
+  end
   local tombstones = tombstones_of(account, references, named, known,
     id and known[id][SENT] or -1, exact)
   if known[message_id] and not has(tombstones, message_id) then
@@ -141,6 +147,13 @@ local function apply(keys, args)
     id, matched, joins, tombstones, rung = message_id, false, false, {}, ''
     r, base, ended_at = tombstone(a[6]), nothing(), 0
   end
+  if SHIPS[act[KIND_OF]] and #r[ACTS] >= OTHER_ACTS_MAX then
+    -- No room for one more completion there: it posts all the same, and stands alone.
+    id, matched, joins, tombstones, rung = message_id, false, false, {}, ''
+    references = {act[NAMES]}
+    r, base, ended_at = known[id] or tombstone(a[6]), nothing(), 0
+    add_to(base, r)
+  end
   local gone = absorb(r, id, tombstones, known, base, drop)
   local there = has_act(r[ACTS], message_id)
   local kept = add_act(r[ACTS], act)
@@ -152,7 +165,7 @@ local function apply(keys, args)
 
   local hold, posted, total = fold(r)
   if decision then
-    local kind, detail = judge(account, r, base, hold + posted, decision)
+    local kind, detail = judge(account, r, base, hold + posted, decision, act)
     if kind == 'held' and not kept then kind = 'declined' end
     if kind ~= 'held' then
       local given = {a[2], kind, detail, decision[1], 0, {attempt}}
@@ -172,8 +185,10 @@ local function apply(keys, args)
   local kind = not (matched or joins) and 'unmatched' or reversal and 'reversed' or 'applied'
   if matched and kind == 'applied' and terms then kind = kept_to(terms, r, act, posted, total) end
   -- Of what has posted a reversal of the authorization takes nothing back: a person must know.
-  local idle = kind == 'reversed' and act[KIND_OF] == 'full' and posted > 0
-    and hold == base.hold and posted == base.posted
+  -- So must he where it names what has not come.
+  local idle = kind == 'reversed' and hold == base.hold and posted == base.posted
+    and ((act[KIND_OF] == 'full' and posted > 0) or (act[NAMES] ~= ''
+    and not means_all(r, act, {}) and not targets_of(r[ACTS])[act[NAMES]]))
   if foreign or not kept or idle then kind = 'unapplied' end
   local given = {a[2], kind, rung, '', base.hold - hold, {attempt}}
   if decision then

@@ -8,6 +8,7 @@ all: what the engine remembers of cards, and has to withdraw, is of the one it w
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -47,6 +48,7 @@ class Keeper:
     ) -> None:
         self.ready = False
         self.why_not = "connecting to the hot state"
+        self._was_ready = False  # ever
         self._url = url
         self._hot = hot
         self._clock = clock
@@ -121,7 +123,7 @@ class Keeper:
             await self._on_ready(offset_ms)
             if not self.ready:
                 log.info("ready", store_run=run_id[:8])
-            self.ready, self.why_not = True, ""
+            self.ready, self.why_not, self._was_ready = True, "", True
         elif state == "new":
             self._not_ready(
                 "the store is empty: load accounts into it, with --new-store if it is a new one"
@@ -134,7 +136,10 @@ class Keeper:
         if self._refused and self._clock.monotonic() < self._audit_from:
             return self._refused
         if not self._refused:
-            self._not_ready("the store was restarted: its state is being audited")
+            # Of a store that this engine has not seen before, nothing else is to be expected.
+            self._not_ready(
+                "the store was restarted: its state is being audited", is_news=self._was_ready
+            )
         self._refused = await self._reopen(run_id)
         pause_s = AUDIT_AGAIN_S[min(self._refusals, len(AUDIT_AGAIN_S) - 1)]
         self._refusals += 1
@@ -148,9 +153,9 @@ class Keeper:
         store_ms = int(seconds) * 1000 + int(microseconds) // 1000
         return store_ms - (before + after) // 2
 
-    def _not_ready(self, why: str) -> None:
+    def _not_ready(self, why: str, *, is_news: bool = True) -> None:
         if self.why_not != why:
-            log.warning("not_ready", why=why)
+            log.log(logging.WARNING if is_news else logging.INFO, "not_ready", why=why)
         self.ready, self.why_not = False, why
 
 

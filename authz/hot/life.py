@@ -27,7 +27,11 @@ ACTS: dict[str, Kind] = {
     "part": Kind("part reversal", "0400, 0420 with DE 95", "takes all but the rest back"),
     "more": Kind("increment", "0100 that names another", "raises what is held"),
     "set": Kind("advice", "0120", "says how much is held from here on"),
-    "post": Kind("completion, more to come", "0220", "posts, and leaves the rest held"),
+    "post": Kind(
+        "completion in part",
+        "0220 with more to come, or where the hold policy keeps the rest",
+        "posts, and leaves the rest held",
+    ),
     "last": Kind("completion", "0220", "posts, and ends the hold"),
     "expired": Kind("expiry", "the engine, by date", "ends the hold"),
     "released": Kind("release", "a person", "ends the hold"),

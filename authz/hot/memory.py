@@ -6,6 +6,8 @@ keeps no keys, shards or life times: an answer is forgotten by `forget`.
 
 from copy import deepcopy
 
+from msgspec.structs import replace
+
 from authz.hot import keys
 from authz.hot.acts import (
     Apply,
@@ -27,7 +29,10 @@ from authz.hot.model import (
     Base,
     decided,
     fits,
+    has_room,
     hold,
+    is_foreign,
+    is_idle,
     judge,
     kept_to,
     record_of,
@@ -37,6 +42,8 @@ from authz.hot.model import (
 from authz.hot.networks import MemoryNetworks
 from authz.hot.outbox import MemoryOutbox
 from authz.hot.record import (
+    OTHER_ACTS_MAX,
+    SHIPS,
     Act,
     Given,
     Record,
@@ -44,6 +51,7 @@ from authz.hot.record import (
     add_beside,
     add_references,
     fold,
+    targets_of,
 )
 from authz.hot.totals import MemoryTotals
 
@@ -90,10 +98,12 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryTotals):
             if own is not None and not fits(record, own):
                 return Verdict(kind="mismatch", replayed=True)
         # Nothing is touched before the verdict: the act may still be refused.
-        taken = [id for id in tombstones if fits(record, account.records[id])]
-        base = Base()
-        for id in taken:
-            take_in(record, account.records[id], base)
+        base, taken = Base(), []
+        for id in tombstones:
+            other = account.records[id]
+            if fits(record, other) and has_room(record, other):
+                take_in(record, other, base)
+                taken.append(id)
         kind, detail = decided(account, act, record, base, bool(tombstones))
         if kind == "told":
             given = Given(act.fingerprint, kind, detail, act.planned, 0, [act.attempt])
@@ -130,28 +140,32 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryTotals):
             if stale is not None:
                 return stale
         references = tuple(reference for _, reference in act.references)
-        id, rung, matched, tombstones = account.find(act)
+        id, rung, matched, tombstones, exactly = account.find(act)
         joins = bool(id) and not matched
         id = id or (tombstones or [act.message_id])[0]
         # A copy: an increment may still be refused.
         record = deepcopy(account.records.get(id)) or Record(card=act.card_id)
         reversal = one.kind in ("full", "part")
-        foreign = (
-            matched
-            and one.kind == "part"
-            and one.amount_in not in ("", record.asked_in, record.currency)
-        )
+        if reversal and matched and not exactly:
+            one = replace(one, names="")  # found by another word: its DE 90 names nothing
+        foreign = matched and is_foreign(record, one)
         other_money = (record.currency, record.sign) != (act.currency, act.sign)
         if not reversal and record.currency and other_money:
             if act.message_id in account.records:
                 return Verdict(kind="mismatch", replayed=True)
             id, matched, joins, tombstones, rung = act.message_id, False, False, [], ""
             record = Record(card=act.card_id)
+        if one.kind in SHIPS and len(record.acts) >= OTHER_ACTS_MAX:
+            # No room for one more completion there: it posts all the same, and stands alone.
+            id, matched, joins, tombstones, rung = act.message_id, False, False, [], ""
+            references = (one.names,)
+            record = deepcopy(account.records.get(id)) or Record(card=act.card_id)
         base = Base()
         base.add(record)
         taken = []
         for other in tombstones:
-            if other != id and fits(record, account.records[other]):
+            mine = account.records[other]
+            if other != id and fits(record, mine) and has_room(record, mine):
                 take_in(record, account.records[other], base)
                 taken.append(other)
         there = any(
@@ -166,7 +180,7 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryTotals):
             record.expires = max(record.expires, act.expires_at)
         record.holds, record.posted = fold(record)
         if decision is not None:
-            kind, detail = judge(account, record, base, decision)
+            kind, detail = judge(account, record, base, decision, one)
             if kind == "held" and not kept:
                 kind = "declined"
             if kind != "held":
@@ -174,17 +188,15 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryTotals):
                 self._give(act.message_id, given, "")
                 self.journal.append((act.kind, act.message_id, 0))
                 return said(given, "")
-        mine = account.free_of_others(references, id) if matched else references
-        add_references(record, mine)
+        free = account.free_of_others(references, id) if matched else references
+        add_references(record, free)
         account.settle(record, id, taken, base)
         kind = "reversed" if reversal else "applied"
         if not (matched or joins):
             kind = "unmatched"
         elif matched and kind == "applied" and act.terms is not None:
             kind = kept_to(act.terms, record, one)
-        # Of what has posted a reversal of the authorization takes nothing back.
-        moves = (record.holds, record.posted) != (base.hold, base.posted)
-        idle = kind == "reversed" and one.kind == "full" and record.posted > 0 and not moves
+        idle = kind == "reversed" and is_idle(record, base, one)
         if foreign or not kept or idle:
             kind = "unapplied"
         given = Given(act.fingerprint, kind, rung, "", base.hold - record.holds, [act.attempt])
@@ -279,9 +291,12 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryTotals):
             record.holds, record.posted = fold(record)
             released = (record.holds, record.posted) != (base.hold, base.posted)
             account.settle(record, act.message_id, [], base)
+            targets = targets_of(record.acts)
+            names = [name for name in record.references if name in targets]
+            record.references = [name for name in record.references if name not in targets]
             account.drop(record, act.message_id)
             if record.acts:
-                record.references, record.sent = [], 0
+                record.references, record.sent = names, 0
                 account.records[act.message_id] = record
         left_held = record.holds if record is not None else 0
         sign, left_posted = (record.sign, record.posted) if record is not None else (1, 0)

@@ -9,6 +9,7 @@ from fractions import Fraction
 
 from authz.hot.acts import Apply, Authorize, Decision, Terms, Verdict
 from authz.hot.record import (
+    ACTS_MAX,
     Act,
     Given,
     Record,
@@ -18,8 +19,10 @@ from authz.hot.record import (
     fold,
     folded,
     has_ended,
+    means_all,
     share,
     taken_back,
+    targets_of,
 )
 from rules.facts import Approved
 
@@ -66,23 +69,25 @@ class Account:
                     found.add(id)
         return sorted(found)
 
-    def find(self, act: Apply) -> tuple[str, str, bool, list[str]]:
+    def find(self, act: Apply) -> tuple[str, str, bool, list[str], bool]:
         """What an act belongs to, the rung that found it, whether that is an authorization of ours
-        (else it is what was decided elsewhere), and the tombstones beside it."""
+        (else it is what was decided elsewhere), the tombstones beside it, and whether it was found
+        by a word that names it and no other."""
         references = tuple(reference for _, reference in act.references)
         exact = {*references[: act.exact], act.act.names}
-        id, rung = "", ""
+        id, rung, exactly = "", "", False
         for name, reference in act.references:
-            id = id or self.authorization(reference, act.act.sent_at, reference in exact)
-            rung = rung or (name if id else "")
+            if not id:
+                id = self.authorization(reference, act.act.sent_at, reference in exact)
+                rung, exactly = (name if id else ""), reference in exact
         tombstones = self.tombstones(references, self.records[id].sent if id else -1, exact)
         if act.message_id in self.records and act.message_id not in tombstones:
             tombstones.append(act.message_id)
         if not id and tombstones and self.records[tombstones[0]].currency:
             follows = tombstones[0]
             rungs = [name for name, one in act.references if follows in self.named(one)]
-            return follows, (*rungs, "")[0], False, tombstones
-        return id, rung, id != "", tombstones
+            return follows, (*rungs, "")[0], False, tombstones, True
+        return id, rung, id != "", tombstones, exactly
 
     def free_of_others(self, references: tuple[str, ...], id: str) -> tuple[str, ...]:
         """Those that name no other authorization."""
@@ -254,28 +259,51 @@ def stands(
 
 def kept_to(terms: Terms, record: Record, act: Act) -> str:
     """Whether a completion keeps to what was agreed on."""
-    _, posted, total, _ = folded(record)
+    _, posted, total, *_ = folded(record)
     if posted > total + max(round(Fraction(total * terms.tolerance_percent, 100)),
                             terms.tolerance_minor):  # fmt: skip
         return "beyond"
     return "overdue" if act.sent_at - record.sent > terms.overdue_s else "applied"
 
 
-def judge(account: Account, record: Record, base: Base, decision: Decision) -> tuple[str, str]:
+def judge(
+    account: Account, record: Record, base: Base, decision: Decision, act: Act
+) -> tuple[str, str]:
     """Whether an increment may have what it asks for: kind and detail."""
     if decision.planned != "approved":
         return "declined", ""
-    if has_ended(record):
+    news = record.spent - base.hold - base.posted
+    if has_ended(record) or (act.billed > 0 and news <= 0):
         return "reversed", ""
     for limit in decision.limits:
         use = share(record.spent, limit.scale) - base.shares.get(limit.counter, 0)
         if use > 0 and account.used.get(limit.counter, 0) + use > limit.ceiling:
             return "over_limit", limit.reason
-    news = record.spent - base.hold - base.posted
     posted, held = (amounts.get(record.currency, 0) for amounts in (account.posted, account.held))
-    if news > 0 and news > posted - held + decision.credit_line_minor:
+    if news > posted - held + decision.credit_line_minor:
         return "no_funds", ""
     return "held", ""
+
+
+def has_room(record: Record, tombstone: Record) -> bool:
+    """Whether all of its acts fit. One that does not stays what it is: nothing is lost."""
+    ids = {act.message_id for act in (*record.acts, *tombstone.acts)}
+    return len(ids) <= ACTS_MAX["full"]
+
+
+def is_foreign(record: Record, act: Act) -> bool:
+    """Whether a part is told in a currency in which it says nothing."""
+    return act.kind == "part" and act.amount_in not in ("", record.asked_in, record.currency)
+
+
+def is_idle(record: Record, base: Base, act: Act) -> bool:
+    """Whether a reversal takes nothing back that it should: all has posted, or it names what has
+    not come."""
+    if (record.holds, record.posted) != (base.hold, base.posted):
+        return False
+    targets = targets_of(record.acts)
+    waits = act.names != "" and act.names not in targets and not means_all(record, act, set())
+    return waits or (act.kind == "full" and record.posted > 0)
 
 
 def take_in(record: Record, tombstone: Record, base: Base) -> None:
@@ -283,7 +311,7 @@ def take_in(record: Record, tombstone: Record, base: Base) -> None:
     base.add(tombstone)
     add_references(record, tombstone.references)
     for act in tombstone.acts:
-        add_act(record.acts, act)
+        add_act(record.acts, act, ACTS_MAX["full"])
     for touched in tombstone.beside:
         add_beside(record, touched)
     if not record.currency:

@@ -46,16 +46,17 @@ local function scale(a, b, c)
   return quotient
 end
 
--- The kinds of acts. A reversal names by `reference` the act that it takes back, where it is
--- known and is one of these acts; else it takes back the authorization itself.
+-- The kinds of acts. A reversal names what it takes back: one of these acts, by that act's own
+-- reference; or the authorization, by the authorization's own or by nothing. One that names what has
+-- not come takes nothing back yet; but where the authorization itself has not come, it may be meant.
 --   full      all is taken back            part      all but `amount` is taken back
 --   more      an increment                 set       an advice: the hold is this much from here on
---   post      a completion, more to come   last      the last completion, or the only one
+--   post      a completion, more to come   last      the last completion of PARTS, or the only one
 --   expired, released                      the hold has ended
 --   void      an increment that was withdrawn: of nothing, and still what its own reversal names
-local KIND_OF, ACT_ID, SENT_AT, AMOUNT, AMOUNT_IN, BILLED, NAMES = 1, 2, 3, 4, 5, 6, 7
-local TARGETS = {more = true, post = true, last = true, void = true}
-local ENDS = {last = true, expired = true, released = true}
+local KIND_OF, ACT_ID, SENT_AT, AMOUNT, AMOUNT_IN, BILLED, NAMES, PARTS = 1, 2, 3, 4, 5, 6, 7, 8
+local TARGETS = {more = true, set = true, post = true, last = true, void = true}
+local SHIPS = {post = true, last = true}
 
 -- The references of acts that a reversal may name.
 local function targets_of(acts)
@@ -83,31 +84,47 @@ local function left_of(r, part, billed, asked, asked_in)
   return billed, asked
 end
 
--- An act's own amounts, less what reversals that name it take back.
+-- Whether a reversal is of the authorization itself.
+local function means_all(r, act, targets)
+  local names = act[NAMES]
+  if targets[names] then return false end
+  return names == '' or r[ORIGINAL] == '' or names == r[REFERENCES][1]
+end
+
+-- An act's own amounts, less what reversals that name it take back, and whether that is all.
 local function amounts_of(r, act, acts)
   local billed, asked, names = act[BILLED], act[AMOUNT], act[NAMES]
-  if names == '' then return billed, asked end
+  if names == '' then return billed, asked, false end
   for i = 1, #acts do
     local other = acts[i]
     if other[NAMES] == names then
-      if other[KIND_OF] == 'full' then return 0, 0 end
+      if other[KIND_OF] == 'full' then return 0, 0, true end
       if other[KIND_OF] == 'part' then
         local b, a = left_of(r, other, act[BILLED], act[AMOUNT], act[AMOUNT_IN])
         billed, asked = math.min(billed, b), math.min(asked, a)
       end
     end
   end
-  return billed, asked
+  return billed, asked, false
 end
 
--- What is held and what is posted after all acts, what all of it was authorized for, and whether the
--- last word was that all of it is taken back: a function of the set of them, whatever order they
--- came in, since they are taken in the network's order. An advice that was sent after a full
--- reversal is a new word: the network took our late answer back, and then approved in our stead.
+-- What an increment asks for in the currency that the authorization was asked in: as told, or by
+-- what it is billed.
+local function asked_more(act, amount, billed, total, asked, asked_in)
+  if act[AMOUNT_IN] == asked_in or total == 0 then return amount end
+  local rest = billed % total
+  return (billed - rest) / total * asked + scale(rest, asked, total)
+end
+
+-- What is held and what is posted after all acts, what all of it was authorized for, whether the last
+-- word was that all of it is taken back, and whether it has ended: a function of the set of them,
+-- whatever order they came in, since they are taken in the network's order. An advice that was sent
+-- after a full reversal is a new word: the network took our late answer back, and then approved in
+-- our stead. A completion of what posts at once says again how much: it does not post twice.
 local function fold(r)
   local acts = r[ACTS]
   local total, asked, asked_in, posted = r[APPROVED], r[ASKED], r[ASKED_IN], 0
-  local ended, reversed = false, false
+  local ended, reversed, shipped, parts, at_once = false, false, 0, nil, r[POSTS] == 1
   if #acts > 0 then
     local ordered, targets = {}, targets_of(acts)
     for i = 1, #acts do ordered[i] = acts[i] end
@@ -116,38 +133,41 @@ local function fold(r)
     local base, base_asked = total, asked
     for i = 1, #ordered do
       local act = ordered[i]
-      local kind, names = act[KIND_OF], act[NAMES]
-      if TARGETS[kind] then
+      local kind = act[KIND_OF]
+      local replaces = kind == 'set' or (at_once and SHIPS[kind] and shipped == 0)
+      if SHIPS[kind] then shipped = shipped + 1 end
+      if kind == 'last' then parts = math.max(parts or 1, act[PARTS] or 1) end
+      if replaces then
+        total, asked, reversed = amounts_of(r, act, acts)
+        asked_in = act[AMOUNT_IN]
+        base, base_asked = total, asked
+      elseif kind == 'more' or (at_once and SHIPS[kind]) then
         local billed, amount = amounts_of(r, act, acts)
-        if kind == 'more' then
-          if not reversed then total, asked = total + billed, asked + amount end
-          base, base_asked = total, asked
-        else
-          posted, ended = posted + billed, ended or kind == 'last'
+        if not reversed then
+          if total == 0 then asked_in = act[AMOUNT_IN] end
+          asked = asked + asked_more(act, amount, billed, total, asked, asked_in)
+          total = total + billed
         end
-      elseif kind == 'set' then
-        total, asked, asked_in = act[BILLED], act[AMOUNT], act[AMOUNT_IN]
-        base, base_asked, reversed = total, asked, false
+        base, base_asked = total, asked
+      elseif SHIPS[kind] then
+        posted = posted + amounts_of(r, act, acts)
       elseif kind == 'expired' or kind == 'released' then
         ended = true
-      elseif not targets[names] then
-        if kind == 'full' then
-          total, asked, reversed = 0, 0, true
-        else
-          local b, a = left_of(r, act, base, base_asked, asked_in)
-          total, asked = math.min(total, b), math.min(asked, a)
-        end
+      elseif kind == 'full' and means_all(r, act, targets) then
+        total, asked, reversed = 0, 0, true
+      elseif kind == 'part' and means_all(r, act, targets) then
+        local b, a = left_of(r, act, base, base_asked, asked_in)
+        total, asked = math.min(total, b), math.min(asked, a)
       end
     end
   end
-  if r[POSTS] == 1 then return 0, posted + total, total, reversed end
-  if ended or reversed or (r[SIGN] == -1 and r[POSTS] ~= 2) then
-    return 0, posted, total, reversed
-  end
-  return math.max(total - posted, 0), posted, total, reversed
+  ended = ended or reversed or (parts ~= nil and shipped >= parts)
+  if at_once then return 0, posted + total, total, reversed, ended end
+  if ended or (r[SIGN] == -1 and r[POSTS] ~= 2) then return 0, posted, total, reversed, ended end
+  return math.max(total - posted, 0), posted, total, reversed, ended
 end
 
--- Whether the authorization itself was reversed in full.
+-- Whether the authorization itself was reversed in full, and that is the last word.
 local function taken_back(r)
   local _, _, _, reversed = fold(r)
   return reversed
@@ -155,8 +175,8 @@ end
 
 -- Whether it has ended, so that an increment would hold nothing.
 local function has_ended(r)
-  for i = 1, #r[ACTS] do if ENDS[r[ACTS][i][KIND_OF]] then return true end end
-  return taken_back(r)
+  local _, _, _, _, ended = fold(r)
+  return ended
 end
 
 -- Acts kept per record: a purchase in 99 shipments, the most that networks count, and a few more;
@@ -166,14 +186,14 @@ local ACTS_MAX = {full = 190, expired = 192, released = 192}
 local OTHER_ACTS_MAX = 120
 
 -- One more act, unless it is there. Returns whether it is. One that was withdrawn comes again.
-local function add_act(acts, act)
+local function add_act(acts, act, most)
   for i = 1, #acts do
     if acts[i][ACT_ID] == act[ACT_ID] then
       if acts[i][KIND_OF] == 'void' then acts[i] = act end
       return true
     end
   end
-  if #acts >= (ACTS_MAX[act[KIND_OF]] or OTHER_ACTS_MAX) then return false end
+  if #acts >= (most or ACTS_MAX[act[KIND_OF]] or OTHER_ACTS_MAX) then return false end
   acts[#acts + 1] = act
   return true
 end

@@ -16,8 +16,8 @@ REFERENCES_MAX = 32
 # When a record's money moves: with its completions, if it is neither.
 AT_ONCE, AT_APPROVAL = 1, 2
 
-TARGETS = frozenset({"more", "post", "last", "void"})  # acts that a reversal may name
-ENDS = frozenset({"last", "expired", "released"})
+TARGETS = frozenset({"more", "set", "post", "last", "void"})  # acts that a reversal may name
+SHIPS = frozenset({"post", "last"})
 
 
 class Act(Struct, frozen=True, array_like=True):
@@ -30,6 +30,7 @@ class Act(Struct, frozen=True, array_like=True):
     amount_in: str = ""  # its currency; "" for the transaction's own
     billed: int = 0  # the amount in the billing currency
     names: str = ""  # its own reference; of a reversal: that of the act it takes back
+    parts: int = 1  # of a last completion: so many there are, with it
 
 
 class Given(Struct, array_like=True):
@@ -97,17 +98,24 @@ def left_of(record: Record, part: Act, billed: int, asked: int, asked_in: str) -
     return billed, asked
 
 
-def amounts_of(record: Record, act: Act) -> tuple[int, int]:
-    """An act's own amounts, less what reversals that name it take back."""
+def means_all(record: Record, act: Act, targets: set[str]) -> bool:
+    """Whether a reversal is of the authorization itself."""
+    if act.names in targets:
+        return False
+    return not act.names or not record.original or act.names == (*record.references, "")[0]
+
+
+def amounts_of(record: Record, act: Act) -> tuple[int, int, bool]:
+    """An act's own amounts, less what reversals that name it take back; and whether that is all."""
     billed, asked = act.billed, act.amount
     for other in record.acts:
         if act.names and other.names == act.names:
             if other.kind == "full":
-                return 0, 0
+                return 0, 0, True
             if other.kind == "part":
                 b, a = left_of(record, other, act.billed, act.amount, act.amount_in)
                 billed, asked = min(billed, b), min(asked, a)
-    return billed, asked
+    return billed, asked, False
 
 
 def fold(record: Record) -> tuple[int, int]:
@@ -115,36 +123,45 @@ def fold(record: Record) -> tuple[int, int]:
     return folded(record)[:2]
 
 
-def folded(record: Record) -> tuple[int, int, int, bool]:
-    """The same, what all of it was authorized for, and whether all of it is taken back."""
+def folded(record: Record) -> tuple[int, int, int, bool, bool]:
+    """The same, what all of it was authorized for, whether all of it is taken back, and whether it
+    has ended."""
     total, asked, asked_in = record.approved, record.asked, record.asked_in
-    base, base_asked, posted, ended, is_reversed = total, asked, 0, False, False
-    targets = targets_of(record.acts)
-    for act in sorted(record.acts, key=lambda act: (act.sent_at, act.message_id)):
-        if act.kind in TARGETS:
-            billed, amount = amounts_of(record, act)
-            if act.kind == "more":
-                if not is_reversed:
-                    total, asked = total + billed, asked + amount
-                base, base_asked = total, asked
-            else:
-                posted, ended = posted + billed, ended or act.kind == "last"
-        elif act.kind == "set":
-            total, asked, asked_in = act.billed, act.amount, act.amount_in
-            base, base_asked, is_reversed = total, asked, False
+    base, base_asked, posted, ended, back = total, asked, 0, False, False
+    targets, at_once = targets_of(record.acts), record.posts == AT_ONCE
+    ordered = sorted(record.acts, key=lambda act: (act.sent_at, act.message_id))
+    first = next((act for act in ordered if act.kind in SHIPS), None)
+    for act in ordered:
+        if act.kind == "set" or (at_once and act is first):
+            total, asked, back = amounts_of(record, act)
+            asked_in, base, base_asked = act.amount_in, total, asked
+        elif act.kind == "more" or (at_once and act.kind in SHIPS):
+            billed, amount, _ = amounts_of(record, act)
+            if not back:
+                if total == 0:
+                    asked_in = act.amount_in
+                elif act.amount_in != asked_in:
+                    whole, rest = divmod(billed, total)
+                    amount = whole * asked + part_of(rest, asked, total)
+                total, asked = total + billed, asked + amount
+            base, base_asked = total, asked
+        elif act.kind in SHIPS:
+            posted += amounts_of(record, act)[0]
         elif act.kind in ("expired", "released"):
             ended = True
-        elif act.names not in targets:
-            if act.kind == "full":
-                total, asked, is_reversed = 0, 0, True
-            else:
-                b, a = left_of(record, act, base, base_asked, asked_in)
-                total, asked = min(total, b), min(asked, a)
-    if record.posts == AT_ONCE:
-        return 0, posted + total, total, is_reversed
-    if ended or is_reversed or (record.sign == -1 and record.posts != AT_APPROVAL):
-        return 0, posted, total, is_reversed
-    return max(total - posted, 0), posted, total, is_reversed
+        elif act.kind == "full" and means_all(record, act, targets):
+            total, asked, back = 0, 0, True
+        elif act.kind == "part" and means_all(record, act, targets):
+            b, a = left_of(record, act, base, base_asked, asked_in)
+            total, asked = min(total, b), min(asked, a)
+    shipped = sum(act.kind in SHIPS for act in ordered)
+    announced = [act.parts for act in ordered if act.kind == "last"]
+    ended = ended or back or (bool(announced) and shipped >= max(announced))
+    if at_once:
+        return 0, posted + total, total, back, ended
+    if ended or (record.sign == -1 and record.posts != AT_APPROVAL):
+        return 0, posted, total, back, ended
+    return max(total - posted, 0), posted, total, back, ended
 
 
 def taken_back(record: Record) -> bool:
@@ -154,17 +171,17 @@ def taken_back(record: Record) -> bool:
 
 def has_ended(record: Record) -> bool:
     """Whether it has ended, so that an increment would hold nothing."""
-    return taken_back(record) or any(act.kind in ENDS for act in record.acts)
+    return folded(record)[4]
 
 
-def add_act(acts: list[Act], act: Act) -> bool:
+def add_act(acts: list[Act], act: Act, most: int = 0) -> bool:
     """One more, unless it is there. Whether it is. One that was withdrawn comes again."""
     for place, known in enumerate(acts):
         if known.message_id == act.message_id:
             if known.kind == "void":
                 acts[place] = act
             return True
-    if len(acts) >= ACTS_MAX.get(act.kind, OTHER_ACTS_MAX):
+    if len(acts) >= (most or ACTS_MAX.get(act.kind, OTHER_ACTS_MAX)):
         return False
     acts.append(act)
     return True

@@ -102,20 +102,32 @@ local function add_beside(r, touched)
   r[BESIDE][#r[BESIDE] + 1] = touched
 end
 
+-- Whether all acts of a tombstone find room in a record. One that does not fit stays what it is:
+-- what was taken in must never be lost.
+local function has_room(r, other)
+  local news = 0
+  for _, act in ipairs(other[ACTS]) do
+    local there = false
+    for _, mine in ipairs(r[ACTS]) do there = there or mine[ACT_ID] == act[ACT_ID] end
+    if not there then news = news + 1 end
+  end
+  return #r[ACTS] + news <= ACTS_MAX.full
+end
+
 -- Takes tombstones into a record: their acts, references and counters become its own, and they go.
 -- Returns the ids that went.
 local function absorb(r, id, tombstones, known, base, drop)
   local gone = {}
   for _, other in ipairs(tombstones) do
     local o = known[other]
-    if o ~= r and fits(r, o) then
+    if o ~= r and fits(r, o) and has_room(r, o) then
       if other ~= id then
         gone[#gone + 1] = other
         drop[#drop + 1] = 'a:' .. other
       end
       add_to(base, o)
       add_references(r, o[REFERENCES])
-      for _, act in ipairs(o[ACTS]) do add_act(r[ACTS], act) end
+      for _, act in ipairs(o[ACTS]) do add_act(r[ACTS], act, ACTS_MAX.full) end
       for _, touched in ipairs(o[BESIDE]) do add_beside(r, touched) end
       if r[CURRENCY] == '' then r[CURRENCY], r[SIGN] = o[CURRENCY], o[SIGN] end
       if o[EXPIRES] > r[EXPIRES] then r[EXPIRES] = o[EXPIRES] end

@@ -69,11 +69,18 @@ local function withdraw(keys, args)
     r[GIVEN], r[TOUCHED] = {}, {}
     local hold, posted = fold(r)
     moved = plan_moves(account, r, base, hold, posted, set, drop)
+    -- What else was said of it stands and waits for the repeat, which finds it by its own id. By
+    -- references that it had from the authorization it would be found by others; the names of its
+    -- acts are nobody else's, and what takes such an act back must find it.
+    local targets, names, others = targets_of(r[ACTS]), {}, {}
+    for _, reference in ipairs(r[REFERENCES]) do
+      local list = targets[reference] and names or others
+      list[#list + 1] = reference
+    end
+    r[REFERENCES] = others
     drop_references(account, r, message_id, set, drop)
     if #r[ACTS] > 0 then
-      -- What else was said of it stands and waits for the repeat, which finds it by its own id. By
-      -- references that it had from the authorization it would be found by others.
-      r[REFERENCES], r[SENT] = {}, 0
+      r[REFERENCES], r[SENT] = names, 0
       set[#set + 1], set[#set + 2] = 'a:' .. message_id, cmsgpack.pack(r)
     else
       drop[#drop + 1] = 'a:' .. message_id

@@ -115,9 +115,6 @@ ACCENTS: dict[str, Accent] = {
 assert ACCENTS.keys() == NETWORKS.keys()
 
 # What a dialect is spoken with, where nothing else is said.
-NETWORK_OF = {
-    "visa": "visa", "mastercard": "mastercard", "postilion": "postilion", "iso93_ascii": "iso93",
-}  # fmt: skip
 FRAMING_OF = {"visa": "vap"}
 
 

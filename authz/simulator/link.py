@@ -12,11 +12,11 @@ from typing import cast
 from msgspec import Struct
 
 from authz.clock import Clock, utc
-from authz.simulator.accents import FRAMING_OF, GENERIC_CODES, NETWORK_OF, as_said, mti_in
+from authz.simulator.accents import FRAMING_OF, GENERIC_CODES, as_said, mti_in
 from authz.simulator.in_flight import InFlight, Waiting
 from authz.simulator.messages import Event, stamp
 from authz.simulator.report import Report
-from authz.wire.networks import GENERIC, NETWORKS
+from authz.wire.networks import GENERIC, NETWORK_OF, NETWORKS
 from iso8583.codec import decode, encode
 from iso8583.dialects import BY_NAME
 from iso8583.errors import DecodeError

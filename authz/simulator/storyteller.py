@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from decimal import Decimal
 from typing import Any
 
 from msgspec import Struct, field
 
 from authz.clock import Clock, utc
 from authz.simulator.link import manners_in
-from authz.simulator.stories import Story
+from authz.simulator.stories import CURRENCY, Story
 from authz.simulator.story_messages import WITHOUT, Composer, Step, Tongue
 from authz.wire.networks import NETWORKS
 from iso8583.codec import decode, encode
@@ -59,6 +60,7 @@ class Line:
     async def ask(self, mti: str, fields: Mapping[int, Any]) -> tuple[Message, Message]:
         """What was said, and what was answered to it. Raises: NoAnswer."""
         raw = encode(mti, fields, self._dialect)
+        hint = ": are --dialect and --framing those of its link?" if mti[1] == "8" else ""
         self._writer.write(self._framing.pack(raw))
         try:
             async with asyncio.timeout(ANSWER_S):
@@ -67,9 +69,9 @@ class Line:
                     if (answer.mti, answer.get(11)) == (response_to(mti), fields[11]):
                         return decode(raw, self._dialect), answer
         except TimeoutError:
-            raise NoAnswer(f"no answer to a {mti} in {ANSWER_S:g} s") from None
+            raise NoAnswer(f"no answer to a {mti} in {ANSWER_S:g} s{hint}") from None
         except ConnectionError:
-            raise NoAnswer(f"the engine hung up on a {mti}") from None
+            raise NoAnswer(f"the engine hung up on a {mti}{hint}") from None
 
     async def _hear(self) -> Message:
         while not self._heard:
@@ -129,8 +131,10 @@ async def tell(
         held = step.held if step.held is not None else held
         available = step.available if step.available is not None else available
         if told.balance is not None:
-            told.differs += unlike("held", held, told.balance.held)
-            told.differs += unlike("available", available, told.balance.available)
+            told.differs += unlike("held", in_money(held), in_money(told.balance.held))
+            told.differs += unlike(
+                "available", in_money(available), in_money(told.balance.available)
+            )
         ok = ok and not told.differs
         hear(told)
     return ok
@@ -148,3 +152,11 @@ def differences(step: Step, answer: Message, composer: Composer) -> list[str]:
 
 def unlike(name: str, expected: object, found: object) -> list[str]:
     return [] if expected in (None, found) else [f"{name} is {found}, not {expected}"]
+
+
+def in_money(minor: int | None) -> str | None:
+    """As the stories tell it; None is nothing expected."""
+    return None if minor is None else f"{Decimal(minor).scaleb(-2)} USD"
+
+
+assert CURRENCY == "840", "two decimals"

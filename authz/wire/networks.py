@@ -169,4 +169,9 @@ NETWORKS: dict[str, Network] = {
     )
 }
 assert NETWORKS.keys() == CODES.keys()
+# What is spoken in a dialect where nobody says it; in any other, the plain network of its version.
+NETWORK_OF = {
+    "visa": "visa", "mastercard": "mastercard", "postilion": "postilion", "iso93_ascii": "iso93",
+}  # fmt: skip
+PLAIN = {"0": "generic", "1": "iso93"}
 GENERIC = NETWORKS["generic"]

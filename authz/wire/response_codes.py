@@ -93,6 +93,8 @@ class Codes(Struct, frozen=True):
     partial: str  # an approval of less than was asked for
     account_check: str = ""  # of a zero amount that is approved, where it has a code of its own
     names_bad_field: bool = False  # a format error says in DE 44 which element is bad
+    # Of what was answered elsewhere, and is told in an advice: what counts as an approval.
+    approvals: frozenset[str] = frozenset({"", "00", "08", "10", "11", "16"})
     # Of what is not asked but told, by class and function of the MTI: accepted, not approved.
     accepted: dict[str, str] = {}
 
@@ -118,9 +120,22 @@ ACCEPTED_1993 = {
 
 CODES: dict[str, Codes] = {
     "generic": Codes("ISO 8583:1987", GENERIC_1987, "10"),
-    "visa": Codes("public lists of 2025-10", GENERIC_1987 | VISA, "10", account_check="85"),
+    "visa": Codes(
+        "public lists of 2025-10",
+        GENERIC_1987 | VISA,
+        "10",
+        account_check="85",
+        approvals=frozenset({"", "00", "10", "11", "85"}),
+    ),
     "mastercard": Codes(
-        "public lists of 2025-10", GENERIC_1987, "10", account_check="85", names_bad_field=True
+        "public lists of 2025-10",
+        GENERIC_1987,
+        "10",
+        account_check="85",
+        names_bad_field=True,
+        approvals=frozenset(
+            {"", "00", "08", "10", "85", "87"}
+        ),  # 87: the purchase, without its cash
     ),
     "postilion": Codes("ISO 8583:1987", GENERIC_1987, "10"),  # no list of its own was found
     "iso93": Codes("ISO 8583:1993", ISO_1993, "002", accepted=ACCEPTED_1993),

@@ -5,6 +5,7 @@ from authz.wire import elements
 from authz.wire.elements import BadElement
 from authz.wire.indicators import NOTHING, Indicators
 from authz.wire.indicators.said import found
+from authz.wire.networks import NETWORKS
 from iso8583.message import Message
 from iso8583.mti import without_repeat
 from rules.facts import Advice, AuthorizationRequest, Does, Increment, Original, Purpose, Reversal
@@ -22,10 +23,6 @@ PURPOSES = {
     "30": Purpose.BALANCE_INQUIRY,
     "31": Purpose.BALANCE_INQUIRY,
 }
-
-
-# DE 39 of an advice: what was answered elsewhere. Absent, it tells of an approval.
-APPROVED_ELSEWHERE = frozenset({"", "00", "08", "10", "11", "85", "000", "002"})
 
 
 class Unsupported(Exception):
@@ -110,8 +107,9 @@ def to_advice(
     return Advice(
         told=to_request(message, network, keys, now_ms, says),
         original=original(message),
-        approved=elements.text(message, 39) in APPROVED_ELSEWHERE,
+        approved=elements.text(message, 39) in NETWORKS[network].codes.approvals,
         does=does,
+        shipments=says.shipments,
     )
 
 
@@ -123,7 +121,7 @@ def to_reversal(
         network=network,
         mti=message.mti,
         card_key=keys.card_key(elements.card_number(message)),
-        transaction_minor=elements.amount(message, 4),
+        transaction_minor=elements.amount(message, 4) if 4 in message else 0,
         transaction_currency=elements.text(message, 49),
         remaining_minor=remaining(message),
         original=original(message),

@@ -5,12 +5,14 @@ from functools import lru_cache
 
 from msgspec import Struct
 
+from authz.wire.elements import text
 from authz.wire.networks import GENERIC, Network
+from authz.wire.to_request import PURPOSES
 from authz.wire.totals import say_totals
 from iso8583.cut import cut
 from iso8583.errors import PartError
 from iso8583.message import Message
-from rules.facts import Approved, Funds
+from rules.facts import Approved, Funds, Purpose
 from rules.notices import Balance
 from rules.reason import Reason
 
@@ -109,6 +111,8 @@ AMOUNT_MAX = 10**12 - 1  # what twelve digits hold
 
 
 def is_account_check(message: Message) -> bool:
-    """Whether a purchase of nothing asks only about the card."""
+    """Whether a purchase of nothing asks only about the card. A balance inquiry asks for more."""
     value = message.get(4)
-    return message.mti[1:3] in ("10", "20") and isinstance(value, str) and not value.strip("0")
+    if message.mti[1:3] not in ("10", "20") or not isinstance(value, str) or value.strip("0"):
+        return False
+    return PURPOSES.get(text(message, 3)[:2]) is not Purpose.BALANCE_INQUIRY

@@ -62,7 +62,7 @@ MISTAKES = [
     ("[redis]\nurl = 'redis://u:hunter2@h'", "redis.url: no user or password here"),
     ("[redis]\npassword = 'hunter2'", "redis.password: a secret; use AUTHZ_REDIS_PASSWORD or"),
     ("[redis]\npassword_file = 'none'", "redis.password_file: cannot be read"),
-    ("[redis]\nfsync = 'sometimes'", "redis.fsync: invalid"),
+    ("[redis]\nfsync = 'sometimes'", "redis.fsync: unknown; known are always, everysec, no, off"),
     ("[pan]\nkey = 'hunter2'", "pan.key: a secret; use AUTHZ_PAN_KEY or pan.key_file"),
     ("[pan]\nkey_id = '12'", "pan.key_id: expected"),
     ("[metrics]\nport = 65536", "metrics.port: expected `int` <= 65535"),
@@ -94,7 +94,10 @@ MISTAKES = [
     ("[[link]]\nport = -1", "link[0].port: expected `int` >= 0"),
     (f"[[link]]\nname = '{'n' * 65}'", "link[0].name: expected `str` of length <= 64"),
     ("[[link]]\nnetwork = 'x'", "link[0].network: unknown; known are generic, visa, mastercard"),
-    ("[[link]]\ndialect = 'iso93_ascii'", "link[0].network: of another version than the dialect"),
+    (
+        "[[link]]\ndialect = 'iso93_ascii'\nnetwork = 'generic'",
+        "link[0].network: of another version than the dialect",
+    ),
     ("[[link]]\nnetwork = 'iso93'", "link[0].network: of another version than the dialect"),
     ("[[link]]\nframing = 'etx'\ndialect = 'iso87_binary'", "link[0].framing: carries text only"),
     ("[[link]]\nmax_frame = 65536", "link[0].max_frame: binary2 cannot count above 65535"),
@@ -106,8 +109,38 @@ MISTAKES = [
     ("[[link]]\nport = 1\n[[link]]\nname = 'b'\nportt = 2", "link[1].portt: unknown key"),
     ("[[link]]\nport = 1\n[[link]]\nport = 2", "link[1].name: used twice"),
     ("[[link]]\n[[link]]\nname = 'b'\nhost = '0.0.0.0'", "link[1].port: already taken by link[0]"),
+    ("[[hold]]\ndays = 1\nremainder = 'x'", "hold[0].remainder: unknown; known are release, keep"),
+    (
+        "[[hold]]\ndays = 1\nfinality = 'x'",
+        "hold[0].finality: unknown; known are plain, pre, final",
+    ),
+    ("[[hold]]\ndays = 1\ncredit = 1", "hold[0].credit: unknown; known are posting, approval"),
+    ("[[hold]]\ndays = 1\nprogram = 'x'", "hold[0].program: unknown key"),
     ("[[link]", "authz.toml: not TOML"),
 ]
+
+
+@pytest.mark.parametrize(
+    ("text", "network"),
+    [
+        ("", "generic"),
+        ("dialect = 'iso87_binary'", "generic"),
+        ("dialect = 'visa'", "visa"),
+        ("dialect = 'mastercard'", "mastercard"),
+        ("dialect = 'postilion'", "postilion"),
+        ("dialect = 'iso93_ascii'", "iso93"),
+        ("dialect = 'file:ours.toml'", "iso93"),
+        ("dialect = 'visa'\nnetwork = 'generic'", "generic"),
+    ],
+)
+def test_where_nothing_is_said_the_network_is_the_dialects(
+    text: str, network: str, tmp_path: Path
+) -> None:
+    (tmp_path / "ours.toml").write_text('name = "ours"\nbased_on = "iso93_ascii"\n')
+    assert load(f"[[link]]\n{text}", tmp_path).links[0].network == network
+    if "file:" not in text and "network" not in text and text:
+        dialect = text.partition("'")[2].rstrip("'")
+        assert load_config(None, {"AUTHZ_LINK_DIALECT": dialect}, {}).links[0].network == network
 
 
 def test_the_bounds_themselves_are_allowed(tmp_path: Path) -> None:
@@ -145,7 +178,7 @@ VARIABLES = [
     ("AUTHZ_ENGINE_BUDGET_MS", "soon", "engine.budget_ms: expected `int`, got `str`"),
     ("AUTHZ_ENGINE_BUDGT_MS", "1", "engine.budgt_ms: unknown key"),
     ("AUTHZ_LINK_SIGN_ON_REQUIRED", "maybe", "link.sign_on_required: expected `bool`"),
-    ("AUTHZ_REDIS_FSYNC", "now", "redis.fsync: invalid"),
+    ("AUTHZ_REDIS_FSYNC", "now", "redis.fsync: unknown; known are always"),
 ]
 
 
@@ -232,6 +265,15 @@ def test_secrets_are_hidden_wherever_a_configuration_is_shown() -> None:
     assert KEY not in text
     assert "hunter2" not in text
     assert config.redis.password == Secret("hunter2")
+
+
+def test_the_example_of_the_documentation_is_a_configuration(tmp_path: Path) -> None:
+    text = (DOCS / "configuration.md").read_text().partition("## An example")[2]
+    (tmp_path / "redis.password").write_text("hunter2\n")
+    (tmp_path / "pan.key").write_text(KEY)
+    config = load(text.partition("```toml\n")[2].partition("```")[0], tmp_path)
+    assert [link.network for link in config.links] == ["generic", "generic", "iso93"]
+    assert [rule.mcc_group for rule in config.holds] == ["fuel", "restaurants"]
 
 
 def test_the_documentation_has_every_key_and_its_default() -> None:

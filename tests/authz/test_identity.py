@@ -81,7 +81,7 @@ def test_an_approval_code_is_six_letters_or_digits() -> None:
     ("changes", "rungs"),
     [
         ({}, ["de90"]),
-        ({"de38": "CODE12"}, ["de90"]),
+        ({"de38": "CODE12"}, ["de90", "de38", "de38"]),
         ({"de90": ""}, ["de37"]),
         ({"de90": "", "de41": ""}, ["de37"]),
         ({"de90": "", "de41": "", "de42": ""}, ["rrn"]),

@@ -199,6 +199,22 @@ def test_what_cannot_be_judged_is_answered_30(
     assert PAN not in out
 
 
+@pytest.mark.parametrize("hours", [-2, 1])
+def test_what_is_too_old_or_ahead_of_us_is_in_the_log_like_any_refusal(
+    hours: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def story(world: World, server: Server, heard: Heard, connect: Any) -> None:
+        peer = await connect()
+        at_ms = world.clock.now_ms() + hours * 3_600_000
+        assert (await peer.ask("0100", purchase(7, at_ms=at_ms)))[39] == "12"
+        assert heard.bad == ["too_old"]
+
+    play(story)
+    out = "".join(capsys.readouterr())
+    assert "MTI 0100, STAN 000007" in out
+    assert PAN not in out
+
+
 @pytest.mark.parametrize(("network", "named"), [("mastercard", "018"), ("generic", None)])
 def test_a_format_error_names_its_element_where_the_network_wants_it(
     network: str, named: str | None

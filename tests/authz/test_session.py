@@ -70,6 +70,11 @@ def test_network_management(state: State, code: str, after: State, answer: str) 
     assert message[70] == code
 
 
+def test_a_function_that_nobody_knows_is_named_in_the_log() -> None:
+    [trouble] = [a for a in session().receive(management("270"), 1.0) if isinstance(a, Trouble)]
+    assert trouble.place == "MTI 0800, STAN 000001, DE 70: not a function we know"
+
+
 @pytest.mark.parametrize(
     ("tongue", "mti", "field", "code", "answers"),
     [

@@ -363,8 +363,11 @@ class Step:
                 self._say(payment, said, word)
             case "part" | "last":
                 by = rung if rung != "de38" else "de37"
-                changes = {"de71": "0001", "de72": "0002"} if word.what == "part" else {}
+                counted = word.what == "part" or word.how % 2
+                number = "0001" if word.what == "part" else "0002"
+                changes = {"de71": number, "de72": "0002"} if counted else {}
                 said = self.town.follower(payment, word.what, word, "0220", by, **changes)
+                said.of = 2 if counted else 0
                 self._say(payment, said, word)
             case "back" | "back of":
                 if not known and (declined or "more" in others):

@@ -84,6 +84,7 @@ class Said:
     amount: int = 0  # in the transaction's currency
     billed: int = 0  # in dollars
     stays: int | None = None  # of a partial reversal
+    of: int = 0  # of a counted completion: so many there are in all
     target: "Said | None" = None  # of a reversal: the act that it takes back; None: all of it
     answer: dict[int, str] | None = None
 
@@ -130,22 +131,23 @@ class Payment:
         allowed, asked = self.approved, self.approved_asked
         if approved is not None:
             allowed, asked = approved, self.start.amount
-        posted, over, back = 0, self.ended, False
+        posted, back = 0, False
         whole = allowed, asked  # what parts are parts of
+        shipments = [act for act in acts if act.kind in ("part", "last")]
         for act in acts:
-            if act.kind in ("more", "part", "last"):
+            again = self.posts and act in shipments
+            if act.kind == "advice" or (again and act is shipments[0]):
+                # Said again: by the network in our stead, or by who posted it already.
+                whole = allowed, asked = after_reversals(act, acts)
+                back = taken(act, acts)
+            elif act.kind == "more" or again:
                 billed, amount = after_reversals(act, acts)
-                if act.kind == "more":
-                    if not back:
-                        allowed, asked = allowed + billed, asked + amount
-                    whole = allowed, asked
-                else:
-                    posted += billed
-                    over = over or (act.kind == "last" and not self.keeps)
-            elif act.kind == "advice":
-                whole = allowed, asked = act.billed, act.amount
-                back = False  # approved in our stead after that: a new word
-            elif act.kind == "back" and takes_all(act):
+                if not back:
+                    allowed, asked = allowed + billed, asked + amount
+                whole = allowed, asked
+            elif act in shipments:
+                posted += after_reversals(act, acts)[0]
+            elif act.kind == "back" and (act.target is None or act.target.kind == "start"):
                 if act.stays is None:
                     allowed, asked, back = 0, 0, True
                 elif act.stays < whole[1]:
@@ -153,9 +155,17 @@ class Payment:
                     asked = min(asked, act.stays)
         if self.posts:
             return 0, posted + allowed, back
-        if over or back or (self.sign < 0 and not self.early_credit):
+        over = self.ended or back or self._is_shipped(shipments)
+        if over or (self.sign < 0 and not self.early_credit):
             return 0, posted, back
         return max(allowed - posted, 0), posted, back
+
+    def _is_shipped(self, shipments: list[Said]) -> bool:
+        """All that was announced has come, whichever came last."""
+        announced = [
+            max(act.of, 1) for act in shipments if act.kind == "last" and (act.of or not self.keeps)
+        ]
+        return bool(announced) and len(shipments) >= max(announced)
 
     @property
     def held(self) -> int:
@@ -175,8 +185,8 @@ class Payment:
 
     @property
     def has_ended(self) -> bool:
-        completed = any(act.kind == "last" and not self.keeps for act in self.acts)
-        return self.ended or completed or self.taken_back
+        shipments = [act for act in self.acts if act.kind in ("part", "last")]
+        return self.ended or self._is_shipped(shipments) or self.taken_back
 
     @property
     def expires(self) -> int:
@@ -257,9 +267,9 @@ class Payment:
     def expected_increment(self, said: Said) -> str:
         if said.card.frozen:
             return "62"
-        if self.has_ended:
-            return "05"
         spent, before = sum(self.totals(more=[said])), self.spent
+        if self.has_ended or spent <= before:
+            return "05"
         return self._over(spent, said) or (
             "51" if spent - before > max(self.card.holder.available, 0) else "00"
         )
@@ -274,9 +284,9 @@ class Payment:
         return ""
 
 
-def takes_all(back: Said) -> bool:
-    """A reversal that names no act of its own means the payment; the advice is the payment."""
-    return back.target is None or back.target.kind in ("start", "advice")
+def taken(act: Said, acts: list[Said]) -> bool:
+    """Whether all of an act was taken back by name."""
+    return any(b.kind == "back" and b.target is act and b.stays is None for b in acts)
 
 
 def after_reversals(act: Said, acts: list[Said]) -> tuple[int, int]:

@@ -34,8 +34,6 @@ Examples:
   authz card freeze - < pan.txt
   authz card freeze c4k2v7q3m5p6x7ya
   authz card unfreeze c4k2v7q3m5p6x7ya
-  authz card announcements
-  authz card announcements --drop c4k2v7q3m5p6x7ya --network visa --by jdoe
 
 A card number is read from standard input and never from the command line. An id is
 searched for in the whole directory, which with a million cards takes some seconds.
@@ -47,6 +45,22 @@ card was named by its number: nothing here keeps that.
 Exit codes:
   0  the card is frozen, or active again; also if it was before
   1  there is no such card, it is neither active nor frozen, or the store refused
+  2  wrong use"""
+
+TOLD = """
+\b
+Examples:
+  authz card announcements
+  authz card announcements --all --json
+  authz card announcements --drop c4k2v7q3m5p6x7ya --network visa --by jdoe
+
+A line for each word: network, card, add to its file of blocked cards or delete from it, and what
+became of it; how often it was told, since when, and DE 39 of the last answer.
+
+\b
+Exit codes:
+  0  whether some wait or none
+  1  the store gave no answer
   2  wrong use"""
 
 
@@ -72,7 +86,8 @@ def unfreeze(card_id: str, config: Config) -> None:
 
 
 def turn(config: Config, card_id: str, *, frozen: bool) -> None:
-    refuse_card_numbers(card_id)
+    verb = "freeze" if frozen else "unfreeze"
+    refuse_card_numbers(card_id, instead=f"authz card {verb} -")
     click.echo(asyncio.run(run(config, card_id, frozen)))
 
 
@@ -145,7 +160,7 @@ def not_announced(networks: tuple[str, ...], turned: int) -> str:
     return f"\nnot announced to {who}: that needs the card's number, on standard input"
 
 
-@command.command(epilog=EXAMPLES)
+@command.command(epilog=TOLD)
 @click.option("--all", "acknowledged", is_flag=True, help="Also what stands acknowledged.")
 @click.option("--json", "plain", is_flag=True, help="As JSON.")
 @click.option("--drop", "card_id", metavar="CARD_ID", help="Tell no more of this card.")

@@ -6,15 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from authz.app.cli import hidden
 from authz.config import ConfigError, load_config, shown
+from rules.holds import HoldRule
 
 EXAMPLES = """\b
 Examples:
   authz config check
   authz config check authz.toml
+  authz config check authz.toml --changed
   AUTHZ_ENGINE_BUDGET_MS=300 authz config check --json"""
+
+
+HOMES = ("HOME", "XDG_STATE_HOME", "XDG_DATA_HOME")  # where default folders lie
+ROW_KEYS = ("name", "days")  # by which a link is known, and what a hold rule needs
 
 
 @click.group()
@@ -25,16 +32,40 @@ def command() -> None:
 @command.command(epilog=EXAMPLES)
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of TOML.")
-def check(file: Path | None, as_json: bool) -> None:
+@click.option("--changed", is_flag=True, help="Only what differs from the defaults.")
+def check(file: Path | None, as_json: bool, changed: bool) -> None:
     """Print the configuration that holds: FILE, the environment above it, defaults below.
 
     Secrets stay hidden. Exit code 1, and the path of the key, when something is wrong.
     """
     try:
-        config = masked(shown(load_config(file, os.environ, {})))
+        found = shown(load_config(file, os.environ, {}))
+        if changed:
+            homes = {name: os.environ[name] for name in HOMES if name in os.environ}
+            found = differing(found, shown(load_config(None, homes, {})))
+        config = masked(found)
     except ConfigError as error:
         raise click.ClickException(str(error)) from None
     click.echo(json.dumps(config, indent=2, ensure_ascii=False) if as_json else as_toml(config))
+
+
+def differing(found: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]:
+    """The keys that are not as they would be without a word, and every row's own."""
+    rows = {"link": default["link"][0], "hold": msgspec.to_builtins(HoldRule(days=1))}
+    left: dict[str, Any] = {}
+    for section, content in found.items():
+        if section in rows:
+            if content != default[section]:
+                left[section] = [unlike(row, rows[section], ROW_KEYS) for row in content]
+        elif own := unlike(content, default[section], ()):
+            left[section] = own
+    return left
+
+
+def unlike(table: dict[str, Any], default: dict[str, Any], always: tuple[str, ...]) -> Any:
+    return {
+        key: value for key, value in table.items() if key in always or value != default[key]
+    }  # fmt: skip
 
 
 def masked(value: Any) -> Any:

@@ -17,6 +17,8 @@ from authz.app.dump import (
     looks_like_hex,
     readings_of_bytes,
     readings_of_hex,
+    stray_line,
+    without_comments,
 )
 from authz.dialects import FILE, find_dialect
 from iso8583.describe import describe, name_of, show
@@ -26,6 +28,7 @@ from iso8583.framing import FRAMINGS
 from iso8583.message import Value
 from iso8583.mti import describe_mti
 
+ODD = "The input has an odd number of hexadecimal digits."
 INPUT_MAX = 16 * 1024 * 1024  # bytes; thousands of messages, more than anybody reads
 AUTO = "auto"
 EXAMPLES = """\b
@@ -61,12 +64,14 @@ messages use a file or standard input."""
 def command(source: tuple[str, ...], dialect: str, framing: str, as_json: bool) -> None:
     """Show ISO 8583 messages, masked.
 
-    HEX may have spaces; a FILE, or - for standard input, holds raw bytes, one message in
-    hexadecimal per line, or a dump with offsets (xxd, hexdump -C, tcpdump). What reads the
-    most wins where nothing is said.
+    HEX may have spaces. A FILE, or - for standard input, holds raw bytes; or one message in
+    hexadecimal on each line, where lines that begin with # and empty ones are left out; or a
+    dump with offsets (xxd, hexdump -C, tcpdump). Without --dialect and --framing all are
+    tried, and the one that reads the most is shown.
 
-    Exit code 1 when a message does not follow its dialect: the fields before the fault are
-    shown, with their values if a card number with its right check digit is among them.
+    Exit code 1 when a message does not follow its dialect. The fields before the fault are
+    shown: their values too if DE 2 is among them and its check digit is right, since the
+    dialect is then the right one, and what is secret in it is known. Else only their sizes.
     """
     refuse_a_card_number(source)
     dialects = list(BY_NAME) if dialect == AUTO else [dialect]
@@ -75,7 +80,7 @@ def command(source: tuple[str, ...], dialect: str, framing: str, as_json: bool) 
     ways = ways_to_take(data, is_file=is_file(source))
     reading = best_reading(ways, dialects, framings)
     if not reading.ok and has_half_byte(data.decode("latin-1")):
-        raise click.UsageError("The input has an odd number of hexadecimal digits.")
+        raise click.UsageError(ODD)
     click.echo(as_document(reading) if as_json else as_text(reading))
     if not reading.ok:
         sys.exit(1)
@@ -126,11 +131,21 @@ def input_of(source: tuple[str, ...]) -> bytes:
 def ways_to_take(data: bytes, *, is_file: bool) -> list[list[bytes]]:
     """The messages that the input may stand for, in each way that it can be taken."""
     text = data.decode("latin-1")
-    if not looks_like_hex(text):
+    said = without_comments(text) if is_file else text
+    if not said.strip():
+        raise click.UsageError("The input holds no message, only lines with #.")
+    if not looks_like_hex(said):
         if not is_file:
             # Not repeated here: a slip of the hand may be a card number.
             raise click.UsageError("The input is neither hexadecimal nor the name of a file.")
+        if line := stray_line(said):
+            raise click.UsageError(f"Line {line} is not hexadecimal, and the others are.")
         return readings_of_bytes(data)
+    if said != text:
+        ways = readings_of_hex(said)
+        if not ways:
+            raise click.UsageError(ODD)
+        return ways
     # An ASCII message may look like hexadecimal all through, so both are tried.
     return readings_of_hex(text) + readings_of_bytes(data)
 

@@ -20,7 +20,7 @@ from authz.match_keys import KeyTable
 from authz.match_ladder import RUNGS
 from authz.match_survey import LISTED_MAX, REQUESTS_MAX, Survey
 from authz.privacy import KEY_BYTES_MIN, PanKeys
-from authz.wire.networks import NETWORKS
+from authz.wire.networks import NETWORK_OF, NETWORKS, PLAIN
 from iso8583.dialects import BY_NAME
 from iso8583.framing import FRAMINGS
 from iso8583.spec import Dialect
@@ -92,6 +92,8 @@ def command(
     network = network_of(network, dialect, kind)
     survey = Survey(network, PanKeys(secrets.token_bytes(KEY_BYTES_MIN)), SystemClock().now_ms())
     with opened(source) as file:
+        if not file.start:
+            raise click.UsageError("The file is empty.")
         form = form_of(file) if form == AUTO else form
         bad, bad_count, all_read = run(survey, messages(file, form, framing, kind))
     if survey.engine.requests == 0:
@@ -106,8 +108,7 @@ def command(
 
 def network_of(network: str | None, name: str, dialect: Dialect) -> str:
     """The one that is named, the one called like the dialect, or the plain one of its version."""
-    network = network or (name if name in NETWORKS else {"0": "generic", "1": "iso93"}.get(
-        dialect.version))  # fmt: skip
+    network = network or NETWORK_OF.get(name) or PLAIN.get(dialect.version)
     if network is None or NETWORKS[network].version != dialect.version:
         fit = ", ".join(n.name for n in NETWORKS.values() if n.version == dialect.version)
         raise click.BadParameter(

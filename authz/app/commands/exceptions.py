@@ -7,6 +7,7 @@ from authz.app.commands.show import as_json, how_many, read_since, refuse_card_n
 from authz.app.history import Plain
 from authz.app.looking import Wanted, look_for_exceptions
 from authz.app.options import configured
+from authz.app.plain_text import lines
 from authz.clock import SystemClock, utc
 from authz.config import Config
 
@@ -18,15 +19,15 @@ Examples:
   authz exceptions --since 08:00
 
 Reversals, advices and completions that found no authorization (unmatched), as long as none has
-come; what says nothing that could be applied (unapplied): a part told in a third currency, an
-advice older than its window; and completions that were posted but should not have been so large
+come; what says nothing that could be applied (unapplied): a partial reversal in a third currency,
+an advice older than its window; and completions that were posted but should not have been so large
 (beyond) or so late (overdue), by the hold policy. The newest 1,000,000 journal entries are looked
 through.
 
 \b
 Exit codes:
-  0  there are some
-  1  there are none, or the store gave no answer
+  0  they are listed, or there are none
+  1  no such account, or the store gave no answer
   2  wrong use"""
 
 
@@ -41,6 +42,8 @@ def command(
 ) -> None:
     """What belongs to no authorization, could not be applied, or went too far; newest first."""
     refuse_card_numbers(account_id)
+    if not acts:
+        raise click.UsageError("--acts: one at least.")
     wanted = Wanted(
         account_id=account_id or "",
         since_ms=0 if since is None else read_since(since, utc(SystemClock().now_ms())),
@@ -49,4 +52,10 @@ def command(
     async def look(client: Redis) -> Plain:
         return await look_for_exceptions(client, wanted, acts)
 
-    show(config, look, plain)
+    show(config, look, plain, as_text)
+
+
+def as_text(found: Plain) -> list[str]:
+    if found["exceptions"]:
+        return lines(found)
+    return ["no exceptions" + (" in what was looked through" if found["older_left_out"] else "")]

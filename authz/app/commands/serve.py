@@ -43,7 +43,7 @@ Exit codes:
 @click.option("--port", type=int, help="Port for ISO 8583; 0 is any free one. [8583]")
 @click.option("--dialect", help=f"{', '.join(BY_NAME)}. [iso87_ascii]")
 @click.option("--framing", help=f"{', '.join(FRAMINGS)}. [binary2]")
-@click.option("--network", help=f"{', '.join(NETWORKS)}. [generic]")
+@click.option("--network", help=f"{', '.join(NETWORKS)}. [the dialect's]")
 @click.option("--no-sign-on", is_flag=True, help="Take requests before an 0800 sign-on.")
 @click.option("--workers", type=int, help="Engine processes. [1]")
 @click.option("--metrics-port", type=int, help="Port of /metrics, /health, /latency. [9583]")

@@ -34,22 +34,62 @@ from authz.config import Config, ConfigError
 from authz.hot import admin, keys
 from authz.privacy import Pan
 
-EXAMPLES = f"""
+EXAMPLES = """
 \b
 Examples:
   authz show account A1
-  authz show card c4k2v7q3m5p6x7ya --account A1 --acts 50
   authz show card - < pan.txt
-  authz show authorization ID --json
+  authz show authorization ID
   authz show message --stan 000123 --since 14:30
-  authz show message --rrn 632500000001 --account A1
 
+Each has a --help of its own.
+"""
+EXIT_CODES = """
+\b
+Exit codes:
+  0  here it is
+  1  there is none, or the store gave no answer
+  2  wrong use"""
+NUMBERS = """
 A card number is read from standard input and never from the command line, where the
 shell's history and everybody who may list processes would see it.
+"""
+SEARCHED = f"""
+Without --account it is searched for, over at most {SEARCH_MAX:,} keys.
+"""
+OF_ACCOUNT = f"""
+\b
+Examples:
+  authz show account A1
+  authz show account A1 --acts 100 --json
 
-Without --account a card or an authorization is searched for, over at most
-{SEARCH_MAX:,} keys; its acts are looked for among the {JOURNAL_MAX:,} newest entries of its
-shard, and a message among the {MESSAGES_MAX:,} newest of all shards."""
+Cards, what is held and posted, and the latest acts, each with what it was answered and why; acts
+are looked for among the {JOURNAL_MAX:,} newest entries of the account's shard.
+{EXIT_CODES}"""
+OF_CARD = f"""
+\b
+Examples:
+  authz show card c4k2v7q3m5p6x7ya --account A1 --acts 50
+  authz show card - < pan.txt
+{NUMBERS}{SEARCHED}{EXIT_CODES}"""
+OF_AUTHORIZATION = f"""
+\b
+Examples:
+  authz show authorization kQ2vM9sT4xY7bN1cR5wZ --account A1
+  authz show authorization kQ2vM9sT4xY7bN1cR5wZ --json
+
+Ids are shown by `authz show account`. docs/states.md explains the states.
+{SEARCHED}{EXIT_CODES}"""
+OF_MESSAGE = f"""
+\b
+Examples:
+  authz show message --stan 000123 --since 14:30
+  authz show message --rrn 632500000001 --account A1
+  authz show message --stan 000123 --card - < pan.txt
+
+It is looked for among the {MESSAGES_MAX:,} newest journal entries. What was answered 30, 12, 91 or
+94 is not in the journal: see bad_input in the engine's log.
+{NUMBERS}{EXIT_CODES}"""
 
 ACTS_MAX = 1000  # listed at once; who wants more reads the journal
 
@@ -66,7 +106,7 @@ def command() -> None:
     """Look at cards, accounts and what was decided, masked."""
 
 
-@command.command(epilog=EXAMPLES)
+@command.command(epilog=OF_CARD)
 @click.argument("card_id", metavar="ID|-")
 @on_account
 @how_many
@@ -90,7 +130,7 @@ def card(card_id: str, account_id: str | None, acts: int, plain: bool, config: C
     show(config, look, plain)
 
 
-@command.command(epilog=EXAMPLES)
+@command.command(epilog=OF_ACCOUNT)
 @click.argument("account_id", metavar="ID")
 @how_many
 @as_json
@@ -104,7 +144,7 @@ def account(account_id: str, acts: int, plain: bool, config: Config) -> None:
     show(config, lambda client: look_at_account(client, account_id, acts), plain)
 
 
-@command.command(epilog=EXAMPLES)
+@command.command(epilog=OF_AUTHORIZATION)
 @click.argument("authorization_id", metavar="ID")
 @on_account
 @as_json
@@ -120,7 +160,7 @@ def authorization(
     show(config, lambda client: look_at_authorization(client, authorization_id, account_id), plain)
 
 
-@command.command(epilog=EXAMPLES)
+@command.command(epilog=OF_MESSAGE)
 @click.option("--stan", help="Its DE 11.")
 @click.option("--rrn", help="Its DE 37.")
 @click.option("--account", "account_id", help="On this account: its shard alone is read.")
@@ -186,10 +226,10 @@ def read_since(text: str, now: datetime) -> int:
     return max(int(at.timestamp() * 1000), 0)
 
 
-def refuse_card_numbers(*words: str | None) -> None:
+def refuse_card_numbers(*words: str | None, instead: str = "authz show card -") -> None:
     """Also those that stand where an id should: what is asked of a store may be logged there."""
     if any(word is not None and is_like_a_pan(word) for word in words):
-        raise click.UsageError("A card number is read from standard input: authz show card -")
+        raise click.UsageError(f"A card number is read from standard input: {instead} < FILE")
 
 
 async def of_number(client: Redis, card_key: str, wanted: Wanted) -> Wanted:
@@ -218,12 +258,17 @@ def pan_from_stdin() -> Pan:
         raise click.UsageError("Standard input has no card number on its first line.") from None
 
 
-def show(config: Config, look: Callable[[Redis], Awaitable[Plain]], plain: bool) -> None:
+def show(
+    config: Config,
+    look: Callable[[Redis], Awaitable[Plain]],
+    plain: bool,
+    as_text: Callable[[Plain], list[str]] = lines,
+) -> None:
     found = asyncio.run(run(config, look))
     if plain:
         click.echo(msgspec.json.format(msgspec.json.encode(found)))
     else:
-        click.echo("\n".join(lines(found)))
+        click.echo("\n".join(as_text(found)))
 
 
 async def run(config: Config, look: Callable[[Redis], Awaitable[Plain]]) -> Plain:

@@ -39,6 +39,20 @@ Examples:
   authz simulate --story list                     worked examples of a payment's life
   authz simulate --story partial-reversal --own-engine
   authz simulate --story all                      on the engine that runs
+
+\b
+The summary counts messages:
+  unanswered            given up: exit code 1
+  conflicts             repeats that got another verdict than the first: exit code 1
+  approved, referred    of requests: DE 39 is 00 or its like; is 01 or 02, call the issuer
+  no_verdict            DE 39 is 91 or 96: ask again, so nothing was decided
+  declined              the rest
+  unsent, resent        no link was up, or all were full; sent again as a repeat
+  late_sends            sent later than they fell due: the generator's own slowness
+  unmatched             answers to nothing that was sent
+
+Stories open an account and a card each in the store that --data-dir, --redis or --config name,
+which must be the engine's. Hold rules of your own and blocklists may make some go otherwise.
 """
 
 
@@ -221,6 +235,8 @@ def tell_stories(config: Config, given: dict[str, Any]) -> None:
 
     try:
         failed = uvloop.run(tell_them())
+    except BrokenPipeError:
+        raise  # nobody reads on, as behind a pipe to head: click ends without a word
     except (*told.TROUBLE, *NO_STORE, OSError) as error:
         raise click.ClickException(sentence(error)) from None
     if failed:

@@ -1,7 +1,7 @@
 """1987 and 1993 without a network's own elements."""
 
 from authz.wire import elements
-from authz.wire.indicators.said import NOTHING, Indicators, more_to_come
+from authz.wire.indicators.said import NOTHING, Indicators, counted_shipment
 from iso8583.message import Message
 from rules.facts import Finality
 
@@ -22,11 +22,13 @@ def of_generic(message: Message) -> Indicators:
     if not conditions and 90 not in message and 71 not in message:
         return NOTHING
     flag = conditions[9:10]
+    more, shipments = counted_shipment(message)
     return Indicators(
         finality=Finality.PRE if flag in ESTIMATES else Finality.PLAIN,
         increments=message.mti[1:3] == "10" and bool(elements.text(message, 90).strip("0")),
         partial_ok=flag in LESS_WILL_DO,
-        more_to_come=more_to_come(message),
+        more_to_come=more,
+        shipments=shipments,
     )
 
 

@@ -10,7 +10,7 @@ import iso3166
 
 from authz.wire import elements
 from authz.wire.elements import BadElement
-from authz.wire.indicators.said import NOTHING, Indicators, found, more_to_come
+from authz.wire.indicators.said import NOTHING, Indicators, counted_shipment, found
 from iso8583.message import Message
 from rules.facts import Finality
 
@@ -38,13 +38,15 @@ def of_mastercard(message: Message) -> Indicators:
     # another payment's (the first of a series), unless it is more of the same.
     is_first = kind in ("10", "20") and not increments
     finality = Finality.FINAL if conditions[4:5] == FINAL else Finality.PLAIN
+    more, shipments = counted_shipment(message)
     return Indicators(
         life_cycle=(own_id(message) if is_first else told_id(trace) or own_id(message)),
         finality=Finality.PRE if estimate else finality,
         increments=increments,
         merchant_initiated=point_of_service[3:4] in STANDING_ORDER,
         partial_ok=conditions[:1] == PARTIAL_APPROVAL,
-        more_to_come=more_to_come(message),
+        more_to_come=more,
+        shipments=shipments,
         country=country(message, point_of_service),
     )
 

@@ -20,6 +20,7 @@ class Indicators(Struct, frozen=True, kw_only=True, gc=False):
     merchant_initiated: bool = False
     partial_ok: bool = False  # the terminal can take less than it asked for
     more_to_come: bool = False  # one of several completions, and not the last
+    shipments: int = 0  # so many completions there are in all; 0 where nothing was said
     country: str | None = None  # the merchant's, where the network has its own way to write it
 
 
@@ -38,11 +39,17 @@ def found(message: Message, number: int, *keys: Key) -> Mapping[Key, Value]:
     raise BadElement(number, problem)
 
 
-def more_to_come(message: Message) -> bool:
-    """DE 71 of 72: the third of five. Says nothing where either is absent or no number."""
-    return is_before(elements.text(message, 71), elements.text(message, 72))
+def counted_shipment(message: Message) -> tuple[bool, int]:
+    """DE 71 of 72, the third of five: whether more are to come, and how many there are in all."""
+    return counted(elements.text(message, 71), elements.text(message, 72))
 
 
-def is_before(number: str, last: str) -> bool:
+def counted(number: str, last: str) -> tuple[bool, int]:
+    """Says nothing where either is absent, or where they count nothing."""
     both = number.isascii() and number.isdigit() and last.isascii() and last.isdigit()
-    return both and int(number) < int(last)
+    if not both or not 1 <= int(number) <= int(last) <= SHIPMENTS_MAX:
+        return False, 0
+    return int(number) < int(last), int(last)
+
+
+SHIPMENTS_MAX = 99  # what networks count to; a hold that waits for more would wait for ever

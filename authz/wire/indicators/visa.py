@@ -6,7 +6,7 @@ a quoted rule; they are data here, so that whoever knows better changes a line.
 
 from authz.wire import elements
 from authz.wire.indicators.generic import ESTIMATES, LESS_WILL_DO
-from authz.wire.indicators.said import NOTHING, Indicators, found, is_before, more_to_come
+from authz.wire.indicators.said import NOTHING, Indicators, counted, counted_shipment, found
 from iso8583.message import Message
 from rules.facts import Finality
 
@@ -27,6 +27,9 @@ def of_visa(message: Message) -> Indicators:
     flag = partial_authorization(message)
     request = message.mti[1:3] == "10"
     increments = request and found(message, 63, 3).get(3) == INCREMENT
+    more, shipments = counted(str(payment.get(11, "")), str(payment.get(12, "")))
+    if not shipments:
+        more, shipments = counted_shipment(message)
     return Indicators(
         life_cycle=transaction if transaction.strip("0") else "",
         finality=Finality.PRE if flag in ESTIMATES or increments else Finality.PLAIN,
@@ -34,8 +37,8 @@ def of_visa(message: Message) -> Indicators:
         merchant_initiated=stored or found(message, 126, 13).get(13) in BY_MERCHANT,
         partial_ok=flag in LESS_WILL_DO,
         # 62.11 of 62.12: which clearing of how many. *
-        more_to_come=is_before(str(payment.get(11, "")), str(payment.get(12, "")))
-        or more_to_come(message),
+        more_to_come=more,
+        shipments=shipments,
     )
 
 

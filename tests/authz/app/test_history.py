@@ -144,7 +144,7 @@ def test_too_little_money_says_how_much_there_was(fresh_redis: str) -> None:
 
 @pytest.mark.parametrize(
     ("network", "taken_for", "decided_by"),
-    [("postilion", "last", "merchant"), ("visa", "set", "network stand-in")],
+    [("postilion", "completion", "merchant"), ("visa", "advice", "network stand-in")],
 )
 def test_who_told_of_a_tank_is_told_by_what_it_did(
     fresh_redis: str, network: str, taken_for: str, decided_by: str

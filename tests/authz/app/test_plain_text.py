@@ -50,18 +50,22 @@ def test_acts_are_a_table() -> None:
         "at": "2026-11-21T10:00:00.123+00:00", "kind": "authorization", "mti": "0100",
         "stan": "000001", "rrn": "000000000001", "amount_minor": 250, "amount_currency": "392",
         "verdict": "over_limit", "reason": "daily_amount_limit", "detail": "daily_amount_limit",
-        "currency": "840", "held_delta_minor": 0, "ceiling_minor": 10_000, "authorization_id": "",
+        "currency": "840", "held_delta_minor": 0, "posted_delta_minor": -50,
+        "ceiling_minor": 10_000, "authorization_id": "",
     }  # fmt: skip
-    plain = act | {"detail": "", "verdict": "held", "currency": "", "held_delta_minor": None}
+    plain = act | {"detail": "", "verdict": "held", "currency": "", "held_delta_minor": None,
+                   "posted_delta_minor": None}  # fmt: skip
     del plain["ceiling_minor"]
     title, head, first, second = lines({"currency": "840", "latest_acts": [act, plain]})[1:]
     assert title == "latest acts, the newest first"
     assert head.split() == [
         "at", "kind", "mti", "stan", "rrn", "amount", "verdict", "reason", "detail", "held",
-        "delta", "authorization", "id",
+        "delta", "posted", "delta", "authorization", "id",
     ]  # fmt: skip
-    assert first.endswith("  daily_amount_limit  ceiling 100.00 USD  0.00 USD    -")
-    assert second.endswith("  held        daily_amount_limit  -                   -           -")
+    assert first.endswith("  daily_amount_limit  ceiling 100.00 USD  0.00 USD    -0.50 USD     -")
+    assert second.endswith(
+        "  held        daily_amount_limit  -                   -           -             -"
+    )
     assert "  250 JPY  " in first
 
 

@@ -621,6 +621,22 @@ def increment(n: int, amount: int, of: str = "90:x1") -> Apply:
     )  # fmt: skip
 
 
+def test_what_was_posted_before_an_attempt_that_was_withdrawn_is_still_found_by_its_name(
+    fresh_redis: str,
+) -> None:
+    """A completion, then its request, late: told 91 and withdrawn. The completion is taken back."""
+    posted = applied(
+        Act("last", "c1", SENT + 50, 700, "840", 700, "90:c1"), kind="completion", currency="840",
+        references=(("de37", "37:r1"), ("own", "90:c1")), expires_at=1_990_700_000,
+    )  # fmt: skip
+    back = applied(
+        Act("full", "r1", SENT + 60, names="90:c1"), references=(("de90", "90:c1"),), exact=1
+    )
+    late = authorize(1, references=("90:x1", "37:r1"))
+    _, there = on_both(fresh_redis, [posted, late, withdraw(1), back])
+    assert there["balance"] == {"posted:840": 5000, "held:840": 0}
+
+
 def test_increments_that_were_all_withdrawn_leave_nothing_behind(fresh_redis: str) -> None:
     said = [increment(4, 100), increment(5, 200), withdraw(4), withdraw(5)]
     _, there = on_both(fresh_redis, said)

@@ -18,7 +18,6 @@ from authz.simulator.accents import (
     ACCENTS,
     FRAMING_OF,
     GENERIC_CODES,
-    NETWORK_OF,
     as_said,
     mti_in,
 )
@@ -30,6 +29,7 @@ from authz.simulator.population import make_population
 from authz.simulator.report import Report
 from authz.simulator.traffic import Traffic
 from authz.wire.indicators import READERS
+from authz.wire.networks import NETWORK_OF
 from iso8583.codec import decode, encode
 from iso8583.dialects import BY_NAME
 from iso8583.framing import FRAMINGS

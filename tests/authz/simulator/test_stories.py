@@ -52,8 +52,8 @@ def test_what_differs_is_told(stage: Stage) -> None:
         "DE 39 is 00, not 51",
         "DE 38 is not absent",
         "DE 41 is not X",
-        "held is 6000, not 0",
-        "available is 4000, not 10000",
+        "held is 60.00 USD, not 0.00 USD",
+        "available is 40.00 USD, not 100.00 USD",
     ]
     assert as_text(one, GENERIC).count("NOT AS IN THE STORY") == 5
 

@@ -1,7 +1,10 @@
+import re
+from pathlib import Path
+
 import pytest
 
 from authz.wire.elements import BadElement
-from authz.wire.to_request import to_request, to_reversal
+from authz.wire.to_request import PURPOSES, to_request, to_reversal
 from iso8583.message import Message
 from tests.support.engine import KEYS, NOON, PAN, purchase, reversal
 
@@ -59,3 +62,13 @@ def test_replacement_amounts(de95: str, remaining: int) -> None:
 def test_a_malformed_reference_is_refused(changes: dict[str, str]) -> None:
     with pytest.raises(BadElement):
         to_reversal(Message.of("0400", reversal(purchase(), **changes)), "n", KEYS, NOON)
+
+
+PAGE = Path(__file__).parents[3] / "docs" / "networks.md"
+
+
+def test_the_page_shows_what_de_3_may_be() -> None:
+    section = PAGE.read_text(encoding="utf-8").partition("## What DE 3 may be")[2]
+    rows = re.findall(r"^\| ([0-9, ]+) \| ([a-z ]+) \|", section.partition("\n## ")[0], re.M)
+    shown = {code: words for codes, words in rows for code in codes.split(", ")}
+    assert shown == {code: purpose.replace("_", " ") for code, purpose in PURPOSES.items()}

@@ -101,3 +101,15 @@ def test_partial_approvals_and_balances_can_be_said_in_every_dialect(name: str) 
         told = decode(encode(response_to(mti), given, dialect), dialect)
         assert (told[39], told[54]) == (code, amounts)
     assert to_response(Message.of(mti, dict(fields)), PARTLY, network)[4] == f"{2000:012}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "visa_says"), [("00", "85"), ("01", "85"), ("30", "00"), ("31", "00")]
+)
+@pytest.mark.parametrize("name", ["visa", "mastercard", "generic"])
+def test_an_inquiry_with_an_amount_of_zero_is_no_account_check(
+    name: str, kind: str, visa_says: str
+) -> None:
+    fields = {3: f"{kind}0000", 4: f"{0:012}", 11: "000001", 49: "840"}
+    given = to_response(Message.of("0100", dict(fields)), INQUIRED, NETWORKS[name])
+    assert given[39] == ("00" if name == "generic" else visa_says)

@@ -51,7 +51,8 @@ def test_freeze_and_unfreeze(store: str, word: str, given: str) -> None:
         (("freeze", "*"), "", 1, "No such card."),
         (("freeze", "-"), "4000000000000009\n", 1, "No such card."),
         (("unfreeze", "-"), OTHER + "\n", 1, "The card is lost"),
-        (("freeze", PAN), "", 2, "standard input"),
+        (("freeze", PAN), "", 2, "standard input: authz card freeze - <"),
+        (("unfreeze", PAN), "", 2, "standard input: authz card unfreeze - <"),
         (("freeze", "-"), "hello\n", 2, "no card number"),
     ],
 )

@@ -69,3 +69,23 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
     assert result.exit_code == 1
     assert "none.toml: cannot be read (No such file or directory)" in result.stderr
+
+
+def test_only_what_differs_from_the_defaults(tmp_path: Path) -> None:
+    assert check("--changed").output == '[pan]\nkey = "‹hidden›"\n'
+    file = tmp_path / "authz.toml"
+    file.write_text(
+        "[engine]\nbudget_ms = 200\nhold_days = 3\n[[link]]\ndialect = 'visa'\nframing = 'vap'\n"
+        "max_frame = 2048\n[[hold]]\nmcc_group = 'fuel'\ndays = 1\n[[hold]]\ndays = 2\n"
+    )
+    assert json.loads(check(str(file), "--changed", "--json").output) == {
+        "engine": {"hold_days": 3},
+        "pan": {"key": "‹hidden›"},
+        "link": [
+            {
+                "name": "default", "dialect": "visa", "framing": "vap", "network": "visa",
+                "max_frame": 2048,
+            }
+        ],
+        "hold": [{"mcc_group": "fuel", "days": 1}, {"days": 2}],
+    }  # fmt: skip

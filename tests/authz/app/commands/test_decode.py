@@ -217,6 +217,24 @@ def test_wrong_use_is_told_and_not_repeated(source: str, said: str) -> None:
     assert PAN not in result.output
 
 
+def test_comments_and_empty_lines_are_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "capture.hex"
+    line = raw("visa").hex()
+    file.write_text(f"# a purchase, 12:00\n{line}\n\n# and again\r\n{line}\r\n")
+    result = decode(str(file), "--json")
+    found = json.loads(result.stdout)
+    assert (found["ok"], found["dialect"], len(found["messages"])) == (True, "visa", 2)
+    assert "only lines with #" in decode("-", stdin=b"# nothing\n\n").stderr
+
+
+def test_one_line_that_is_not_hexadecimal_is_named() -> None:
+    line = raw("visa").hex().encode()
+    result = decode("-", stdin=b"# a day\n" + line + b"\n" + line[:-1] + b"g\n" + line + b"\n")
+    assert (result.exit_code, "Line 3 is not hexadecimal" in result.stderr) == (2, True)
+    result = decode("-", stdin=b"# a day\n" + line[:-1] + b"\n")
+    assert (result.exit_code, "an odd number" in result.stderr) == (2, True)
+
+
 def test_too_much_input_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("authz.app.commands.decode.INPUT_MAX", 10)
 

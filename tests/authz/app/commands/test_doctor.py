@@ -150,6 +150,16 @@ def test_a_bad_line_is_named_by_its_number(line: bytes, trouble: str) -> None:
     assert found["messages"] == 15
 
 
+@pytest.mark.parametrize("line", [b"01OO0", b"the gateway was restarted here", b"0800:"])
+def test_one_line_that_is_not_hexadecimal_is_one_bad_message(line: bytes) -> None:
+    good = lines(DAY)
+    found = ask(good + line + b"\n" + good)
+    assert (found["form"], found["messages"], found["bad"]) == ("hex", 15, 1)
+    assert found["bad_messages"][0] == {
+        "number": 8, "line": 8, "offset": len(good), "trouble": "not hexadecimal",
+    }  # fmt: skip
+
+
 def test_a_stream_that_cannot_be_followed_says_from_where() -> None:
     good = stream(DAY[:3], framing="ascii4")
     found = ask(good + b"00x0" + good, "--framing", "ascii4")
@@ -279,7 +289,8 @@ def test_the_bound_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("source", "arguments", "said"),
     [
-        (b"", (), "holds no message"),
+        (b"", (), "The file is empty"),
+        (b"# nothing yet\n\n", (), "holds no message"),
         (stream([ECHO]), (), "no request among 1 message"),
         (stream([("0302", {7: "0322120000", 11: "000009"})]), (), "No story of the engine takes"),
         (b"\x00\x05nope!" * 3, (), "Only 0 of"),

@@ -9,9 +9,11 @@ from click.testing import CliRunner
 
 from authz.app import cli
 from authz.engine import Settings
+from iso8583.dialects import BY_NAME
 from rules.holds import HoldRule
 from tests.support.engine import World, advice_of, code, purchase
 from tests.support.hot import opened
+from tests.support.networks import back, visa
 
 
 def said(store: str, *words: str) -> Any:
@@ -59,4 +61,38 @@ def test_an_increment_that_was_refused_says_why(store: str) -> None:
 
 def test_who_decided_an_advice_is_said(store: str) -> None:
     [bill] = said(store, "show", "message", "--stan", "000003", "--account", "A1")["messages"]
-    assert (bill["decided_by"], bill["taken_for"]) == ("merchant", "last")
+    assert (bill["decided_by"], bill["taken_for"]) == ("merchant", "completion")
+
+
+def test_a_reversal_of_what_has_not_come_is_shown_until_it_comes(fresh_redis: str) -> None:
+    """The life-cycle id finds the authorization, and DE 90 names a completion."""
+
+    def exceptions() -> list[str]:
+        env = {"AUTHZ_REDIS_FSYNC": "off"}
+        words = ["exceptions", "--redis", fresh_redis, "--json"]
+        result = CliRunner().invoke(cli.main, words, env=env)
+        found = json.loads(result.stdout) if result.exit_code == 0 else {"exceptions": []}
+        return [one["verdict"] for one in found["exceptions"]]
+
+    async def scenario() -> list[list[str]]:
+        state = await opened(fresh_redis)
+        now_ms = 1000 * int((await state._connection.call((b"TIME",), 5))[0])  # type: ignore[union-attr]
+        now_ms += 60_000  # no deadline of ours passes while this is told
+        world = World(state)
+        world.clock.advance((now_ms - world.clock.now_ms()) / 1000)
+        await world.open_with(10_000)
+        link = world.link(dialect=BY_NAME["visa"], network="visa")
+        bought = visa(1, 5000, at_ms=now_ms)
+        done = visa(2, 5000, at_ms=now_ms + 1000, de62=bought[62], de63={1: "0002"})
+        named = f"0220{done[11]}{done[7]}{'':0>22}"
+        away = back(done, 3, at_ms=now_ms + 2000, de90=named, de62={2: bought[62][2]})
+        assert code(await link.say("0100", bought)) == "00"
+        assert code(await link.say("0420", away)) == "00"
+        before = await asyncio.to_thread(exceptions)
+        assert code(await link.say("0220", done)) == "00"
+        after = await asyncio.to_thread(exceptions)
+        state._connection.close()  # type: ignore[union-attr]
+        await asyncio.sleep(0)
+        return [before, after]
+
+    assert asyncio.run(scenario()) == [["unapplied"], []]

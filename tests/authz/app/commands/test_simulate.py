@@ -140,6 +140,25 @@ def test_a_story_that_goes_otherwise_is_exit_code_1(engine: tuple[EngineProcess,
     assert "Traceback" not in done.stderr
 
 
+def test_a_pipe_that_nobody_reads_on_is_no_error(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "authz", "simulate", "--story", "repeat", "--own-engine"]
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    ) as running:
+        assert running.stdout is not None
+        running.stdout.close()
+        assert running.stderr is not None
+        assert running.stderr.read() == ""
+        assert running.wait(60) == 1
+
+
+def test_another_framing_is_hinted_at(engine: tuple[EngineProcess, Path]) -> None:
+    done = simulate(engine, "--story", "repeat", "--framing", "etx")
+    assert done.returncode == 1
+    assert "0800" in done.stderr
+    assert "are --dialect and --framing those of its link?" in done.stderr
+
+
 def test_a_story_brings_its_own_engine(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "authz", "simulate", "--story", "repeat", "--own-engine"],

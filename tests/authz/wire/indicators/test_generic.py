@@ -42,8 +42,11 @@ def test_a_plain_purchase_says_nothing_and_costs_next_to_nothing(network):
         ({"de60": "000000000200"}, {"finality": "pre"}),
         ({"de90": "0100" + "1" * 38}, {"increments": True}),
         ({"de90": "0" * 42}, {}),
-        ({"de71": "0001", "de72": "0003"}, {"more_to_come": True}),
-        ({"de71": "0003", "de72": "0003"}, {}),
+        ({"de71": "0001", "de72": "0003"}, {"more_to_come": True, "shipments": 3}),
+        ({"de71": "0003", "de72": "0003"}, {"shipments": 3}),
+        ({"de71": "0004", "de72": "0003"}, {}),
+        ({"de71": "0000", "de72": "0003"}, {}),
+        ({"de71": "0001", "de72": "0100"}, {}),
         ({"de71": "x"}, {}),
     ],
 )
