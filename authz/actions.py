@@ -13,8 +13,9 @@ class Send(Struct, frozen=True):
 
     data: bytes
     mti: str = ""  # of the request that this answers, if any; for the metrics
-    reason: Reason | None = None
+    reason: Reason | None = None  # as it was said
     received: float = 0.0  # when that request came
+    left_out: str = ""  # what of the answer this dialect cannot write; where, never what
 
     def __repr__(self) -> str:
         return f"Send({len(self.data)} bytes)"

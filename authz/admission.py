@@ -38,12 +38,13 @@ class Admission:
     def asked(self) -> None:
         self.in_flight += 1
 
-    def answered(self, now: float, took_s: float) -> None:
-        """One was answered, after so long. A bound that is not made use of is not judged."""
+    def answered(self, now: float, took_s: float, *, judged: bool = True) -> None:
+        """One was answered, after so long. A bound that is not made use of is not judged, nor by
+        what waits for more than the answer of one act."""
         used = self.in_flight >= self.limit / 2
         self.in_flight -= 1
         assert self.in_flight >= 0
-        if not used:
+        if not (used and judged):
             return
         if took_s > self._aim_s:
             if now - self._cut_at > self._aim_s:

@@ -10,6 +10,7 @@ from authz.config import LinkConfig
 from authz.hot.outbox import Word
 from authz.privacy import Pan, PanKeys
 from authz.sealing import Sealer
+from authz.wire.networks import NETWORKS
 from rules.facts import CardState
 
 # What a network is told of: it would approve in our stead while it cannot reach us. A card that was
@@ -26,11 +27,25 @@ class Announcing:
 
     def of(self, pan: Pan, card_id: str, state: CardState) -> tuple[Word, ...]:
         """One word for each network; which of them are news is told where they are kept."""
-        if state not in BLOCKED and state is not CardState.ACTIVE:
+        code = code_of(state)
+        if code is None:
             return ()
-        code = "add" if state in BLOCKED else "delete"
         sealed = self._sealer.seal(pan, card_id)
         return tuple(Word(network, code, sealed) for network in self.networks)
+
+
+def turned(state: CardState) -> tuple[Word, ...]:
+    """One word for every network there is, of a card whose number is not known here: where a word
+    on it waits to be told, its number is there, and it must not go on saying the opposite."""
+    code = code_of(state)
+    return () if code is None else tuple(Word(network, code, "") for network in NETWORKS)
+
+
+def code_of(state: CardState) -> str | None:
+    """What is said of a card in this state. None: nothing."""
+    if state in BLOCKED:
+        return "add"
+    return "delete" if state is CardState.ACTIVE else None
 
 
 def networks_told(links: Iterable[LinkConfig]) -> tuple[str, ...]:

@@ -267,8 +267,8 @@ async def read_gate(connection: Connection, shard: str) -> Gate:
         added,
         {name[2:]: value for name, value in control.items() if name.startswith("t:")},
         int(control.get("totals_from", 0)),
-        # Without the second of it, which no entry tells.
-        {name[2:]: v.rpartition(" ")[0] for name, v in control.items() if name.startswith("d:")},
+        # Without the second and the count of it, which no entry tells.
+        {n[2:]: " ".join(v.split(" ")[:2]) for n, v in control.items() if n.startswith("d:")},
     )
 
 

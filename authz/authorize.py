@@ -165,6 +165,7 @@ def outcome_of(act: Authorize | Note, verdict: Verdict) -> Outcome:
         replayed=verdict.replayed,
         approved=verdict.approved,
         funds=funds_of(act, verdict) if verdict.kind == "told" else None,
+        undo=withdrawal(act) if held else None,
     )
 
 

@@ -107,6 +107,11 @@ class Dispatcher:
         except Unsupported as error:
             raise Refusal(Reason.UNSUPPORTED, "unsupported", f"{named(message)}, {error}") from None
 
+    def take_back(self, outcome: Outcome) -> None:
+        """Of that approval nobody was told, and nobody will be."""
+        if outcome.undo is not None:
+            self._engine.spool.note(outcome.undo)
+
     async def _authorization(self, heard: Heard) -> Outcome:
         told = (heard.message, heard.network, self._keys, self._engine.now_ms(), heard.says)
         if heard.does is Does.INCREASE:

@@ -17,10 +17,14 @@ from authz.hot.errors import HotStateError
 from authz.hot.networks import Days
 from authz.hot.store import HotState
 from authz.hot.totals import tally_of
+from authz.log_lines import Lines
+from authz.readings import Readings
 from rules.facts import Approved, Blocklists, Funds
 from rules.holds import HoldRule, make_policy
 from rules.notices import Balance
 from rules.reason import Reason
+
+LOG_LINES_MAX = 20  # a second: a network may send a thousand, a reader reads a few
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -47,6 +51,7 @@ class Outcome(Struct, frozen=True, kw_only=True, gc=False):
     approved: Approved | None = None  # where it is less than was asked
     funds: Funds | None = None  # where that was asked
     balance: Balance | None = None  # where totals were
+    undo: Withdraw | None = None  # of an approval: what takes it back if nobody can be told
 
 
 class Spool(Protocol):
@@ -88,6 +93,8 @@ class Engine:
         self.lists = Blocklists()
         self.days: dict[str, Days | None] = {}  # by network; None: it never cut over
         self.holds = make_policy(settings.hold_rules, settings.hold_days)
+        self.readings = Readings(hot)
+        self.lines = Lines(clock, LOG_LINES_MAX)  # in the log, about what networks say
         self.store_offset_ms = 0  # the store's clock less ours, measured on each connect
         self._name = name  # unlike any other engine's, and any earlier run's
         self._attempts = count(1)
@@ -158,9 +165,10 @@ class Engine:
             self.learn_days(network, await self.hot.days(network, budget.left_s()))
 
     def learn_days(self, network: str, days: Days | None) -> None:
-        """A day in force never goes back: what was read before a cut-over may be told after it."""
+        """What was read before a change may be told after it, so what is newer stands. Only a
+        person sets a day back, and that is newer."""
         known = self.days.get(network)
-        if known is None or (days is not None and days.in_force > known.in_force):
+        if known is None or (days is not None and age(days) > age(known)):
             self.days[network] = days
 
     def no_verdict(self, trouble: HotStateError, act: Withdraw | None) -> Outcome:
@@ -172,3 +180,7 @@ class Engine:
         if trouble.may_have_run and act is not None:
             self.spool.note(act)
         return Outcome(reason=Reason.UNAVAILABLE)
+
+
+def age(days: Days) -> tuple[int, int]:
+    return days.moves, days.in_force

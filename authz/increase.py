@@ -62,6 +62,7 @@ async def increase(engine: Engine, increment: Increment, received: float) -> Out
         held_minor=verdict.held_minor,
         authorization_id=verdict.authorization_id,
         replayed=verdict.replayed,
+        undo=withdrawal(act) if approved else None,
     )
 
 

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, cast
 import structlog
 
 from authz.actions import NO_MORE, Action, Ask, Close, FileAnswer, FileUpdate, Send, Trouble
+from authz.log import where
 from authz.session import LinkSettings, Session
 from authz.wire.to_response import Reply
+from rules.reason import Reason
 
 if TYPE_CHECKING:
     from authz.server import Server
@@ -91,16 +93,25 @@ class Link(asyncio.BufferedProtocol):
 
     # -- what the server says -----------------------------------------------------
 
-    def reply(self, ask: Ask, reply: Reply) -> None:
-        """Send an answer, if the link is still there."""
+    def reply(self, ask: Ask, reply: Reply) -> Reason | None:
+        """Send an answer, if the link is still there. Returns what it says; None: nothing."""
         decided = self._server.clock.monotonic()
-        self._write(self._session.answer(ask, reply))
+        said = None
+        try:
+            send = self._session.answer(ask, reply)
+        except Exception as error:  # its place here is free again; those behind it go on
+            log.error("not_answered", link=self.settings.name, error=type(error).__name__,
+                      where=where(error))  # fmt: skip
+        else:
+            said = send.reason
+            self._write(send)
         self._server.observer.stage("encode", self._server.clock.monotonic() - decided)
         if self._closing_since is not None:
             self._close_if_done()
         else:
             self._take_turn()
             self._regulate()
+        return said
 
     def go_on(self, asks: int) -> None:
         """Its turn has come: so many of those held back may be asked."""
@@ -188,6 +199,8 @@ class Link(asyncio.BufferedProtocol):
 
     def _write(self, send: Send) -> None:
         """Join what leaves in one turn of the loop: a write costs as much as deciding."""
+        if send.left_out:
+            self.note(Trouble("unwritable", send.left_out))
         if not self._out:
             asyncio.get_running_loop().call_soon(self._flush)
         self._out.append(send)

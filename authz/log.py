@@ -166,3 +166,13 @@ def hide_text(text: str) -> str:
 
 def render_json(_: WrappedLogger, __: str, line: EventDict) -> str:
     return encode_line(line).decode()
+
+
+def where(error: BaseException) -> str:
+    """File and line of the innermost frame: where, never what."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return ""
+    return f"{trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}"

@@ -91,6 +91,7 @@ BAD_INPUT = (
     "bad_element",
     "bad_part",
     "unsupported",
+    "unwritable",
     "too_old",
     "management",
     "unexpected_response",

@@ -23,6 +23,8 @@ from authz.clock import Clock, utc
 from authz.dialer import Dialer
 from authz.dispatch import Dispatcher, Refusal, reply_of
 from authz.link import Link
+from authz.log import where
+from authz.log_lines import Lines
 from authz.pulse import BEAT_S, Pulse
 from authz.session import LinkSettings
 from authz.wire.elements import named
@@ -70,7 +72,7 @@ class Server:
         self._dialing: list[asyncio.Task[None]] = []
         self._ticking: asyncio.Task[None] | None = None
         self._beating: asyncio.TimerHandle | None = None
-        self._log_second = self._logged = 0
+        self._lines = Lines(clock, LOG_LINES_MAX)
 
     async def listen(self, settings: LinkSettings, host: str, port: int) -> int:
         """Accept links of one kind. Port 0 is any free one; returns the port."""
@@ -129,12 +131,8 @@ class Server:
         return len(self._links)
 
     def may_log(self) -> bool:
-        """Whether this second has a line left for bad input. The metrics count all of it."""
-        second = int(self.clock.monotonic())
-        if second != self._log_second:
-            self._log_second, self._logged = second, 0
-        self._logged += 1
-        return self._logged <= LOG_LINES_MAX
+        """Whether this second has a line left for bad input."""
+        return self._lines.left()
 
     def admit(self, link: Link) -> bool:
         """Whether this listener may have one more link."""
@@ -184,7 +182,7 @@ class Server:
         task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, link: Link, ask: Ask) -> None:
-        asked = self.clock.monotonic()
+        asked, outcome = self.clock.monotonic(), None
         try:
             settings = link.settings
             outcome = await self.dispatcher.answer(
@@ -202,12 +200,22 @@ class Server:
             # values: frames hold what the message held.
             reply = Reply(Reason.MALFUNCTION)
             log.error("malfunction", link=link.settings.name, error=type(error).__name__,
-                      where=_where(error))  # fmt: skip
+                      where=where(error))  # fmt: skip
         finally:
             now = self.clock.monotonic()
-            self.admission.answered(now, now - asked)
-        link.reply(ask, reply)
-        self.go_on()
+            # A reconciliation waits for its turn at the totals: that says nothing of the others.
+            judged = ask.message.mti[1] != "5"
+            self.admission.answered(now, now - asked, judged=judged)
+        try:
+            said = link.reply(ask, reply)
+            if outcome is not None and said is not reply.reason:
+                # Nobody hears of the approval, so nothing may stay held for it.
+                self.dispatcher.take_back(outcome)
+        except Exception as error:
+            log.error("malfunction", link=link.settings.name, error=type(error).__name__,
+                      where=where(error))  # fmt: skip
+        finally:
+            self.go_on()
 
     def _beat(self) -> None:
         """The loop is alive. And who has waited too long is told so, answers or not."""
@@ -225,14 +233,4 @@ class Server:
                 try:
                     link.tick(self.clock.monotonic(), moment)
                 except Exception as error:  # one link's trouble is not the others'
-                    log.error("tick_failed", error=type(error).__name__, where=_where(error))
-
-
-def _where(error: BaseException) -> str:
-    """File and line of the innermost frame: where, never what."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
-        return ""
-    return f"{trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}"
+                    log.error("tick_failed", error=type(error).__name__, where=where(error))

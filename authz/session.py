@@ -29,12 +29,13 @@ from authz.link_states import ENDINGS, TRANSITIONS, Word, takes_requests
 from authz.link_states import State as State
 from authz.wire.elements import BadElement, named, text
 from authz.wire.networks import NETWORKS
-from authz.wire.to_response import Reply, to_response
+from authz.wire.to_response import Reply
+from authz.wire.written import write
 from iso8583.codec import decode, encode, salvage
-from iso8583.errors import DecodeError, EncodeError, PartError
+from iso8583.errors import DecodeError, PartError
 from iso8583.framing import Broken, Frame, Framing, Item, KeepAlive, OverLong, Reader
 from iso8583.message import Message
-from iso8583.mti import is_request, response_to
+from iso8583.mti import is_request
 from iso8583.spec import Dialect
 from rules.reason import Reason
 
@@ -328,19 +329,9 @@ class Session:
         return self._reply(ask.message, reply, ask.header, ask.received)
 
     def _reply(self, message: Message, reply: Reply, header: bytes, received: float) -> Send:
-        try:
-            fields = to_response(message, reply, self._network)
-        except PartError:
-            # What was decided stands, and is owed: it is said without what cannot be read.
-            fields = to_response(message.in_one_piece(), reply, self._network)
-        try:
-            body = encode(response_to(message.mti), fields, self.settings.dialect)
-        except EncodeError:
-            if reply.balance is None:
-                raise
-            # A dialect without the elements of totals can be told that it gets none.
-            return self._reply(message, Reply(Reason.UNSUPPORTED), header, received)
-        return Send(self.settings.framing.pack(body, header), message.mti, reply.reason, received)
+        said = write(message, reply, self._network, self.settings.dialect)
+        body = self.settings.framing.pack(said.body, header)
+        return Send(body, message.mti, said.reason, received, said.left_out)
 
     # -- time -------------------------------------------------------------------
 

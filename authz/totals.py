@@ -45,7 +45,7 @@ async def total_up(engine: Engine, asked: Reconciliation, received: float) -> Ou
         day = asked.day or (days.ended if days is not None else in_force)
         if day > in_force:
             return Outcome(reason=Reason.FORMAT_ERROR)  # it has not begun
-        ours = by_name(await engine.hot.totals(asked.network, day, asked.currency, budget.left_s()))
+        ours = by_name(await engine.readings.totals(asked.network, day, asked.currency, budget))
         note = note_of(engine, asked, day, ours, budget.store_deadline_ms(engine.store_offset_ms))
         verdict = await engine.hot.note(note, budget.left_s())
     except HotStateError as trouble:
@@ -53,7 +53,7 @@ async def total_up(engine: Engine, asked: Reconciliation, received: float) -> Ou
     engine.observer.hot_call(verdict.kind)
     if verdict.kind == "mismatch":
         return Outcome(reason=Reason.DUPLICATE, message_id=note.message_id)
-    if verdict.kind == OUT_OF_BALANCE and not verdict.replayed:
+    if verdict.kind == OUT_OF_BALANCE and not verdict.replayed and engine.lines.left():
         log.warning("out_of_balance", network=asked.network, day=day_named(day),
                     currency=asked.currency)  # fmt: skip
     said, _, numbers = verdict.detail.partition(" ")

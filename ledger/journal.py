@@ -147,7 +147,7 @@ class GateBody(Struct, frozen=True, array_like=True, tag="gate", gc=False):
 
 
 class CutOverBody(Struct, frozen=True, array_like=True, tag="cut_over", gc=False):
-    """A network's word that its business day is over."""
+    """A network's word that its business day is over; or a person's, which day is in force."""
 
     network: str
     mti: str
@@ -155,6 +155,7 @@ class CutOverBody(Struct, frozen=True, array_like=True, tag="cut_over", gc=False
     sent_at: int
     forwarder_id: str
     day: int  # as it was told, in days since 1970; 0: the next
+    source: str = ""  # the person
 
 
 class AdministrativeBody(Struct, frozen=True, array_like=True, tag="administrative", gc=False):
@@ -170,11 +171,12 @@ class AdministrativeBody(Struct, frozen=True, array_like=True, tag="administrati
 
 
 class AnnouncementBody(Struct, frozen=True, array_like=True, tag="announcement", gc=False):
-    """What a network was told of a card, and after how many tries it answered."""
+    """What a network was told of a card, and after how many tries it answered; or was dropped."""
 
     network: str
     code: str  # add | delete
     tries: int
+    source: str = ""  # who dropped it
 
 
 class ReconciliationBody(Struct, frozen=True, array_like=True, tag="reconciliation", gc=False):

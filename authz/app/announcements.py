@@ -1,4 +1,4 @@
-"""Looking at what networks have still to hear of our cards."""
+"""Looking at what networks have still to hear of our cards, and dropping it."""
 
 import msgspec
 from redis.asyncio import Redis
@@ -6,8 +6,12 @@ from redis.asyncio import Redis
 from authz.app.history import Plain
 from authz.clock import utc
 from authz.hot import keys
-from authz.hot.outbox import Standing
+from authz.hot.outbox import Standing, Taken
+from authz.hot.store import RedisHotState
+from authz.wire.networks import NETWORKS
 
+DROPPED = "dropped"
+TIMEOUT_S = 5.0
 _standing = msgspec.msgpack.Decoder(Standing).decode
 
 
@@ -38,7 +42,32 @@ async def look_at_announcements(client: Redis, acknowledged: bool) -> list[Plain
     ]
 
 
+async def drop_announcements(
+    client: Redis, state: RedisHotState, card_id: str, network: str | None, source: str
+) -> list[str]:
+    """Tell no network any more what waits to be told of this card; or not this one.
+
+    Returns the networks. What a network was told before stands there. Raises: HotStateError.
+    """
+    async with client.pipeline(transaction=False) as pipeline:
+        for shard in keys.ALL_SHARDS:
+            for name in NETWORKS:
+                pipeline.hget(keys.outbox(shard), f"{name}/{card_id}")
+        found = await pipeline.execute()
+    places = [(shard, name) for shard in keys.ALL_SHARDS for name in NETWORKS]
+    dropped = []
+    for (shard, name), packed in zip(places, found, strict=True):
+        if packed is None or network not in (None, name):
+            continue
+        e = _standing(packed)
+        word = Taken(card_id, e.token, e.code, e.sealed, e.tries, e.since, e.said)
+        said = await state.settle_word(shard, name, word, DROPPED, DROPPED, TIMEOUT_S, source)
+        if said == DROPPED:
+            dropped.append(name)
+    return dropped
+
+
 def state_of(word: Standing) -> str:
     if not word.sealed:
-        return "acknowledged"
+        return DROPPED if word.said == DROPPED else "acknowledged"
     return "refused" if word.said else "told" if word.tries else "waiting"

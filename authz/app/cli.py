@@ -22,6 +22,7 @@ COMMANDS = {
     "reconcile": "Audit the hot state.",
     "card": "Freeze a card, or let it go on.",
     "hold": "Let a hold go.",
+    "network": "Look at a network's business day, or set it.",
     "exceptions": "What belongs to no authorization, or could not be applied.",
     "show": "Look at cards, accounts and what was decided, masked.",
     "doctor": "Look into captured traffic: are its keys unique?",

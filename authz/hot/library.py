@@ -17,7 +17,7 @@ PARTS = (
 # look up a card. No KEYS, CONFIG SET, EVAL, FUNCTION LOAD or FLUSHALL.
 ENGINE_ACL = (
     "user engine on nopass ~authz:* -@all +fcall +fcall_ro +ping +info +auth +time +config|get "
-    "+hget +hmget +hset +hdel +hlen +hexists +hgetall +get +set +smembers "
+    "+hget +hmget +hset +hdel +hlen +hexists +hgetall +hscan +get +set +smembers "
     "+zadd +zrem +zcard +zrange +xadd +xlen +xrange +xrevrange +scan"
 )
 

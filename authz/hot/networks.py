@@ -13,6 +13,7 @@ from authz.hot.acts import CutOver, Verdict
 from authz.hot.model import Answer
 from authz.hot.record import Given
 from authz.hot.resp import Argument
+from ledger.journal import CutOverBody, encode_body
 from rules.facts import Approved
 
 SISTER_S = 43_200  # why: networks.lua
@@ -25,11 +26,19 @@ class Days(Struct, frozen=True):
 
     in_force: int
     ended: int  # the one before, that the last cut-over ended
+    moves: int = 0  # how often that changed: what is newer has more
 
     @classmethod
     def told(cls, text: str) -> "Days":
-        in_force, ended, *_ = text.split()
-        return cls(int(in_force), int(ended))
+        """From a verdict's detail."""
+        in_force, ended, *moves = text.split()
+        return cls(int(in_force), int(ended), *map(int, moves))
+
+    @classmethod
+    def kept(cls, packed: bytes) -> "Days":
+        """As networks.lua keeps them: with the second of the last cut-over before the moves."""
+        in_force, ended, _, *moves = packed.split()
+        return cls(int(in_force), int(ended), *map(int, moves))
 
 
 class RedisNetworks:
@@ -58,7 +67,23 @@ class RedisNetworks:
         """The business days of a network; None where it never cut over."""
         shard = keys.shard_of_network(network)
         found = await self._call(("HGET", keys.control(shard), keys.days_field(network)), timeout_s)
-        return None if found is None else Days.told(found.decode())
+        return None if found is None else Days.kept(found)
+
+    async def set_day(
+        self, network: str, day: int, today: int, source: str, timeout_s: float
+    ) -> tuple[str, Days]:
+        """A person's word on which day is in force: moved | same, and what is now."""
+        shard = keys.shard_of_network(network)
+        reply = await self._call(
+            (
+                "FCALL", "authz_set_day", 2, keys.control(shard), keys.journal(shard),
+                self._run_id, _pack((network, day, today)),
+                encode_body(CutOverBody(network, "", "", 0, "", day, source)),
+            ),
+            timeout_s,
+        )  # fmt: skip
+        self._check(reply, network)
+        return str(reply[1], "ascii"), Days.kept(reply[2])
 
     async def _call(self, arguments: tuple[Argument, ...], timeout_s: float) -> Any:
         raise NotImplementedError
@@ -93,9 +118,10 @@ class MemoryNetworks:
         if days is None or kind == "moved":
             old = days.in_force if days is not None else act.today
             day = act.day or old + 1
-            days = Days(day, min(old, day - 1))
+            moves = days.moves + 1 if days is not None else 1
+            days = Days(day, min(old, day - 1), moves)
             self.moved[act.network] = days, now_s
-        detail = f"{days.in_force} {days.ended}"
+        detail = f"{days.in_force} {days.ended} {days.moves}"
         given = Given(act.fingerprint, kind, detail, "approved", 0, [act.attempt])
         self._give(act.message_id, given, "")
         self.journal.append(("cut_over", act.message_id, 0))
@@ -103,6 +129,22 @@ class MemoryNetworks:
 
     async def days(self, network: str, timeout_s: float = 0) -> Days | None:
         return self.moved[network][0] if network in self.moved else None
+
+    async def set_day(
+        self, network: str, day: int, today: int, source: str, timeout_s: float = 0
+    ) -> tuple[str, Days]:
+        self._enter(0)
+        days, at = self.moved.get(network, (None, 0))
+        if days is not None and days.in_force == day:
+            return "same", days
+        if days is None or day > days.in_force:
+            ended = today if days is None else days.in_force
+        else:
+            ended = days.ended
+        now = Days(day, min(ended, day - 1), (0 if days is None else days.moves) + 1)
+        self.moved[network] = now, at
+        self.journal.append(("cut_over", f"set/{network}/{now.moves}", 0))
+        return "moved", now
 
     def _enter(self, deadline_ms: int) -> None:
         raise NotImplementedError

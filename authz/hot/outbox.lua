@@ -16,6 +16,7 @@ local OUTBOX_MAX = 10000
 
 -- What becomes of these words on a card: {network, code, sealed} of each; keys[6] on are the zsets.
 -- Said before is not news, and that a card is not blocked is none where nobody said it was.
+-- Sealed as '', the word has no number of its own: it takes the waiting word's, or is none.
 -- Returns what is to be written, {zset, field, entry} of each, and how many found no room.
 local function plan_words(keys, card_id, words, version, now_s)
   local plan, full = {}, 0
@@ -23,9 +24,11 @@ local function plan_words(keys, card_id, words, version, now_s)
     local network, code, sealed = words[i][1], words[i][2], words[i][3]
     local field, due = network .. '/' .. card_id, keys[5 + i]
     local packed = redis.call('HGET', keys[5], field)
-    local stands = packed and cmsgpack.unpack(packed)[CODE] or 'delete'
+    local e = packed and cmsgpack.unpack(packed)
+    local stands = e and e[CODE] or 'delete'
+    if sealed == '' and e then sealed = e[SEALED] end
     local waits = redis.call('ZSCORE', due, card_id)
-    if stands ~= code then
+    if stands ~= code and sealed ~= '' then
       if not waits and redis.call('ZCARD', due) >= OUTBOX_MAX then
         full = full + 1
       else
@@ -86,15 +89,19 @@ local function take_words(keys, args)
 end
 
 --[[
-settle_word: what the network answered to it. A later word on the same card is not settled by it.
+settle_word: what the network answered to it, or that a person drops it. A later word on the same
+card is not settled by it. Dropped, a block that was told stands as if acknowledged: it may be in the
+file, and what ends it will be told.
 
 keys   1 control   2 journal   3 outbox   4 zset of the network
-args   1 run id   2 list: card id, network, token, acknowledged | refused, what it said   3 body
-reply  card id, acknowledged | refused | gone;  or cold | full
+args   1 run id   2 list: card id, network, token, acknowledged | refused | dropped,
+       what it said   3 body
+reply  card id, acknowledged | refused | dropped | gone;  or cold | full
 ]]
 local function settle_word(keys, args)
   local card_id, network, token, kind, said = unpack(cmsgpack.unpack(args[2]))
-  if #keys ~= 4 or (kind ~= 'acknowledged' and kind ~= 'refused') then
+  local ends = kind == 'acknowledged' or kind == 'dropped'
+  if #keys ~= 4 or not (ends or kind == 'refused') then
     error('bad_args: out of range')
   end
   local gate, shut = enter(keys[1], keys[2], args[1], 0)
@@ -104,19 +111,19 @@ local function settle_word(keys, args)
   local e = packed and cmsgpack.unpack(packed)
   redis.call('ZCARD', keys[4]) -- fails here where it is no zset, and not below the line
   if not e or e[TOKEN] ~= token or e[SEALED] == '' then return {card_id, 'gone'} end
-  local is_news = kind == 'acknowledged' or e[SAID] ~= said
+  local is_news = ends or e[SAID] ~= said
   local chain = chain_of(unpack(redis.call('HMGET', keys[1], 'entries', 'digest')))
-  local code = e[CODE]
+  local is_over = e[CODE] == 'delete' or (kind == 'dropped' and e[TRIES] == 0)
   e[SAID] = said
-  if kind == 'acknowledged' then e[SEALED] = '' end
+  if ends then e[SEALED] = '' end
 
   -- From here on only writes, and none may fail.
   if is_news then
     commit(gate, keys[1], chain, {}, {}, {1, 'announcement', token, '', '', card_id, kind, said,
       '', 0, 0, 0, 0, 0, {}, {}}, args[3])
   end
-  if kind == 'acknowledged' then redis.call('ZREM', keys[4], card_id) end
-  if kind == 'acknowledged' and code == 'delete' then
+  if ends then redis.call('ZREM', keys[4], card_id) end
+  if ends and is_over then
     redis.call('HDEL', keys[3], field)
   else
     redis.call('HSET', keys[3], field, cmsgpack.pack(e))

@@ -23,7 +23,9 @@ class Word(Struct, frozen=True, array_like=True):
 
     network: str
     code: str  # add: it is blocked here; delete: it is not any more
-    sealed: str  # its number, under a key that the store does not have
+    sealed: (
+        str  # its number, under a key that the store does not have; "": that of the word that waits
+    )
 
 
 class Taken(Struct, frozen=True, array_like=True):
@@ -43,7 +45,7 @@ class Standing(Struct, array_like=True):
 
     token: str
     code: str
-    sealed: str  # "": acknowledged, and the number is gone
+    sealed: str  # "": acknowledged or dropped, and the number is gone
     tries: int
     since: int
     said: str
@@ -80,11 +82,19 @@ class RedisOutbox:
         ]
 
     async def settle_word(
-        self, shard: str, network: str, word: Taken, kind: str, said: str, timeout_s: float
+        self,
+        shard: str,
+        network: str,
+        word: Taken,
+        kind: str,
+        said: str,
+        timeout_s: float,
+        source: str = "",
     ) -> str:
-        """What came of telling it: acknowledged | refused; gone, where nobody waits for that."""
+        """What came of telling it: acknowledged | refused; dropped, by a person, who is its source;
+        gone, where nobody waits for that."""
         packed = _pack((word.card_id, network, word.token, kind, said))
-        body = encode_body(AnnouncementBody(network, word.code, word.tries))
+        body = encode_body(AnnouncementBody(network, word.code, word.tries, source))
         reply = await self._call(
             (
                 "FCALL", "authz_settle_word", 4, *outbox_keys(shard, network), self._run_id,
@@ -138,16 +148,15 @@ class MemoryOutbox:
         for word in words:
             place = (shard, word.network, card_id)
             there = self.outbox.get(place)
-            if (there.standing.code if there else "delete") == word.code:
+            sealed = word.sealed or (there.standing.sealed if there else "")
+            if (there.standing.code if there else "delete") == word.code or not sealed:
                 continue
             waits = there is not None and there.due is not None
             if not waits and len(self._waiting(shard, word.network)) >= OUTBOX_MAX:
                 full += 1
                 continue
             token, now_s = f"{version}/{word.code}", self.now_ms // 1000
-            self.outbox[place] = Waiting(
-                Standing(token, word.code, word.sealed, 0, now_s, ""), now_s
-            )
+            self.outbox[place] = Waiting(Standing(token, word.code, sealed, 0, now_s, ""), now_s)
             queued += 1
         return queued, full
 
@@ -172,19 +181,21 @@ class MemoryOutbox:
         return taken
 
     async def settle_word(
-        self, shard: str, network: str, word: Taken, kind: str, said: str, timeout_s: float = 0
-    ) -> str:
+        self, shard: str, network: str, word: Taken, kind: str, said: str, timeout_s: float = 0,
+        source: str = "",
+    ) -> str:  # fmt: skip
         self._enter(0)
         place = (shard, network, word.card_id)
         there = self.outbox.get(place)
         if there is None or there.standing.token != word.token or not there.standing.sealed:
             return "gone"
-        if kind == "acknowledged" or there.standing.said != said:
+        ends = kind in ("acknowledged", "dropped")
+        if ends or there.standing.said != said:
             self.journal.append(("announcement", word.token, 0))
         there.standing.said = said
-        if kind == "acknowledged":
+        if ends:
             there.standing.sealed, there.due = "", None
-            if there.standing.code == "delete":
+            if there.standing.code == "delete" or (kind == "dropped" and not there.standing.tries):
                 del self.outbox[place]
         return kind
 

@@ -9,6 +9,19 @@ A message counts as a debit, a credit or a reversal of either by what it moves o
 as much: so debits less their reversals are what was posted, to the cent, in whatever order it came.
 Days are counted from 1970. The network, its day and the kind of message are Python's to say.
 ]]
+-- What a currency may be here: ISO 4217's, by its list of 2026, and whatever else a message says as
+-- one of them, so that nobody names as many as there are numbers.
+local CURRENCIES = ' 008 012 032 036 044 048 050 051 052 060 064 068 072 084 090 096 104 '
+  .. '108 116 124 132 '
+  .. '136 144 152 156 170 174 188 192 203 208 214 222 230 232 238 242 262 270 292 320 324 '
+  .. '328 332 340 344 348 352 356 360 364 368 376 388 392 396 398 400 404 408 410 414 417 '
+  .. '418 422 426 430 434 446 454 458 462 480 484 496 498 504 512 516 524 532 533 548 554 '
+  .. '558 566 578 586 590 598 600 604 608 634 643 646 654 682 690 702 704 706 710 728 748 '
+  .. '752 756 760 764 776 780 784 788 800 807 818 826 834 840 858 860 882 886 901 924 925 '
+  .. '926 927 928 929 930 933 934 936 938 940 941 943 944 946 947 948 949 950 951 952 953 '
+  .. '955 956 957 958 959 960 961 962 963 964 965 967 968 969 970 971 972 973 976 977 978 '
+  .. '979 980 981 984 985 986 990 994 997 999 '
+local NO_CURRENCY = '999'
 local TALLY = 18 -- of a record: what it was counted under, "<network>/<day> <kind or nothing>"
 local TOLD_TALLY, TOLD_CURRENCY = 9, 10 -- the same of an answer in no record
 
@@ -26,6 +39,7 @@ local function plan_totals(control, tally, currency, sign, posted_delta, by, cou
   local moves = {}
   local prefix, kind = string.match(tally or '', '^(%S+) (%S*)$')
   if not prefix or currency == '' then return moves end
+  if not string.find(CURRENCIES, ' ' .. currency .. ' ', 1, true) then currency = NO_CURRENCY end
   prefix = prefix .. '/' .. currency .. '/'
   if counts and kind ~= '' then moves[1] = {prefix .. kind, by, 0} end
   local moved = posted_delta * by
@@ -62,28 +76,27 @@ local function write_totals(control, moves)
 end
 
 --[[
-forget_totals: totals of days before that one are dropped, a bounded number at once.
+forget_totals: these totals, of days before that one, are dropped. Who calls looks for them: the hash
+may have thousands of fields, and nothing else runs while a function reads them all.
 
 keys   1 control   2 journal
-args   1 run id   2 list: the first day that is kept, how many fields at most
+args   1 run id   2 list: the first day that is kept, fields
 reply  shard's key, forgotten, how many;  or cold | full
 ]]
 local function forget_totals(keys, args)
-  local first, most = unpack(cmsgpack.unpack(args[2]))
-  first, most = whole(first), whole(most)
-  if #keys ~= 2 or most < 1 then error('bad_args: out of range') end
+  local first, fields = unpack(cmsgpack.unpack(args[2]))
+  first = whole(first)
+  if #keys ~= 2 or #fields < 1 or #fields > 1000 then error('bad_args: out of range') end
+  for i = 1, #fields do
+    local day = string.match(fields[i], '^t:[^/]+/(%d+)/')
+    if not day or whole(day) >= first then error('bad_args: a day that is kept') end
+  end
   local gate, shut = enter(keys[1], keys[2], args[1], 0)
   if not gate then return {keys[1], shut} end
-  local flat, old = redis.call('HGETALL', keys[1]), {}
-  for i = 1, #flat, 2 do
-    local day = string.match(flat[i], '^t:[^/]+/(%d+)/')
-    if day and whole(day) < first and #old < most then old[#old + 1] = flat[i] end
-  end
 
   -- From here on only writes, and none may fail.
   redis.call('HSET', keys[1], 'totals_from', text(first))
-  if #old > 0 then redis.call('HDEL', keys[1], unpack(old)) end
-  return {keys[1], 'forgotten', #old}
+  return {keys[1], 'forgotten', redis.call('HDEL', keys[1], unpack(fields))}
 end
 
 redis.register_function({function_name = 'authz_forget_totals', callback = forget_totals,

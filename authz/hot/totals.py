@@ -3,8 +3,10 @@
 The two halves here are the rest of `store.py` and of its twin, `memory.py`.
 """
 
+import re
 from typing import Any
 
+import iso4217
 import msgspec
 
 from authz.hot import keys
@@ -14,7 +16,11 @@ KINDS = (
     "credits", "credit_reversals", "debits", "debit_reversals", "inquiries", "authorizations",
 )  # fmt: skip
 INQUIRIES, AUTHORIZATIONS = "inquiries", "authorizations"  # counted by the message; others by money
-FORGOTTEN_MAX = 1000  # fields of one shard dropped at once: half a millisecond
+SCAN_STEP = 200  # fields looked through in one step: a tenth of a millisecond of the store's
+OF_DAY = re.compile(rb"t:[^/]+/(\d+)/")  # a field's day
+# A total's currency: ISO 4217's numbers, as totals.lua has them, and one for all others.
+CURRENCIES = frozenset(f"{c.number:03}" for c in iso4217.Currency if c.number is not None)
+NO_CURRENCY = "999"
 
 Totals = dict[str, tuple[int, int]]  # by kind: how many, and how much in minor units
 
@@ -47,17 +53,26 @@ class RedisTotals:
         return {kind: (count, amount) for kind, (count, amount) in sums.items()}
 
     async def forget_totals(self, shard: str, first_day: int, timeout_s: float) -> int:
-        """Drop what is older, a bounded number. Returns how many were dropped."""
-        control = keys.control(shard)
-        reply = await self._call(
-            (
-                "FCALL", "authz_forget_totals", 2, control, keys.journal(shard), self._run_id,
-                _pack((first_day, FORGOTTEN_MAX)),
-            ),
-            timeout_s,
-        )  # fmt: skip
-        self._check(reply, control)
-        return int(reply[2])
+        """Drop what is older, in steps that others come between. Returns how many were dropped."""
+        control, cursor, dropped = keys.control(shard), b"0", 0
+        while True:
+            cursor, found = await self._call(
+                ("HSCAN", control, cursor, "MATCH", "t:*", "COUNT", SCAN_STEP), timeout_s
+            )
+            days = {name: OF_DAY.match(name) for name in found[::2]}
+            old = [name.decode() for name, day in days.items() if day and int(day[1]) < first_day]
+            for at in range(0, len(old), SCAN_STEP):
+                reply = await self._call(
+                    (
+                        "FCALL", "authz_forget_totals", 2, control, keys.journal(shard),
+                        self._run_id, _pack((first_day, old[at : at + SCAN_STEP])),
+                    ),
+                    timeout_s,
+                )  # fmt: skip
+                self._check(reply, control)
+                dropped += int(reply[2])
+            if cursor == b"0":
+                return dropped
 
     async def _call(self, arguments: tuple[Argument, ...], timeout_s: float) -> Any:
         raise NotImplementedError
@@ -85,6 +100,8 @@ class MemoryTotals:
         prefix, _, kind = tally.partition(" ")
         if not prefix or not currency:
             return
+        if currency not in CURRENCIES:
+            currency = NO_CURRENCY
         if counts and kind:
             self._add(prefix, currency, kind, by, 0)
         moved = posted_delta * by

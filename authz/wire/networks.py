@@ -57,16 +57,24 @@ class Network(Struct, frozen=True):
     response_source: str = ""  # DE 44.1 of what we answer ourselves, where the network has it
 
     def least(self) -> list[tuple[str, dict[int, str | bytes]]]:
-        """Messages that a dialect must be able to write before this network can be spoken to."""
+        """Messages that a dialect must be able to write before this network can be spoken to.
+
+        Not what single functions need, balances and totals: these are refused where it cannot.
+        """
         approval: dict[int, str | bytes] = {
-            7: "0101000000", 11: "000001", 38: "A1B2C3", 39: self.codes.of[Reason.APPROVED],
+            4: "000000000000", 7: "0101000000", 11: "000001", 38: "A1B2C3",
+            39: self.codes.of[Reason.APPROVED],
         }  # fmt: skip
         if self.codes.names_bad_field:
             approval[44] = "128"
         if self.response_source:
             approval[44] = self.response_source
         management = self.manage(self.management.echo, "260101000000", "000001")
-        return [(f"{self.version}110", approval), management]
+        answer = f"{self.version}110"
+        messages = [(answer, approval), management]
+        for code in self.codes.all:
+            messages.append((answer, {39: code}))
+        return messages
 
     def manage(self, code: str, moment: str, stan: str) -> tuple[str, dict[int, str | bytes]]:
         """A network management request of our own. `moment`: now as YYMMDDhhmmss, UTC."""

@@ -98,6 +98,12 @@ class Codes(Struct, frozen=True):
     # Of what is not asked but told, by class and function of the MTI: accepted, not approved.
     accepted: dict[str, str] = {}
 
+    @property
+    def all(self) -> list[str]:
+        """Whatever DE 39 may have, each once."""
+        also = (self.partial, self.account_check, *self.accepted.values())
+        return sorted({*self.of.values(), *also} - {""})
+
     def code(self, reason: Reason, mti: str, is_account_check: bool) -> str:
         """DE 39 of the answer to a message of this MTI."""
         if reason is Reason.APPROVED:

@@ -10,7 +10,7 @@ from rules.notices import DAYS_KEPT, Administrative, CutOver, Reconciliation
 
 EPOCH = date(1970, 1, 1)
 # A business day may lie so far from today: the longest holidays, and no slip of a month or year,
-# since a day that has begun is never taken back.
+# since no message takes back a day that has begun; a person can (authz network day).
 DAYS_AWAY_MAX = 10
 
 

@@ -65,3 +65,12 @@ def test_a_small_configuration_is_kept() -> None:
     admission = Admission(DEADLINE_S, 2)
     rounds(admission, 10, 0.149)
     assert (admission.room, admission.limit) == (2, 2)
+
+
+def test_what_waits_for_its_turn_elsewhere_moves_nothing() -> None:
+    admission = Admission(DEADLINE_S, 4096)
+    for _ in range(START):
+        admission.asked()
+    for _ in range(START):
+        admission.answered(1.0, 0.149, judged=False)
+    assert (admission.limit, admission.in_flight) == (START, 0)

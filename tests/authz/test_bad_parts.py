@@ -14,6 +14,7 @@ from authz import dispatch, session
 from authz.dispatch import Dispatcher
 from authz.engine import Outcome
 from authz.server import Server
+from authz.wire import written
 from authz.wire.to_response import to_response
 from iso8583.codec import encode, look_everywhere
 from iso8583.dialects import BY_NAME
@@ -202,7 +203,7 @@ def test_an_answer_that_cannot_look_says_what_was_decided(
         look_everywhere(message)
         return to_response(message, *others)
 
-    monkeypatch.setattr(session, "to_response", looking)
+    monkeypatch.setattr(written, "to_response", looking)
 
     async def story(world: World, server: Server, heard: Heard, connect: Any) -> None:
         peer = await connect()

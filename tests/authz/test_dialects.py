@@ -69,6 +69,7 @@ def test_a_mistake_is_told_under_the_links_key(text: str, said: str, tmp_path: P
         ("[field.39]\nlength = 3", "generic", "dialect: cannot say what 0110 must: wrong_size"),
         ("[field.70]\nlength = 4", "generic", "dialect: cannot say what 0800 must: wrong_size"),
         ("[field.38]\nkind = 'n'", "generic", "dialect: cannot say what 0110 must: bad_char"),
+        ("[field.4]\nlength = 10", "generic", "dialect: cannot say what 0110 must: wrong_size"),
         ("", "iso93", "network: of another version than the dialect; use generic"),
     ],
 )

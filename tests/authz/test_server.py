@@ -18,6 +18,7 @@ from iso8583.dialects import BY_NAME
 from iso8583.framing import FRAMINGS, Frame, Framing
 from iso8583.spec import Dialect
 from rules.reason import Reason
+from tests.support.dialects import without
 from tests.support.engine import KEYS, PAN, World, held, purchase, reversal
 from tests.support.iso93 import purchase_1993, reversal_1993
 
@@ -532,3 +533,31 @@ def test_a_peer_that_reads_nothing_is_hung_up_on() -> None:
         await asyncio.wait_for(pour(), 20)
 
     play(story)
+
+
+@pytest.mark.parametrize(
+    ("lacking", "code", "stays"),
+    [((54,), "10", 1_000_000), ((38,), "96", 0), ((39,), None, 0)],
+)
+def test_an_approval_that_cannot_be_said_is_taken_back_and_those_behind_it_go_on(
+    lacking: tuple[int, ...], code: str | None, stays: int
+) -> None:
+    """A configuration refuses such dialects but the first: this is what holds if one gets by."""
+
+    async def story(world: World, server: Server, heard: Heard, connect: Any) -> None:
+        peer = await connect()
+        for stan in (1, 2):  # the second waits until the first has left the only seat
+            peer.send("0100", purchase(stan, 2_000_000))
+        if code is not None:
+            assert (await peer.hear())[39] == code
+            await peer.hear()
+        await until(lambda: len(world.watcher.heard) == 2 and not server._tasks)
+        for undo in world.spool.acts:
+            assert await world.hot.withdraw(undo, 1.0) == "released"
+        assert held(world) == stays
+        assert (server.admission.in_flight, server.admission.waiting) == (0, 0)
+        [link] = server._links
+        assert link._session.in_flight == 0
+
+    dialect = without(DIALECT, *lacking)
+    play(story, dialect=dialect, partial_approval=True, in_flight_max=1)

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from authz.audit import audit_store
 from authz.control import NewAccount, NewCard, put_accounts, put_cards
 from authz.dialects import find_dialect
+from authz.engine import LOG_LINES_MAX
 from authz.hot import keys
 from authz.hot.errors import Cold, NoReply
 from authz.privacy import Pan
@@ -231,16 +233,30 @@ def test_no_answer_in_time_is_91(call: str, trouble: type[Exception]) -> None:
 
 def test_a_reading_that_is_slow_is_told_91_inside_the_budget() -> None:
     async def story(world: World, link: InMemoryLink) -> None:
-        given = list[float]()
-
-        async def late(network: str, day: int, currency: str, timeout_s: float) -> None:
-            given.append(timeout_s)
-            world.clock.advance(timeout_s)
-            raise NoReply
+        async def late(*said: Any) -> None:
+            await asyncio.sleep(60)
 
         world.hot.totals = late
+        asked = asyncio.get_running_loop().time()
         assert code(await link.say("0500", reconcile())) == "91"
-        assert 0 < given[0] <= world.engine.settings.hot_deadline_s
+        took_s = asyncio.get_running_loop().time() - asked
+        assert world.engine.settings.hot_deadline_s <= took_s + 0.01 < 5
+
+    play(story)
+
+
+def test_a_difference_is_logged_a_few_times_a_second_and_counted_each_time() -> None:
+    async def story(world: World, link: InMemoryLink) -> None:
+        with structlog.testing.capture_logs() as lines:
+            for stan in range(500, 560):
+                answer = await link.say("0500", reconcile(stan, de88=f"{1:016}"))
+                assert answer[66] == "2"
+            assert len(lines) == LOG_LINES_MAX
+            assert {line["event"] for line in lines} == {"out_of_balance"}
+            world.clock.advance(1)
+            await link.say("0500", reconcile(560, de88=f"{1:016}"))
+            assert len(lines) == LOG_LINES_MAX + 1
+        assert world.watcher.heard.count(("hot_call", "out_of_balance")) == 61
 
     play(story)
 

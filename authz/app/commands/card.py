@@ -8,8 +8,9 @@ import click
 import msgspec
 from redis.exceptions import RedisError
 
-from authz.announcing import Announcing, networks_told
-from authz.app.announcements import look_at_announcements
+from authz.announcing import Announcing, networks_told, turned
+from authz.app.announcements import drop_announcements, look_at_announcements
+from authz.app.cli import hidden
 from authz.app.commands.load import let_in
 from authz.app.commands.show import pan_from_stdin, refuse_card_numbers
 from authz.app.looking import NotThere, look_for_card
@@ -22,7 +23,10 @@ from authz.hot import admin
 from authz.hot.errors import HotStateError
 from authz.hot.outbox import Word
 from authz.hot.store import RedisHotState
+from authz.wire.networks import NETWORKS
 from rules.facts import CardProfile
+
+WORDS_MAX = 200  # of who says so; it is kept in the journal for ever
 
 EXAMPLES = """
 \b
@@ -48,6 +52,7 @@ TOLD = """
 Examples:
   authz card announcements
   authz card announcements --all --json
+  authz card announcements --drop c4k2v7q3m5p6x7ya --network visa --by jdoe
 
 A line for each word: network, card, add to its file of blocked cards or delete from it, and what
 became of it; how often it was told, since when, and DE 39 of the last answer.
@@ -99,13 +104,14 @@ async def run(config: Config, card_id: str, frozen: bool) -> str:
         async with opened(store, source) as state:
             if pan is None:
                 who = Identity(*await look_for_card(client, card_id))
-                return await put(state, who, frozen, source) + not_announced(config)
+                names = networks_told(config.links)
+                return await put(state, who, frozen, source, lambda card: turned(card.state), names)
             keys = pan_keys(config)
             who = await card_id_for(state, keys, pan)
             announcing = Announcing(keys, networks_told(config.links))
             return await put(
                 state, who, frozen, source,
-                lambda card: announcing.of(pan, card.card_id, card.state),
+                lambda card: with_number(announcing.of(pan, card.card_id, card.state), card),
             )  # fmt: skip
     except (NotThere, WrongState, admin.NotFit) as error:
         raise click.ClickException(sentence(error)) from None
@@ -120,12 +126,19 @@ async def run(config: Config, card_id: str, frozen: bool) -> str:
         store.stop()
 
 
+def with_number(words: tuple[Word, ...], card: CardProfile) -> tuple[Word, ...]:
+    """And what waits for networks that this configuration does not name."""
+    named = {word.network for word in words}
+    return words + tuple(word for word in turned(card.state) if word.network not in named)
+
+
 async def put(
     state: RedisHotState,
     who: Identity,
     frozen: bool,
     source: str,
-    words: Callable[[CardProfile], tuple[Word, ...]] = lambda card: (),
+    words: Callable[[CardProfile], tuple[Word, ...]],
+    without_number: tuple[str, ...] = (),
 ) -> str:
     if who.account_id is None:
         raise NotThere("no such card")
@@ -136,23 +149,42 @@ async def put(
         text += f"\n{counted(said.queued, 'network')} will be told"
     if said.full:
         text += f"\n{counted(said.full, 'network')} will not be told: too many cards wait for that"
+    if said.queued + said.full < len(without_number):
+        text += not_announced(without_number, said.queued)
     return text
 
 
-def not_announced(config: Config) -> str:
-    """A network knows a card by its number, and nothing here keeps that."""
-    names = ", ".join(networks_told(config.links))
-    if not names:
-        return ""
-    return f"\nnot announced to {names}: that needs the card's number, on standard input"
+def not_announced(networks: tuple[str, ...], turned: int) -> str:
+    """A network knows a card by its number; that is here only while a word on the card waits."""
+    who = f"the others of {', '.join(networks)}" if turned else ", ".join(networks)
+    return f"\nnot announced to {who}: that needs the card's number, on standard input"
 
 
 @command.command(epilog=TOLD)
 @click.option("--all", "acknowledged", is_flag=True, help="Also what stands acknowledged.")
 @click.option("--json", "plain", is_flag=True, help="As JSON.")
+@click.option("--drop", "card_id", metavar="CARD_ID", help="Tell no more of this card.")
+@click.option("--network", type=click.Choice(sorted(NETWORKS)), help="With --drop: to this one.")
+@click.option("--by", "person", help="With --drop: who says so. Kept in the journal.")
 @configured
-def announcements(acknowledged: bool, plain: bool, config: Config) -> None:
-    """What networks have still to acknowledge of our cards."""
+def announcements(
+    acknowledged: bool,
+    plain: bool,
+    card_id: str | None,
+    network: str | None,
+    person: str | None,
+    config: Config,
+) -> None:
+    """What networks have still to acknowledge of our cards; or drop some of it."""
+    if card_id is not None:
+        refuse_card_numbers(card_id)
+        if not (person or "").strip():
+            raise click.UsageError("--drop needs --by, which names a person.")
+        source = hidden(f"authz card announcements --drop: {(person or '').strip()}")[:WORDS_MAX]
+        click.echo(asyncio.run(drop(config, card_id, network, source)))
+        return
+    if network or person:
+        raise click.UsageError("--network and --by go with --drop.")
 
     async def look() -> list[dict[str, Any]]:
         store = await find_store(config, make=False)
@@ -181,3 +213,27 @@ def announcements(acknowledged: bool, plain: bool, config: Config) -> None:
     click.echo(
         counted(sum(one["state"] != "acknowledged" for one in found), "word") + " to be told"
     )
+
+
+async def drop(config: Config, card_id: str, network: str | None, source: str) -> str:
+    try:
+        store = await find_store(config, make=False)
+    except NO_STORE as error:
+        raise click.ClickException(str(error)) from None
+    client = admin.administrator(store.url)
+    try:
+        await let_in(store, client, new_store=False, source=source)
+        async with opened(store, source) as state:
+            dropped = await drop_announcements(client, state, card_id, network, source)
+    except admin.NotFit as error:
+        raise click.ClickException(sentence(error)) from None
+    except (HotStateError, RedisError, OSError) as error:
+        raise click.ClickException(
+            f"The store gave no answer ({type(error).__name__}). Run it again."
+        ) from None
+    finally:
+        await client.aclose()
+        store.stop()
+    if not dropped:
+        return f"nothing waits to be told of card {card_id}"
+    return f"card {card_id}: {', '.join(dropped)} will not be told"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from authz.app.announcements import drop_announcements, look_at_announcements
 from authz.hot import keys, outbox
 from authz.hot.errors import Refused
 from authz.hot.memory import MemoryHotState
@@ -115,6 +116,57 @@ def test_an_acknowledgement_ends_it_and_its_number_goes(fresh_redis: str) -> Non
     play(fresh_redis, story)
 
 
+def test_a_word_without_a_number_turns_what_waits_and_nothing_else(fresh_redis: str) -> None:
+    """Frozen by its number and let go on by its id: the block must not be told for ever."""
+
+    async def story(state: Any, client: Any) -> None:
+        unfreeze = word(code="delete", sealed=""), word("visa", "delete", "")
+        await state.put_card(put(b"frozen", word()))
+        for tries in (0, 1):
+            if tries:
+                await take(state)
+            said = await state.put_card(put(b"active", *unfreeze))
+            assert (said.verdict, said.queued) == ("moved", 1)
+            [taken] = await take(state)
+            assert (taken.code, taken.sealed, taken.tries) == ("delete", "sealed", 1)
+            said = await state.put_card(put(b"frozen", word(sealed="")))
+            assert said.queued == 1
+        [taken] = await take(state)
+        await state.settle_word(SHARD, "generic", taken, "acknowledged", "00", 5)
+        said = await state.put_card(put(b"active", *unfreeze))  # its number is gone
+        assert said.queued == 0
+        assert await state.waiting("generic", 5) == {}
+
+    play(fresh_redis, story)
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_a_person_drops_a_word_and_a_block_that_was_told_is_taken_back_later(
+    fresh_redis: str, told: bool
+) -> None:
+    async def story(state: Any, client: Any) -> None:
+        await state.put_card(put(b"frozen", word()))
+        if told:
+            await take(state)
+        dropped = await drop_announcements(client, state, "C1", None, "jdoe")
+        assert dropped == ["generic"]
+        assert await drop_announcements(client, state, "C1", None, "jdoe") == []
+        assert await state.waiting("generic", 5) == {}
+        assert await look_at_announcements(client, acknowledged=False) == []
+        stands = await look_at_announcements(client, acknowledged=True)
+        assert [one["state"] for one in stands] == ["dropped"] * told
+        for packed in await client.hvals(keys.outbox(SHARD)):
+            assert b"sealed" not in packed
+        rows = await client.xrange(keys.journal(SHARD))
+        last = read_entry(*rows[-1])
+        assert isinstance(last.body, AnnouncementBody)
+        assert (last.envelope.verdict, last.body.source) == ("dropped", "jdoe")
+        said = await state.put_card(put(b"active", word(code="delete")))
+        assert said.queued == told
+
+    play(fresh_redis, story)
+
+
 def test_a_card_is_blocked_though_no_room_is_left_for_telling(
     fresh_redis: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,7 +195,10 @@ def test_the_store_and_its_twin_keep_the_same_words(fresh_redis: str) -> None:
             network = chance.choice(networks)
             match chance.choice(["put", "put", "take", "settle", "settle"]):
                 case "put":
-                    words = [word(n, chance.choice(["add", "delete"])) for n in networks]
+                    words = [
+                        word(n, chance.choice(["add", "delete"]), chance.choice(["sealed", ""]))
+                        for n in networks
+                    ]
                     profile = chance.choice([b"p1", b"p2", b"p3"])
                     act = put(profile, *words, card=chance.choice(["C1", "C2", "C3"]))
                     assert await state.put_card(act) == await model.put_card(act), step
@@ -161,7 +216,7 @@ def test_the_store_and_its_twin_keep_the_same_words(fresh_redis: str) -> None:
                     seen += real
                 case "settle":
                     one = chance.choice(seen)
-                    kind = chance.choice(["acknowledged", "refused"])
+                    kind = chance.choice(["acknowledged", "refused", "dropped"])
                     said = (SHARD, network, one, kind, chance.choice(["00", "29"]), 5)
                     assert await state.settle_word(*said) == await model.settle_word(*said), step
             for each in networks:

@@ -1,7 +1,9 @@
 """Totals against their twin, against the money that moved, and against the journal: to the cent."""
 
 import asyncio
+import re
 from collections import Counter
+from importlib.resources import files
 from random import Random
 from typing import Any
 
@@ -15,7 +17,8 @@ from authz.hot.acts import Apply, Authorize, Decision
 from authz.hot.errors import HotStateError, Refused
 from authz.hot.memory import MemoryHotState
 from authz.hot.record import Act
-from authz.hot.totals import KINDS, tally_of
+from authz.hot.totals import CURRENCIES as KNOWN
+from authz.hot.totals import KINDS, NO_CURRENCY, SCAN_STEP, tally_of
 from ledger.journal import ENVELOPE, Envelope
 from tests.authz.hot.test_functions import (
     a_dense_history,
@@ -240,6 +243,63 @@ def test_days_that_are_long_over_are_dropped_and_the_audit_knows(fresh_redis: st
         assert await total_rows(fresh_redis) == [
             ("total generic/102/840/authorizations", "2 0", "1 0")
         ]
+
+    play(fresh_redis, story)
+
+
+def test_many_are_looked_through_in_small_steps_and_each_old_one_goes(fresh_redis: str) -> None:
+    async def story(state: Any, client: Any) -> None:
+        control = keys.control(SHARD)
+        gate = await client.hgetall(control)
+        many = {keys.total_field("visa", d, f"{c:03}", "debits"): "1 5"
+                for d in range(100, 148) for c in range(180)}  # fmt: skip
+        await client.hset(control, mapping=many)
+        await client.config_set("slowlog-log-slower-than", 0)
+        await client.config_set("slowlog-max-len", 10_000)
+        await client.slowlog_reset()
+        assert await state.forget_totals(SHARD, 112, 5) == 12 * 180
+        log = [row["command"] for row in await client.slowlog_get(10_000)]
+        await client.config_set("slowlog-log-slower-than", 10_000)
+        assert not any(line.startswith(b"HGETALL") for line in log)
+        assert sum(line.startswith(b"HSCAN") for line in log) > len(many) // (4 * SCAN_STEP)
+        kept = await client.hgetall(control)
+        assert len(kept) == len(gate) + 1 + 36 * 180
+        assert kept.items() >= gate.items()
+        assert kept[b"totals_from"] == b"112"
+
+    play(fresh_redis, story)
+
+
+@pytest.mark.parametrize("field", ["entries", "d:visa", "t:visa/112/840/debits", "t:visa/x/y"])
+def test_nothing_else_is_forgotten(fresh_redis: str, field: str) -> None:
+    async def story(state: Any, client: Any) -> None:
+        before = await client.hgetall(keys.control(SHARD))
+        said = msgspec.msgpack.encode((112, ["t:visa/111/840/debits", field]))
+        with pytest.raises(Refused, match="bad_args"):
+            await state._call(
+                ("FCALL", "authz_forget_totals", 2, keys.control(SHARD), keys.journal(SHARD),
+                 state.run_id, said), 5,
+            )  # fmt: skip
+        assert await client.hgetall(keys.control(SHARD)) == before
+
+    play(fresh_redis, story)
+
+
+def test_no_more_currencies_are_counted_than_there_are(fresh_redis: str) -> None:
+    async def story(state: Any, client: Any) -> None:
+        lua = (files("authz.hot") / "totals.lua").read_text()
+        table = lua.partition("CURRENCIES =")[2].partition("local NO_CURRENCY")[0]
+        assert set(re.findall(r"\d{3}", table)) == KNOWN
+        model = MemoryHotState()
+        for number, currency in enumerate(("840", "000", "001", "999")):
+            act = authorize(number, tally=T, currency=currency, hold_minor=0,
+                            references=(f"90:x{number}",))  # fmt: skip
+            await state.authorize(act, 5)
+            model.count(T, currency, 1, 0, 1, True)
+        for where in (state, model):
+            for currency, count in (("840", 1), ("000", 0), ("001", 0), (NO_CURRENCY, 3)):
+                totals = await where.totals("generic", 100, currency, 5)
+                assert totals["authorizations"] == (count, 0)
 
     play(fresh_redis, story)
 

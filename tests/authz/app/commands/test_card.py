@@ -104,6 +104,36 @@ def test_by_its_id_alone_a_card_is_frozen_and_its_network_not_told(
     assert again.stdout.endswith("was frozen\n1 network will be told\n")
 
 
+def test_frozen_by_its_number_and_let_go_on_by_its_id(store: str, tmp_path: Path) -> None:
+    """The block that waits is not told any more, also where the configuration lost its network."""
+    told = ("--config", config_that_tells(tmp_path))
+    run(store, "card", "freeze", "-", *told, given=PAN + "\n")
+    result = run(store, "card", "unfreeze", CARD)
+    assert result.stdout == f"card {CARD} of account A1 is active\n1 network will be told\n"
+    [row] = msgspec.json.decode(run(store, "card", "announcements", "--json").stdout)
+    assert (row["network"], row["code"], row["state"]) == ("visa", "delete", "waiting")
+    assert asyncio.run(audit_store(store)).ok
+
+
+def test_a_person_drops_what_waits(store: str, tmp_path: Path) -> None:
+    told = ("--config", config_that_tells(tmp_path))
+    run(store, "card", "freeze", "-", *told, given=PAN + "\n")
+    drop = ("card", "announcements", "--drop", CARD)
+    for words, code, said in (
+        (drop, 2, "--by, which names a person"),
+        ((*drop, "--by", " "), 2, "--by, which names a person"),
+        (("card", "announcements", "--by", "jdoe"), 2, "go with --drop"),
+        (("card", "announcements", "--drop", PAN, "--by", "jdoe"), 2, "standard input"),
+        ((*drop, "--by", "jdoe", "--network", "mastercard"), 0, "nothing waits to be told"),
+        ((*drop, "--by", f"jdoe {PAN}"), 0, f"card {CARD}: visa will not be told\n"),
+        ((*drop, "--by", "jdoe"), 0, "nothing waits to be told"),
+    ):
+        result = run(store, *words)
+        assert (result.exit_code, said in result.output) == (code, True), result.output
+    assert run(store, "card", "announcements").stdout == "0 words to be told\n"
+    assert asyncio.run(audit_store(store)).ok
+
+
 def test_a_load_announces_what_it_blocks(store: str, tmp_path: Path) -> None:
     told = ("--config", config_that_tells(tmp_path))
     rows = tmp_path / "cards.csv"
