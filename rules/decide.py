@@ -61,7 +61,7 @@ def decide(
         return Plan(Reason.COUNTRY_BLOCKED)
     if request.mcc in card.blocked_mccs:
         return Plan(Reason.MCC_BLOCKED)
-    if request.currency != account.currency:
+    if request.amount_minor and request.currency != account.currency:
         return Plan(Reason.CURRENCY_MISMATCH)
 
     ceiling = card.transaction_limit_minor

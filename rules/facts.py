@@ -73,10 +73,10 @@ class AuthorizationRequest(Struct, frozen=True, kw_only=True, gc=False):
     card_key: str
     purpose: Purpose
     amount_minor: int  # DE 6 where the network billed it, else DE 4
-    currency: str  # DE 51 or DE 49, ISO 4217 numeric, "840"
+    currency: str  # DE 51 or DE 49, ISO 4217 numeric, "840"; "" where an inquiry says none
     transaction_minor: int  # DE 4
     transaction_currency: str  # DE 49
-    mcc: str  # DE 18, ISO 18245, four digits
+    mcc: str  # DE 18, ISO 18245, four digits; "" where an inquiry says none
     merchant_id: str  # DE 42, without padding; "" where absent
     terminal_id: str  # DE 41, without padding
     acquirer_id: str  # DE 32
@@ -95,7 +95,9 @@ class AuthorizationRequest(Struct, frozen=True, kw_only=True, gc=False):
     def __post_init__(self) -> None:
         assert 0 <= self.amount_minor <= EXACT_MAX, self.amount_minor
         assert 0 <= self.transaction_minor <= EXACT_MAX, self.transaction_minor
-        assert len(self.mcc) == 4, self.mcc
+        is_inquiry = self.purpose is Purpose.BALANCE_INQUIRY
+        assert len(self.mcc) == 4 or (is_inquiry and not self.mcc), self.mcc
+        assert self.currency or is_inquiry
 
     @property
     def posts(self) -> bool:

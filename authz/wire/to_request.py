@@ -39,9 +39,13 @@ def to_request(
         raise Unsupported(f"processing code {processing_code[:2]}")
     if purpose is Purpose.BALANCE_INQUIRY and message.mti[1:3] not in ("10", "20"):
         raise Unsupported("an inquiry that is no request")
-    inquires = purpose is Purpose.BALANCE_INQUIRY and 4 not in message
-    transaction_minor = 0 if inquires else elements.amount(message, 4)
-    transaction_currency = elements.currency(message, 49)
+    # An inquiry is about no amount and may be of no merchant: it need not say either.
+    inquires = purpose is Purpose.BALANCE_INQUIRY
+    transaction_minor = 0 if inquires and 4 not in message else elements.amount(message, 4)
+    if inquires and not elements.text(message, 49):
+        transaction_currency = ""
+    else:
+        transaction_currency = elements.currency(message, 49)
     # The network's own conversion, where it made one, is what the account is billed.
     billed = 6 in message
     amount_minor = elements.amount(message, 6) if billed else transaction_minor
@@ -51,13 +55,13 @@ def to_request(
     if (amount_minor == 0) != (transaction_minor == 0):
         # Zero asks only about the card: it must not be said of a purchase.
         raise BadElement(6, "zero beside an amount, or an amount beside zero")
-    mcc = elements.required(message, 18)
-    if len(mcc) != 4:
+    mcc = elements.text(message, 18) if inquires else elements.required(message, 18)
+    if mcc and len(mcc) != 4:
         raise BadElement(18, "not a merchant category code")
     card_key = keys.card_key(elements.card_number(message))
     sent_at = elements.transmission_time(message, now_ms)
     stan = elements.required(message, 11)
-    if purpose is Purpose.BALANCE_INQUIRY and transaction_minor:
+    if inquires and transaction_minor:
         raise BadElement(4, "an amount beside an inquiry")
     return AuthorizationRequest(
         network=network,

@@ -101,7 +101,7 @@ def balances(funds: Funds) -> str:
 def additional_amount(kind: str, currency: str, minor: int) -> str:
     """One entry of DE 54: account type 00, unspecified; the kind; currency, sign, amount.
 
-    Source: ISO 8583:1987, DE 54; the kinds 01, 02 and 57 in docs/messages.md.
+    Source: ISO 8583:1987, DE 54; the kinds 01, 02 and 57 in docs/networks.md.
     """
     sign = "C" if minor >= 0 else "D"
     return f"00{kind}{currency}{sign}{min(abs(minor), AMOUNT_MAX):012}"

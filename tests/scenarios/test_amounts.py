@@ -150,7 +150,18 @@ def test_terminals_behind_a_link_may_all_take_less() -> None:
 
 
 @pytest.mark.parametrize("processing_code", ["300000", "310000"])
-@pytest.mark.parametrize("changes", [{}, {"de4": ""}], ids=["zero", "no amount"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"de4": ""},
+        {"de49": ""},
+        {"de18": ""},
+        {"de4": "", "de49": "", "de18": ""},
+        {"de49": "978"},
+    ],
+    ids=["zero", "no amount", "no currency", "no merchant", "none of them", "abroad"],
+)
 def test_a_balance_inquiry_says_what_there_is_and_moves_nothing(
     processing_code: str, changes: dict[str, str]
 ) -> None:
@@ -189,6 +200,9 @@ def test_an_inquiry_with_an_amount_or_as_an_advice_is_refused() -> None:
         link = world.link()
         assert code(await link.say("0100", purchase(1, 1, de3="300000"))) == "30"
         assert code(await link.say("0120", purchase(2, 0, de3="300000"))) == "12"
+        # A purchase of nothing is a purchase: it says where, and in which money.
+        for stan, missing in enumerate(({"de18": ""}, {"de49": ""}), start=3):
+            assert code(await link.say("0100", purchase(stan, 0, **missing))) == "30"
 
     run(story())
 

@@ -36,6 +36,8 @@ active    active   2603    2603    5411  US       840       0      0      5000  
 active    active   2603    2603    5411  US       840       0      0      4999   5000     51    # funds_insufficient
 active    active   2603    2603    5411  US       840       5001   1      4999   5000     61    # a limit before funds
 active    active   2603    2603    5411  US       840       5900   3      4999   0        00    # an account check uses nothing
+active    active   2603    2603    5411  US       978       0      0      50000  0        00    # an account check has no money to mismatch
+frozen    active   2603    2603    5411  US       978       0      0      50000  0        62    # nor is it approved for that
 frozen    active   2603    2603    5411  US       840       0      0      50000  0        62    # and is declined on facts
 """  # noqa: E501
 
