@@ -26,9 +26,9 @@ def counted(count: int, what: str) -> str:
 
 
 def sentence(error: Exception) -> str:
-    """An error's text with a capital letter and one full stop; all else as it is."""
-    text = str(error).removesuffix(".")
-    return f"{text[:1].upper()}{text[1:]}."
+    """An error's text with a capital letter, and a full stop unless it ends in a sign."""
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '?')) else '.'}"
 
 
 def extent(report: AuditReport) -> str:

@@ -82,7 +82,7 @@ def cell(row: dict[str, Any], name: str, currency: str) -> str:
     if name == "differs":
         return "differs" if row[name] else ""
     if name == "verdict" and row["verdict"] == "moved" and row.get("state"):
-        return str(row["state"])  # of a card or an account: how it is now
+        return f"now {row['state']}"  # of a card or an account; what moved may be a limit
     return text(name, row[name], currency_of(row, name, currency))
 
 

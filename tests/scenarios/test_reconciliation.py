@@ -158,7 +158,9 @@ def test_a_reversal_after_the_cut_over_is_of_the_new_day() -> None:
         ({"de78": f"{0:010}"}, "1"),
     ],
 )
-def test_whether_the_network_counted_the_same(told: dict[str, str], code_66: str) -> None:
+def test_whether_the_network_counted_the_same(
+    told: dict[str, str], code_66: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     async def story(world: World, link: InMemoryLink) -> None:
         await link.say("0200", purchase(1, 700))
         answer = await link.say("0500", reconcile(**told))
@@ -168,6 +170,9 @@ def test_whether_the_network_counted_the_same(told: dict[str, str], code_66: str
         assert ("hot_call", outcome) in world.watcher.heard
 
     play(story)
+    logged = "".join(capsys.readouterr())
+    assert ("out_of_balance" in logged) == (code_66 == "2")
+    assert ("2026-03-22" in logged) == (code_66 == "2")
 
 
 def test_a_repeat_is_told_what_the_first_was_told() -> None:
