@@ -64,7 +64,7 @@ def plan_act(
 ) -> Authorize:
     """Judge the request on facts, and say what the hot state is to do about it."""
     card, account = known.card, known.account
-    plan = decide(request, card, account, engine.lists)
+    plan = decide(request, card, account, engine.lists, engine.judge)
     id = message_id(request, card.card_id)
     code, subject = identity.approval_code(id), card.limit_subject
     rule = engine.holds.of(request)
@@ -79,8 +79,8 @@ def plan_act(
         attempt=attempt,
         deadline_ms=budget.store_deadline_ms(engine.store_offset_ms),
         planned=plan.reason,
-        hold_minor=hold_for(request, rule) if plan.hold_minor else 0,
-        billed_minor=plan.hold_minor,
+        hold_minor=wanted(request, plan, rule),
+        billed_minor=request.amount_minor if plan.hold_minor else 0,
         asked_minor=request.transaction_minor,
         asked_currency=request.transaction_currency,
         currency=account.currency,
@@ -96,7 +96,7 @@ def plan_act(
         inquires=request.purpose is Purpose.BALANCE_INQUIRY,
         exact=2 if request.life_cycle else 1,
         tally=engine.tally(request.network, counted_as(request)),
-        body=journal_body(request, plan, account.credit_line_minor),
+        body=journal_body(request, plan, account.credit_line_minor, engine.judge.version),
     )
 
 
@@ -105,6 +105,14 @@ def counted_as(request: AuthorizationRequest) -> str:
     if request.purpose is Purpose.BALANCE_INQUIRY:
         return INQUIRIES
     return "" if request.posts else AUTHORIZATIONS
+
+
+def wanted(request: AuthorizationRequest, plan: Plan, rule: HoldRule) -> int:
+    """What is to be held: what was asked and the uplift there is, or as much as a rule allows."""
+    if plan.hold_minor < request.amount_minor:
+        return plan.hold_minor
+    uplifted = request.amount_minor + plan.uplift_minor if not request.posts else 0
+    return max(hold_for(request, rule), uplifted)
 
 
 def moves(request: AuthorizationRequest, rule: HoldRule) -> int:
@@ -201,12 +209,14 @@ def fingerprint(request: AuthorizationRequest) -> str:
     )
 
 
-def journal_body(request: AuthorizationRequest, plan: Plan, credit_line_minor: int) -> bytes:
-    return encode_body(authorization_body(request, plan, credit_line_minor))
+def journal_body(
+    request: AuthorizationRequest, plan: Plan, credit_line_minor: int, policy: str = ""
+) -> bytes:
+    return encode_body(authorization_body(request, plan, credit_line_minor, policy))
 
 
 def authorization_body(
-    request: AuthorizationRequest, plan: Plan, credit_line_minor: int
+    request: AuthorizationRequest, plan: Plan, credit_line_minor: int, policy: str = ""
 ) -> AuthorizationBody:
     """The facts and the plan, as the journal keeps them. By position: it is twice as fast."""
     r = request
@@ -215,5 +225,7 @@ def authorization_body(
         r.transaction_currency, r.mcc, r.merchant_id, r.terminal_id, r.acquirer_id, r.country,
         r.entry_mode, r.expiry, r.stan, r.rrn, r.sent_at, plan.reason,
         tuple((x.reason, x.counter, x.use, x.ceiling, x.scale) for x in plan.limits),
-        credit_line_minor, r.mti,
+        credit_line_minor, r.mti, plan.rule, plan.flags, policy,
+        r.finality, r.merchant_initiated, r.partial_ok, r.merchant_name, r.channel, r.card_present,
+        r.token, r.authenticated, r.risk,
     )  # fmt: skip

@@ -297,17 +297,48 @@ async def pour(items: Iterable[Item], put: Callable[[int, Item], Awaitable[None]
         raise several.exceptions[0] from None
 
 
+POLICY = "policy"  # the kind of the one entry that is no block: the policy's text
+
+
 async def put_lists(
     client: Redis, entries: Iterable[tuple[str, str]], source: str
 ) -> tuple[int, bool]:
     """Make these blocklists the ones in force: kind (card, merchant, country) and value.
 
-    They replace what was there. The set is written first and its version into the gates
-    afterwards, so a reader of the set is never behind a gate. Cut short, it is finished
-    by running it again. Returns the version, and whether the lists are other ones now.
-    Raises: Cold, Full, HotStateError; redis.RedisError.
+    They replace what was there; the policy stays. Returns the version, and whether the lists are
+    other ones now. Raises: Cold, Full, HotStateError; redis.RedisError.
     """
-    wanted = set(entries)
+    return await put_judgement(client, source, blocked=set(entries))
+
+
+async def put_policy(client: Redis, text: str, source: str) -> tuple[int, bool]:
+    """Make this policy the one in force, and none of "". It must have been checked; the lists stay.
+
+    Returns and raises as `put_lists`.
+    """
+    return await put_judgement(client, source, policy={(POLICY, text)} if text else set())
+
+
+async def policy_in_force(client: Redis) -> str:
+    """Its text; "" where there is none."""
+    members: set[bytes] = await client.smembers(keys.LISTS)  # type: ignore[assignment]
+    prefix = f"{POLICY}:".encode()
+    found = [member.removeprefix(prefix) for member in members if member.startswith(prefix)]
+    return found[0].decode() if found else ""
+
+
+async def put_judgement(
+    client: Redis,
+    source: str,
+    *,
+    blocked: set[tuple[str, str]] | None = None,
+    policy: set[tuple[str, str]] | None = None,
+) -> tuple[int, bool]:
+    """What engines judge by besides cards and accounts, under one version: lists and policy.
+
+    The set is written first and its version into the gates afterwards, so a reader of the set is
+    never behind a gate. Cut short, it is finished by running it again.
+    """
     run_id = await admin.run_id(client)
     version, present = 0, set()
     members: set[bytes] = await client.smembers(keys.LISTS)  # type: ignore[assignment]
@@ -317,6 +348,10 @@ async def put_lists(
             version = max(version, int(value))
         else:
             present.add((kind, value))
+    old_policy = {entry for entry in present if entry[0] == POLICY}
+    wanted = (present - old_policy if blocked is None else blocked) | (
+        old_policy if policy is None else policy
+    )
     changed = wanted != present or version == 0
     if changed:
         for shard in keys.ALL_SHARDS:  # the set may be gone; a version never comes twice

@@ -13,7 +13,7 @@ from authz.budget import Budget
 from authz.cards import Known, NearCache
 from authz.clock import Clock
 from authz.hot.acts import Withdraw
-from authz.hot.errors import HotStateError
+from authz.hot.errors import HotStateError, Refused
 from authz.hot.networks import Days
 from authz.hot.store import HotState
 from authz.hot.totals import tally_of
@@ -21,7 +21,9 @@ from authz.log_lines import Lines
 from authz.readings import Readings
 from rules.facts import Approved, Blocklists, Funds
 from rules.holds import HoldRule, make_policy
+from rules.judge import NO_JUDGE, Judge
 from rules.notices import Balance
+from rules.policy import PolicyError, read_policy
 from rules.reason import Reason
 
 LOG_LINES_MAX = 20  # a second: a network may send a thousand, a reader reads a few
@@ -91,6 +93,7 @@ class Engine:
         self.observer = observer
         self.settings = settings
         self.lists = Blocklists()
+        self.judge = NO_JUDGE
         self.days: dict[str, Days | None] = {}  # by network; None: it never cut over
         self.holds = make_policy(settings.hold_rules, settings.hold_days)
         self.readings = Readings(hot)
@@ -98,6 +101,7 @@ class Engine:
         self.store_offset_ms = 0  # the store's clock less ours, measured on each connect
         self._name = name  # unlike any other engine's, and any earlier run's
         self._attempts = count(1)
+        self._policy_text = ""
 
     def attempt(self) -> str:
         """A name for one asking of the hot state: what `withdraw` takes back."""
@@ -131,8 +135,16 @@ class Engine:
         return known
 
     async def refresh_lists(self, budget: Budget) -> None:
-        """Read the blocklists anew. Raises: HotStateError."""
+        """Read blocklists and policy anew. Raises: HotStateError."""
         version, entries = await self.hot.lists(budget.left_s())
+        text = next((value for kind, value in entries if kind == "policy"), "")
+        if text != self._policy_text:
+            try:
+                self.judge = Judge(read_policy(text)) if text else NO_JUDGE
+            except PolicyError as error:
+                # Checked before it was stored, by another version of ours.
+                raise Refused(f"the policy in force cannot be read: {error}") from None
+            self._policy_text = text
         self.lists = Blocklists(
             version=version,
             cards=frozenset(value for kind, value in entries if kind == "card"),

@@ -71,7 +71,7 @@ def plan_act(
 ) -> Apply:
     """Judge it on facts, and say what the hot state is to do about it."""
     asked, card, account = increment.asked, known.card, known.account
-    plan = decide(asked, card, account, engine.lists)
+    plan = decide(asked, card, account, engine.lists, engine.judge)
     id = message_id(asked, card.card_id)
     subject = card.limit_subject
     references = identity.references_of_increment(increment, identity.approval_code(id), subject)
@@ -109,7 +109,7 @@ def plan_act(
         answer_ttl_s=engine.answer_ttl_s(engine.settings.answer_window_s),
         body=encode_body(
             IncrementBody(
-                authorization_body(asked, plan, account.credit_line_minor),
+                authorization_body(asked, plan, account.credit_line_minor, engine.judge.version),
                 increment.original.approval_code,
                 references,
             )

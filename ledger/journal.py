@@ -68,6 +68,18 @@ class AuthorizationBody(Struct, frozen=True, array_like=True, tag="authorization
     limits: tuple[tuple[str, str, int, int, int], ...]  # reason, counter, use, ceiling, scale
     credit_line_minor: int
     mti: str = "0100"
+    rule: str = ""  # of the policy: which had the last word
+    flags: tuple[str, ...] = ()  # and which flagged it
+    policy: str = ""  # the version in force; "" where there was none
+    finality: str = "plain"
+    merchant_initiated: bool = False
+    partial_ok: bool = False
+    merchant_name: str = ""
+    channel: str = "unknown"
+    card_present: bool = False
+    token: bool = False
+    authenticated: bool = False
+    risk: int = 0
 
 
 class ReversalBody(Struct, frozen=True, array_like=True, tag="reversal", gc=False):

@@ -12,8 +12,9 @@ from rules.facts import (
     Limit,
     Plan,
 )
+from rules.judge import NO_JUDGE, Judge
 from rules.reason import Reason
-from rules.windows import civil_date, day_bucket
+from rules.windows import civil_date, day_bucket, moment_at
 
 
 def decide(
@@ -21,12 +22,13 @@ def decide(
     card: CardProfile,
     account: AccountProfile,
     lists: Blocklists,
+    judge: Judge = NO_JUDGE,
 ) -> Plan:
     """Judge a request on facts alone, and plan the rest.
 
-    Reads top to bottom in the order of `Reason`. Money and counters are not looked
-    at: they change under us, so they are checked where they are changed, in one
-    step, by `authz/hot/authorize.lua`.
+    Reads top to bottom in the order of `Reason`; the policy's rules come last. Money and
+    counters are not looked at: they change under us, so they are checked where they are
+    changed, in one step, by `authz/hot/authorize.lua`.
     """
     assert card.account_id == account.account_id
     today = civil_date(request.sent_at, account.time_zone)
@@ -68,8 +70,33 @@ def decide(
     if ceiling is not None and request.amount_minor > ceiling:
         return Plan(Reason.TRANSACTION_LIMIT)
 
-    # No objection left but those that depend on money and counters.
-    return Plan(Reason.APPROVED, request.amount_minor, limits_for(request, card, today))
+    if judge.is_empty:
+        # No objection left but those that depend on money and counters.
+        return Plan(Reason.APPROVED, request.amount_minor, limits_for(request, card, today))
+    return ruled(request, card, account, judge, today)
+
+
+def ruled(
+    request: AuthorizationRequest,
+    card: CardProfile,
+    account: AccountProfile,
+    judge: Judge,
+    today: date,
+) -> Plan:
+    """What the policy in force makes of a request that nothing else speaks against."""
+    moment = moment_at(request.sent_at, account.time_zone)
+    said = judge.judge(request, account, card, moment)
+    if said.outcome == "decline":
+        return Plan(said.reason, rule=said.rule, flags=said.flags)
+    if said.outcome == "refer":
+        return Plan(Reason.REFERRED, rule=said.rule, flags=said.flags)
+    hold_minor = request.amount_minor
+    if said.cap_minor is not None and said.cap_minor < hold_minor:
+        if not request.partial_ok:
+            return Plan(Reason.TRANSACTION_LIMIT, rule=said.capped_by, flags=said.flags)
+        hold_minor = said.cap_minor
+    limits = limits_for(request, card, today) + judge.limits(request, account, card, moment)
+    return Plan(Reason.APPROVED, hold_minor, limits, said.rule, said.uplift_minor, said.flags)
 
 
 def is_expired(expiry: str, today: date) -> bool:

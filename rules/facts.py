@@ -50,6 +50,20 @@ class Finality(StrEnum):
     FINAL = "final"
 
 
+class Channel(StrEnum):
+    """How the card was used."""
+
+    CHIP = "chip"
+    CONTACTLESS = "contactless"
+    STRIPE = "stripe"
+    MANUAL = "manual"  # the number keyed in by the merchant
+    ECOMMERCE = "ecommerce"
+    MAIL_PHONE = "mail_phone"
+    RECURRING = "recurring"
+    ON_FILE = "on_file"  # with a number that the merchant keeps
+    UNKNOWN = "unknown"
+
+
 class Does(StrEnum):
     """What a message does to its authorization."""
 
@@ -91,6 +105,12 @@ class AuthorizationRequest(Struct, frozen=True, kw_only=True, gc=False):
     finality: Finality = Finality.PLAIN
     merchant_initiated: bool = False
     partial_ok: bool = False  # the terminal can take less than it asked for
+    merchant_name: str = ""  # of DE 43
+    channel: Channel = Channel.UNKNOWN
+    card_present: bool = False
+    token: bool = False  # a wallet's number in place of the card's
+    authenticated: bool = False  # 3-D Secure
+    risk: int = 0  # the network's score, 0 to 999; 0 where it gave none
 
     def __post_init__(self) -> None:
         assert 0 <= self.amount_minor <= EXACT_MAX, self.amount_minor
@@ -103,6 +123,10 @@ class AuthorizationRequest(Struct, frozen=True, kw_only=True, gc=False):
     def posts(self) -> bool:
         """Whether it moves the money at once: a financial request."""
         return self.mti[1] == "2"
+
+    @property
+    def is_cash(self) -> bool:
+        return self.purpose in (Purpose.CASH, Purpose.PURCHASE_WITH_CASH, Purpose.QUASI_CASH)
 
     @property
     def sign(self) -> int:
@@ -197,6 +221,7 @@ class CardProfile(Struct, frozen=True, array_like=True, gc=False):
     daily_amount_minor: int | None = None
     daily_count: int | None = None
     blocked_mccs: tuple[str, ...] = ()
+    issued_day: int = 0  # counted from 1970; 0 where nobody said
 
 
 class Blocklists(Struct, frozen=True, kw_only=True):
@@ -226,5 +251,8 @@ class Plan(Struct, frozen=True, gc=False):
     """What to do about a request: decline it for this reason, or try to hold."""
 
     reason: str  # a `Reason`; APPROVED means no objection so far
-    hold_minor: int = 0
+    hold_minor: int = 0  # less than was asked: a rule allows no more, and less will do
     limits: tuple[Limit, ...] = ()
+    rule: str = ""  # the policy's, that had the last word or set the cap
+    uplift_minor: int = 0  # held beyond what was asked, by a rule
+    flags: tuple[str, ...] = ()  # rules that flagged it

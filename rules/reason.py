@@ -40,13 +40,19 @@ class Reason(StrEnum):
     MERCHANT_BLOCKED = "merchant_blocked"
     COUNTRY_BLOCKED = "country_blocked"
     MCC_BLOCKED = "mcc_blocked"
+    CHANNEL_BLOCKED = "channel_blocked"
     CURRENCY_MISMATCH = "currency_mismatch"
     TRANSACTION_LIMIT = "transaction_limit"
+    SUSPECTED_FRAUD = "suspected_fraud"
+    RULE_DECLINED = "rule_declined"  # by a rule that gives no other reason
+    REFERRED = "referred"  # by a rule: a person is to look at it
 
     # What moves under us: judged by the hot state, in one step with the hold.
     REVERSED_BEFORE = "reversed_before"  # its reversal came first
     DAILY_COUNT_LIMIT = "daily_count_limit"
     DAILY_AMOUNT_LIMIT = "daily_amount_limit"
+    COUNT_LIMIT = "count_limit"  # of the policy, in a window of its own
+    AMOUNT_LIMIT = "amount_limit"
     FUNDS_INSUFFICIENT = "funds_insufficient"
 
     # No verdict at all. Never stored, never replayed: a repeat is decided afresh.
@@ -67,5 +73,7 @@ class Answer(StrEnum):
 
 
 def answer_of(reason: Reason) -> Answer:
-    """A reason as one of the three answers. Nothing is referred yet."""
+    """A reason as one of the three answers."""
+    if reason is Reason.REFERRED:
+        return Answer.REFERRED
     return Answer.APPROVED if reason is Reason.APPROVED else Answer.DECLINED

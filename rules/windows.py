@@ -8,6 +8,8 @@ from datetime import date, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+from msgspec import Struct
+
 
 @lru_cache(maxsize=1024)  # more zones than the tz database has
 def zone(name: str) -> ZoneInfo:
@@ -33,3 +35,43 @@ def _date_of_quarter(quarter: int, time_zone: str) -> date:
 def day_bucket(day: date) -> str:
     """The name of a day's bucket: 20261121."""
     return f"{day.year:04}{day.month:02}{day.day:02}"
+
+
+class Moment(Struct, frozen=True, gc=False):
+    """A moment on the calendar and clock on the wall at the account holder's home."""
+
+    day: int  # counted from 1970
+    minute: int  # of the day
+    weekday: int  # Monday is 0
+    buckets: dict[str, str]  # of each calendar window
+
+
+WINDOWS = ("hour", "day", "week", "month", "year", "lifetime")
+
+
+def moment_at(at: int, time_zone: str) -> Moment:
+    """Units: `at` in seconds since 1970."""
+    quarter = _quarter(at // QUARTER_S, time_zone)
+    minute = quarter.minute + at % QUARTER_S // 60
+    return Moment(quarter.day, minute, quarter.weekday, quarter.buckets)
+
+
+@lru_cache(maxsize=4096)  # zones times the few quarters in play
+def _quarter(quarter: int, time_zone: str) -> Moment:
+    local = datetime.fromtimestamp(quarter * QUARTER_S, zone(time_zone))
+    day = local.date()
+    year, week, weekday = day.isocalendar()
+    buckets = {
+        "hour": f"h{quarter * QUARTER_S // 3600}",  # of UTC: an hour is the same everywhere
+        "day": day_bucket(day),
+        "week": f"{year:04}w{week:02}",
+        "month": f"{day.year:04}{day.month:02}",
+        "year": f"{day.year:04}",
+        "lifetime": "ever",
+    }
+    assert tuple(buckets) == WINDOWS
+    minute = local.hour * 60 + local.minute
+    return Moment(day.toordinal() - EPOCH, minute, weekday - 1, buckets)
+
+
+EPOCH = date(1970, 1, 1).toordinal()

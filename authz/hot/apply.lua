@@ -80,6 +80,7 @@ local function apply(keys, args)
   local answer_ttl, currency, sign, expires, touched = whole(a[8]), a[11], whole(a[12]),
     whole(a[13]), a[14]
   local decision, terms = #a[15] > 0 and a[15] or nil, #a[17] > 0 and a[17] or nil
+  local made_from = decision and {whole(decision[3]), whole(decision[4]), whole(decision[5])} or {}
   local exact = exact_of(references, whole(a[16]), act[NAMES])
   for _, place in ipairs({SENT_AT, AMOUNT, BILLED}) do act[place] = whole(act[place]) end
   if #keys ~= 5 or act[AMOUNT] < 0 or act[BILLED] < 0 or answer_ttl <= 0 or expires < 0
@@ -174,7 +175,7 @@ local function apply(keys, args)
       -- From here on only writes, and none may fail.
       write_answer(answer, given, '', before, answer_ttl)
       commit(gate, account, chain, {}, {}, {1, args[4], message_id, '', a[5], a[6], kind,
-        detail, currency, 0, 0, whole(funds[1] or 0), whole(funds[2] or 0), 0, {}, {}}, args[3])
+        detail, currency, 0, 0, whole(funds[1] or 0), whole(funds[2] or 0), 0, {}, made_from}, args[3])
       return verdict(message_id, given, '', 0)
     end
   end
@@ -205,7 +206,7 @@ local function apply(keys, args)
   end
   write_answer(answer, given, id, before, answer_ttl)
   commit(gate, account, chain, set, drop, counted({1, args[4], message_id, id, a[5], a[6], kind,
-    rung, r[CURRENCY], moved[1], moved[2], moved[3], moved[4], 0, moved[5], {},
+    rung, r[CURRENCY], moved[1], moved[2], moved[3], moved[4], 0, moved[5], made_from,
     #gone > 0 and gone or nil}, totals), args[3])
   write_totals(keys[1], totals)
   return verdict(message_id, given, id, 0)

@@ -26,6 +26,7 @@ reply  message id, kind, planned, detail, held, authorization id, replayed; of a
 -- what was asked, if anything does: kind and detail.
 local function fitting(wanted, asked, limits, seen, funds)
   local fit, kind, detail = wanted, 'held', ''
+  if wanted < asked then kind, detail = 'over_limit', 'transaction_limit' end
   for i = 1, #limits do
     local limit = limits[i]
     local room = limit[4] - seen[i]
@@ -68,7 +69,7 @@ local function authorize(keys, args)
     limit[3], limit[4], limit[5] = whole(limit[3]), whole(limit[4]), whole(limit[5])
   end
   if #keys ~= 5 or amount < 0 or credit_line < 0 or expires < 0 or answer_ttl <= 0
-    or asked < 0 or asked > amount or (asked == 0) ~= (amount == 0)
+    or asked < 0 or (asked > amount and part_reference == '') or (asked == 0) ~= (amount == 0)
     or (posts ~= 0 and posts ~= 1 and not (posts == 2 and sign == -1))
     or (sign ~= 1 and sign ~= -1) then
     error('bad_args: out of range')
@@ -141,6 +142,7 @@ local function authorize(keys, args)
     -- With a partial reversal waiting it holds less than was asked; with its completion or advice
     -- there already, nothing more. What is held beyond the asked amount is held, or not.
     kind, detail = standing(r, base, limits, seen, funds)
+    if asked > amount then kind, detail = 'over_limit', 'transaction_limit' end
     if asked < amount and (kind == 'over_limit' or kind == 'no_funds') then
       r[APPROVED] = asked
       kind, detail = standing(r, base, limits, seen, funds)

@@ -215,12 +215,14 @@ def decided(
         return "told", f"{account.posted.get(act.currency, 0)} {available}"
     if follows:
         kind, detail = stands(account, act, record, base, available)
+        if asked > record_wants:
+            return "over_limit", "transaction_limit"
         if asked < record_wants and kind in ("over_limit", "no_funds"):
             record.approved = asked
             kind, detail = stands(account, act, record, base, available)
         return kind, detail
     # The most that everything has room for; what is asked fits, or the first that says no is told.
-    rooms = [("", act.hold_minor, "")]
+    rooms = [("over_limit", act.hold_minor, "transaction_limit")]
     for limit in act.limits:
         used = account.used.get(limit.counter, 0)
         counts = act.hold_minor if used < limit.ceiling else 0

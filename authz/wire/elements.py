@@ -119,6 +119,12 @@ def merchant_country(message: Message) -> str:
     return country.alpha2 if country else ""
 
 
+def merchant_name(message: Message) -> str:
+    """The first 25 characters of DE 43, without padding."""
+    location = message.get(43)
+    return location[:25].rstrip() if isinstance(location, str) else ""
+
+
 def retrieval_reference(message: Message) -> str:
     """DE 37, or "" where it is absent or zeros, which name nothing."""
     rrn = text(message, 37)

@@ -6,6 +6,7 @@ from authz.wire.elements import BadElement
 from authz.wire.indicators import NOTHING, Indicators
 from authz.wire.indicators.said import found
 from authz.wire.networks import NETWORKS
+from authz.wire.usage import usage
 from iso8583.message import Message
 from iso8583.mti import without_repeat
 from rules.facts import Advice, AuthorizationRequest, Does, Increment, Original, Purpose, Reversal
@@ -63,6 +64,8 @@ def to_request(
     stan = elements.required(message, 11)
     if inquires and transaction_minor:
         raise BadElement(4, "an amount beside an inquiry")
+    entry_mode = elements.text(message, 22)
+    channel, card_present = usage(entry_mode, elements.text(message, 25))
     return AuthorizationRequest(
         network=network,
         mti=without_repeat(message.mti),
@@ -77,7 +80,7 @@ def to_request(
         terminal_id=elements.text(message, 41),
         acquirer_id=elements.text(message, 32),
         country=elements.merchant_country(message) if says.country is None else says.country,
-        entry_mode=elements.text(message, 22),
+        entry_mode=entry_mode,
         expiry=elements.text(message, 14),
         stan=stan,
         rrn=elements.retrieval_reference(message),
@@ -87,6 +90,9 @@ def to_request(
         finality=says.finality,
         merchant_initiated=says.merchant_initiated,
         partial_ok=says.partial_ok,
+        merchant_name=elements.merchant_name(message),
+        channel=channel,
+        card_present=card_present,
     )
 
 

@@ -1,0 +1,46 @@
+"""authz explain: every check of one decision, from what the journal kept."""
+
+import click
+from redis.asyncio import Redis
+
+from authz.app.commands.show import as_json, refuse_card_numbers, show
+from authz.app.explaining import explain
+from authz.app.history import Plain
+from authz.app.options import configured
+from authz.config import Config
+
+EXAMPLES = """
+\b
+Examples:
+  authz explain kQ2vM9sT4xY7bN1cR5wZ --account acme-1
+  authz explain kQ2vM9sT4xY7bN1cR5wZ --account acme-1 --replay --json
+
+Message ids are shown by `authz show message` and `authz show account`. Each check is told with what
+it saw, up to the first that objected; counters and funds as they were in the step that decided. The
+decision is made once more from the journal, and must be the same.
+
+\b
+Exit codes:
+  0  explained, and decided alike again
+  1  not there, decided otherwise, or the store gave no answer
+  2  wrong use"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("message_id")
+@click.option("--account", "account_id", required=True, help="Its account.")
+@click.option("--replay", is_flag=True, help="Also how long the decision takes.")
+@as_json
+@configured
+def command(message_id: str, account_id: str, replay: bool, plain: bool, config: Config) -> None:
+    """Why a request was answered as it was."""
+    refuse_card_numbers(message_id, account_id)
+    told: Plain = {}
+
+    async def look(client: Redis) -> Plain:
+        told.update(await explain(client, message_id, account_id, replay))
+        return told
+
+    show(config, look, plain)
+    if not told["same"]:
+        raise SystemExit(1)

@@ -1,0 +1,114 @@
+"""What `decide` looked at, check by check, in the order in which it looks.
+
+The same questions once more, for people: `decide` stops at the first no, this goes on to the end.
+`tests/rules/test_explain.py` holds the two against each other.
+"""
+
+from datetime import date
+
+from msgspec import Struct
+
+from rules.decide import is_expired
+from rules.facts import (
+    AccountProfile,
+    AccountState,
+    AuthorizationRequest,
+    Blocklists,
+    CardProfile,
+    CardState,
+)
+from rules.judge import NO_JUDGE, Judge
+from rules.reason import Reason
+from rules.windows import civil_date, moment_at
+
+
+class Check(Struct, frozen=True):
+    """One question: what would be said, what was looked at, and whether it objects."""
+
+    reason: str  # a `Reason`, or of a rule its name
+    seen: str  # what was looked at, without card data
+    objects: bool
+    rule: str = ""  # the policy's
+
+
+def checks_of(
+    request: AuthorizationRequest,
+    card: CardProfile,
+    account: AccountProfile,
+    lists: Blocklists,
+    judge: Judge = NO_JUDGE,
+) -> list[Check]:
+    """All that is asked of facts alone; funds and counters are the hot state's to tell."""
+    today = civil_date(request.sent_at, account.time_zone)
+    return [
+        *card_checks(request, card, today),
+        Check(Reason.ACCOUNT_CLOSED, account.state, account.state is AccountState.CLOSED),
+        Check(Reason.ACCOUNT_FROZEN, account.state, account.state is AccountState.FROZEN),
+        *place_checks(request, card, account, lists),
+        *rule_checks(request, card, account, judge),
+    ]
+
+
+def card_checks(request: AuthorizationRequest, card: CardProfile, today: date) -> list[Check]:
+    gone = card.state is CardState.EXPIRED or is_expired(card.expiry, today)
+    other = bool(request.expiry) and request.expiry != card.expiry
+    return [
+        Check(Reason.CARD_CLOSED, card.state, card.state is CardState.CLOSED),
+        Check(Reason.CARD_LOST, card.state, card.state is CardState.LOST),
+        Check(Reason.CARD_STOLEN, card.state, card.state is CardState.STOLEN),
+        Check(Reason.CARD_EXPIRED, f"{card.state}, {card.expiry}, on {today}", gone),
+        Check(Reason.EXPIRY_MISMATCH, "told" if request.expiry else "not told", other),
+        Check(Reason.CARD_INACTIVE, card.state, card.state is CardState.INACTIVE),
+        Check(Reason.CARD_FROZEN, card.state, card.state is CardState.FROZEN),
+    ]
+
+
+def place_checks(
+    request: AuthorizationRequest, card: CardProfile, account: AccountProfile, lists: Blocklists
+) -> list[Check]:
+    version = f"lists {lists.version}"
+    amount, ceiling = request.amount_minor, card.transaction_limit_minor
+    foreign = request.currency != account.currency and amount != 0
+    blocked = " ".join(card.blocked_mccs) or "none blocked"
+    return [
+        Check(Reason.CARD_BLOCKED, version, card.card_id in lists.cards),
+        Check(
+            Reason.MERCHANT_BLOCKED,
+            f"{request.merchant_id or 'none'}, {version}",
+            request.merchant_id in lists.merchants,
+        ),
+        Check(
+            Reason.COUNTRY_BLOCKED,
+            f"{request.country or 'none'}, {version}",
+            request.country in lists.countries,
+        ),
+        Check(Reason.MCC_BLOCKED, f"{request.mcc}, {blocked}", request.mcc in card.blocked_mccs),
+        Check(Reason.CURRENCY_MISMATCH, f"{request.currency}, {account.currency}", foreign),
+        Check(
+            Reason.TRANSACTION_LIMIT,
+            f"{amount}, {'no ceiling' if ceiling is None else ceiling}",
+            ceiling is not None and amount > ceiling,
+        ),
+    ]
+
+
+def rule_checks(
+    request: AuthorizationRequest, card: CardProfile, account: AccountProfile, judge: Judge
+) -> list[Check]:
+    """The policy's rules, up to the one with the last word."""
+    moment = moment_at(request.sent_at, account.time_zone)
+    checks = []
+    for rule, holds in judge.explain(request, account, card, moment):
+        amount, allowed = request.amount_minor, rule.amount
+        capped = rule.outcome == "cap" and allowed < amount and not request.partial_ok
+        reason = {
+            "decline": rule.reason,
+            "refer": Reason.REFERRED,
+            "cap": Reason.TRANSACTION_LIMIT,
+        }.get(rule.outcome, rule.outcome)
+        objects = holds and (rule.outcome in ("decline", "refer") or capped)
+        seen = f"{rule.outcome}, policy {judge.version}, {'holds' if holds else 'does not hold'}"
+        checks.append(Check(reason, seen, objects, rule.name))
+        if holds and rule.outcome in ("approve", "decline", "refer"):
+            break
+    return checks

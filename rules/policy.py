@@ -1,0 +1,361 @@
+"""A policy: rules and limits as their owners write them, in one TOML file.
+
+    version = "2026-11-21"
+
+    [groups.mcc]
+    gambling = ["7995", "7800-7802"]
+    vices = ["@gambling", "5921"]
+
+    [[rule]]
+    name = "no gambling"
+    scope = { program = "acme" }
+    when = { mcc_group = ["vices"] }
+    outcome = "decline"
+    reason = "mcc_blocked"
+
+    [[limit]]
+    name = "cash a day"
+    per = "card"
+    measure = "amount"
+    ceiling = 30000
+    window = "day"
+    when = { cash = true }
+
+Everything is checked when it is read, and an error names its place: what stands in the file, and
+the line. A policy that was read cannot fail while it judges.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from rules.facts import Channel, Finality, Purpose
+from rules.reason import Reason
+from rules.windows import WINDOWS
+
+# Above these a judgement would take longer than its share of the budget (`authz bench decide`).
+RULES_MAX = 1000
+LIMITS_MAX = 64
+SIZE_MAX = 256 * 1024  # bytes; a change is journalled in each of 64 shards
+DEPTH_MAX = 8  # of conditions in conditions
+
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._/-]{0,63}$")]
+Minor = Annotated[int, Meta(ge=0, le=10**15)]
+Percent = Annotated[int, Meta(ge=0, le=100)]
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+Codes = tuple[Annotated[str, Meta(min_length=1, max_length=64)], ...]
+
+
+class PolicyError(Exception):
+    """What is wrong with a policy, and where: "rule[3].when.mcc, line 41: …"."""
+
+
+class Scope(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whom a row is about; one of the three, or everybody."""
+
+    program: str = ""
+    account: str = ""
+    card: str = ""
+
+    @property
+    def level(self) -> str:
+        return "card" if self.card else "account" if self.account else "program"
+
+
+class When(Struct, frozen=True, forbid_unknown_fields=True, rename={"not_": "not"}):
+    """A condition: all that is said must hold. Of a list one must."""
+
+    all: tuple["When", ...] = ()
+    any: tuple["When", ...] = ()
+    not_: "When | None" = None
+
+    mcc: Codes = ()  # codes and ranges, "7800-7802"
+    mcc_group: Codes = ()
+    merchant: Codes = ()  # DE 42
+    merchant_name: Codes = ()  # of DE 43; * stands for anything, and case for nothing
+    terminal: Codes = ()  # DE 41
+    acquirer: Codes = ()  # DE 32
+    country: Codes = ()  # ISO 3166 alpha-2
+    country_group: Codes = ()
+    currency: Codes = ()  # of the transaction, ISO 4217 numeric
+    network: Codes = ()
+    channel: tuple[Channel, ...] = ()
+    purpose: tuple[Purpose, ...] = ()
+    finality: tuple[Finality, ...] = ()
+    weekday: tuple[Weekday, ...] = ()  # at the account's home
+    time: str = ""  # "23:00-05:00" there: from, and up to but not with
+    card_present: bool | None = None
+    cash: bool | None = None
+    foreign: bool | None = None  # in another currency than the account's
+    token: bool | None = None  # a wallet's number in place of the card's
+    authenticated: bool | None = None  # 3-D Secure
+    merchant_initiated: bool | None = None
+    amount_from: Minor | None = None  # billed, in minor units of the account's currency
+    amount_to: Minor | None = None  # both ends count
+    risk_from: Annotated[int, Meta(ge=0, le=999)] | None = None  # of the network's score
+    card_age_below_days: Annotated[int, Meta(ge=1, le=36_500)] | None = None
+
+
+EVERYTHING = When()
+
+# What a rule may say when it declines: reasons about where and for what.
+DECLINES = frozenset(
+    {
+        Reason.RULE_DECLINED,
+        Reason.SUSPECTED_FRAUD,
+        Reason.MERCHANT_BLOCKED,
+        Reason.COUNTRY_BLOCKED,
+        Reason.MCC_BLOCKED,
+        Reason.CHANNEL_BLOCKED,
+        Reason.TRANSACTION_LIMIT,
+    }
+)
+
+
+class Rule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """If this holds, then that. Asked in the order of the file, the program's before the
+    account's before the card's; the first that declines, refers or approves is the last."""
+
+    name: Name
+    outcome: Literal["approve", "decline", "refer", "cap", "uplift", "flag"]
+    scope: Scope = Scope()
+    when: When = EVERYTHING
+    reason: Reason = Reason.RULE_DECLINED  # of a decline
+    amount: Minor = 0  # of a cap: no more than this; of an uplift: so much is held beyond
+    percent: Percent = 0  # of an uplift
+
+
+class LimitRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """So much, or so often, in a window."""
+
+    name: Name
+    measure: Literal["amount", "count"]
+    ceiling: Minor  # minor units of the account's currency, or a number of authorizations
+    window: str  # hour | day | week | month | year | lifetime
+    per: Literal["card", "account"] = "card"
+    scope: Scope = Scope()
+    when: When = EVERYTHING
+
+
+class Groups(Struct, frozen=True, forbid_unknown_fields=True):
+    """Names for many codes. "@name" in a list stands for another group of the same kind."""
+
+    mcc: dict[str, Codes] = {}
+    country: dict[str, Codes] = {}
+
+
+class Policy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """All of it."""
+
+    version: Name
+    groups: Groups = Groups()
+    rule: tuple[Rule, ...] = ()
+    limit: tuple[LimitRule, ...] = ()
+
+
+NO_POLICY = Policy(version="none")
+
+
+def read_policy(text: str) -> Policy:
+    """A policy from TOML, checked whole. Raises: PolicyError."""
+    if len(text.encode()) > SIZE_MAX:
+        raise PolicyError(f"has more than {SIZE_MAX} bytes")
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise PolicyError(f"not TOML: {error}") from None
+    except RecursionError:
+        raise PolicyError("nested too deeply") from None
+    try:
+        policy = msgspec.convert(content, Policy)
+    except msgspec.ValidationError as error:
+        problem, path = split(str(error))
+        raise at(text, path, problem) from None
+    except RecursionError:
+        raise PolicyError("nested too deeply") from None
+    check(policy, text)
+    return policy
+
+
+def split(error: str) -> tuple[str, str]:
+    """msgspec's words, and its path as ours: "rule[3].when"."""
+    problem, _, place = error.partition(" - at `$")
+    path = place.rstrip("`").lstrip(".").replace("[...]", "")
+    return f"{problem[0].lower()}{problem[1:]}", path
+
+
+def at(text: str, path: str, problem: str) -> PolicyError:
+    line = line_of(text, path)
+    where = ", ".join(part for part in (path, f"line {line}" if line else "") if part)
+    return PolicyError(f"{where}: {problem}" if where else problem)
+
+
+ROW = re.compile(r"^(rule|limit)\[(\d+)\]\.?([A-Za-z_]*)")
+
+
+def line_of(text: str, path: str) -> int | None:
+    """Where in the file a path begins, as well as a line can be told: the row, or its key."""
+    match = ROW.match(path)
+    if match is None:
+        key = re.escape(path.rpartition(".")[2].partition("[")[0])
+        lines = (n for n, line in enumerate(text.splitlines(), 1) if re.match(rf"\s*{key}\b", line))
+        return next(lines, None) if key else None
+    table, number, key = match[1], int(match[2]), match[3]
+    seen, start = -1, None
+    for n, line in enumerate(text.splitlines(), 1):
+        if re.match(r"\s*\[", line):
+            if start is not None and seen == number:
+                return start
+            if re.match(rf"\s*\[\[\s*{table}\s*\]\]", line):
+                seen += 1
+                start = n if seen == number else None
+        elif start is not None and key and re.match(rf"\s*{key}\b", line):
+            return n
+    return start
+
+
+def check(policy: Policy, text: str) -> None:
+    """What no type can say. Raises: PolicyError."""
+    for kind, what, groups in (
+        ("mcc", MCC, policy.groups.mcc),
+        ("country", COUNTRY, policy.groups.country),
+    ):
+        for name in groups:
+            try:
+                resolve(name, groups, what)
+            except ValueError as error:
+                raise at(text, f"groups.{kind}.{name}", str(error)) from None
+    if len(policy.rule) > RULES_MAX or len(policy.limit) > LIMITS_MAX:
+        raise PolicyError(f"more than {RULES_MAX} rules or {LIMITS_MAX} limits")
+    taken: dict[str, str] = {}
+    rows: list[tuple[str, Rule | LimitRule]] = [
+        *((f"rule[{n}]", row) for n, row in enumerate(policy.rule)),
+        *((f"limit[{n}]", row) for n, row in enumerate(policy.limit)),
+    ]
+    for where, row in rows:
+        if row.name in taken:
+            raise at(text, f"{where}.name", f"used before, by {taken[row.name]}")
+        taken[row.name] = where
+        if (
+            len([part for part in (row.scope.program, row.scope.account, row.scope.card) if part])
+            > 1
+        ):
+            raise at(text, f"{where}.scope", "names more than one of program, account, card")
+        problem = problem_of(row.when, policy.groups, 0)
+        if problem:
+            raise at(text, f"{where}.when", problem)
+        if isinstance(row, LimitRule):
+            if row.window not in WINDOWS:
+                raise at(text, f"{where}.window", f"unknown; known are {', '.join(WINDOWS)}")
+        else:
+            problem = problem_of_rule(row)
+            if problem:
+                raise at(text, f"{where}.outcome", problem)
+
+
+def problem_of_rule(rule: Rule) -> str:
+    if rule.outcome == "decline" and rule.reason not in DECLINES:
+        return f"cannot decline as {rule.reason}"
+    if rule.outcome != "decline" and rule.reason is not Reason.RULE_DECLINED:
+        return f"{rule.outcome} has no reason"
+    if rule.outcome == "cap" and not rule.amount:
+        return "a cap needs an amount"
+    if rule.outcome == "uplift" and not (rule.amount or rule.percent):
+        return "an uplift needs an amount or percent"
+    if rule.percent and rule.outcome != "uplift":
+        return f"{rule.outcome} takes no percent"
+    if rule.amount and rule.outcome not in ("cap", "uplift"):
+        return f"{rule.outcome} takes no amount"
+    return ""
+
+
+TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
+
+
+def minutes_of(time: str) -> tuple[int, int]:
+    """From and to, in minutes of the day. Raises: ValueError."""
+    match = TIME.fullmatch(time)
+    if match is None:
+        raise ValueError("time: expected HH:MM-HH:MM")
+    first, last = int(match[1]) * 60 + int(match[2]), int(match[3]) * 60 + int(match[4])
+    if first == last:
+        raise ValueError("time: from and to are the same")
+    return first, last
+
+
+def problem_of(when: When, groups: Groups, depth: int) -> str:
+    if depth > DEPTH_MAX:
+        return f"conditions in conditions, more than {DEPTH_MAX} deep"
+    try:
+        for code in when.mcc:
+            MCC.read(code)
+        for code in when.country:
+            COUNTRY.read(code)
+        for code in when.currency:
+            CURRENCY.read(code)
+        if when.time:
+            minutes_of(when.time)
+    except ValueError as error:
+        return str(error)
+    for name in when.mcc_group:
+        if name not in groups.mcc:
+            return f"mcc_group: no group {name}"
+    for name in when.country_group:
+        if name not in groups.country:
+            return f"country_group: no group {name}"
+    if None not in (when.amount_from, when.amount_to) and when.amount_from > when.amount_to:  # type: ignore[operator]
+        return "amount_from: above amount_to"
+    inner = (*when.all, *when.any, *((when.not_,) if when.not_ else ()))
+    return next((p for p in (problem_of(one, groups, depth + 1) for one in inner) if p), "")
+
+
+class Kind(Struct, frozen=True):
+    """What a code of a list looks like."""
+
+    name: str
+    pattern: str
+    has_ranges: bool = False
+
+    def read(self, code: str) -> tuple[str, str]:
+        """First and last. Raises: ValueError."""
+        first, dash, last = code.partition("-") if self.has_ranges else (code, "", "")
+        last = last if dash else first
+        if not (re.fullmatch(self.pattern, first) and re.fullmatch(self.pattern, last)):
+            raise ValueError(f"{self.name}: not a code: {code}")
+        if first > last:
+            raise ValueError(f"{self.name}: a range that ends before it begins: {code}")
+        return first, last
+
+
+MCC = Kind("mcc", r"\d{4}", has_ranges=True)
+COUNTRY = Kind("country", r"[A-Z]{2}")
+CURRENCY = Kind("currency", r"\d{3}")
+
+
+def resolve(
+    name: str, groups: Mapping[str, Codes], kind: Kind, within: tuple[str, ...] = ()
+) -> frozenset[tuple[str, str]]:
+    """The codes and ranges of a group. Raises: ValueError, for a cycle too."""
+    if name in within:
+        raise ValueError(f"a group in itself: {' > '.join((*within, name))}")
+    if name not in groups:
+        raise ValueError(f"no group {name}")
+    found: set[tuple[str, str]] = set()
+    for code in groups[name]:
+        if code.startswith("@"):
+            found |= resolve(code[1:], groups, kind, (*within, name))
+        else:
+            found.add(kind.read(code))
+    return frozenset(found)
+
+
+def plain(policy: Policy) -> dict[str, Any]:
+    """As a file would say it, without what is empty."""
+    content = msgspec.to_builtins(policy)
+    assert isinstance(content, dict)
+    return content

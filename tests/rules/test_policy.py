@@ -1,0 +1,109 @@
+"""Policies: what is read, and that what is wrong is told with its place and changes nothing."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rules.policy import MCC as MCC_CODES
+from rules.policy import PolicyError, Rule, read_policy, resolve
+
+HEAD = 'version = "1"\n'
+
+
+def rule(**keys: str) -> str:
+    lines = {"name": '"a"', "outcome": '"decline"'} | keys
+    return "\n[[rule]]\n" + "".join(f"{key} = {value}\n" for key, value in lines.items() if value)
+
+
+def limit(**keys: str) -> str:
+    lines = {"name": '"a"', "measure": '"count"', "ceiling": "3", "window": '"day"'} | keys
+    return "\n[[limit]]\n" + "".join(f"{key} = {value}\n" for key, value in lines.items() if value)
+
+
+def test_a_policy_is_read_whole() -> None:
+    policy = read_policy(
+        HEAD
+        + '[groups.mcc]\ngambling = ["7995", "7800-7802"]\n'
+        + rule(
+            when='{ mcc_group = ["gambling"], not = { country = ["US"] } }',
+            scope='{ program = "p" }',
+        )
+        + limit(name='"b"', per='"account"', when="{ cash = true }")
+    )
+    assert [row.name for row in policy.rule] == ["a"]
+    assert policy.rule[0].scope.level == "program"
+    assert policy.limit[0].when.cash is True
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "object missing required field `version`"),
+        ("version = 1", "version, line 1: expected `str`"),
+        ("[", "not TOML"),
+        (HEAD + "\nrules = 1", "unknown field `rules`"),
+        (HEAD + rule(name='"-"'), "rule[0].name, line 4"),
+        (
+            HEAD + rule() + rule(name='"b"', outcom='"x"'),
+            "rule[1], line 7: object contains unknown",
+        ),
+        (
+            HEAD + rule(name='"b"') + rule(outcome='"perhaps"'),
+            "rule[1].outcome, line 9: invalid enum",
+        ),
+        (HEAD + rule() + rule(), "rule[1].name, line 8: used before, by rule[0]"),
+        (HEAD + rule() + limit(), "limit[0].name, line 8: used before, by rule[0]"),
+        (HEAD + rule(when='{ mcc = ["12"] }'), "rule[0].when, line 6: mcc: not a code: 12"),
+        (HEAD + rule(when='{ mcc = ["7802-7800"] }'), "a range that ends before it begins"),
+        (HEAD + rule(when='{ country = ["us"] }'), "country: not a code: us"),
+        (HEAD + rule(when='{ currency = ["USD"] }'), "currency: not a code: USD"),
+        (HEAD + rule(when='{ time = "9-17" }'), "time: expected HH:MM-HH:MM"),
+        (HEAD + rule(when='{ time = "24:00-01:00" }'), "time: expected HH:MM-HH:MM"),
+        (HEAD + rule(when='{ time = "09:00-09:00" }'), "time: from and to are the same"),
+        (HEAD + rule(when="{ amount_from = 2, amount_to = 1 }"), "amount_from: above amount_to"),
+        (HEAD + rule(when="{ amount_from = -1 }"), "rule[0].when.amount_from"),
+        (HEAD + rule(when='{ mcc_group = ["x"] }'), "mcc_group: no group x"),
+        (HEAD + rule(when='{ channel = ["pigeon"] }'), "rule[0].when.channel"),
+        (HEAD + rule(scope='{ program = "p", card = "c" }'), "names more than one of"),
+        (HEAD + rule(reason='"card_lost"'), "cannot decline as card_lost"),
+        (HEAD + rule(outcome='"refer"', reason='"mcc_blocked"'), "refer has no reason"),
+        (HEAD + rule(outcome='"cap"'), "a cap needs an amount"),
+        (HEAD + rule(outcome='"uplift"'), "an uplift needs an amount or percent"),
+        (HEAD + rule(outcome='"flag"', amount="1"), "flag takes no amount"),
+        (HEAD + rule(outcome='"cap"', amount="1", percent="1"), "cap takes no percent"),
+        (HEAD + limit(window='"fortnight"'), "limit[0].window, line 7: unknown; known are hour"),
+        (HEAD + limit(ceiling="-1"), "limit[0].ceiling, line 6"),
+        (
+            HEAD + '[groups.mcc]\na = ["@b"]\nb = ["@a"]\n',
+            "groups.mcc.a, line 3: a group in itself",
+        ),
+        (HEAD + '[groups.mcc]\na = ["@b"]\n', "groups.mcc.a, line 3: no group b"),
+        (HEAD + rule(when="{ not = " * 10 + "{ cash = true }" + "}" * 10), "more than 8 deep"),
+        ("x = " + "[" * 5000, ""),
+        ("#" * 300_000, "has more than"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_place(text: str, said: str) -> None:
+    with pytest.raises(PolicyError) as error:
+        read_policy(text)
+    assert said in str(error.value)
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_a_policy_or_its_error(text: str) -> None:
+    for given_text in (text, HEAD + text, HEAD + "[[rule]]\n" + text):
+        said = ""
+        try:
+            said = read_policy(given_text).version
+        except PolicyError as error:
+            said = str(error)
+        assert said
+
+
+def test_groups_stand_for_others() -> None:
+    groups = {"a": ("@b", "5411"), "b": ("7800-7802",)}
+    assert resolve("a", groups, MCC_CODES) == {("7800", "7802"), ("5411", "5411")}
+
+
+def test_a_rule_says_by_itself_whom_it_is_about() -> None:
+    assert Rule(name="a", outcome="flag").scope.level == "program"
