@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from authz.app import cli
-from authz.control import put_lists, put_policy
 from authz.hot import admin
+from authz.judgement import put_lists, put_policy
 from tests.support.engine import NOON, World, card, code, held, purchase, reversal, run, used
 
 PARTIAL = "000000000100"  # DE 60

@@ -10,7 +10,7 @@ from authz.app.at_store import at_store
 from authz.app.options import configured
 from authz.app.output import counted
 from authz.config import Config
-from authz.control import policy_in_force, put_policy
+from authz.judgement import policy_in_force, put_policy
 from rules.judge import Judge
 from rules.policy import SIZE_MAX, Policy, PolicyError, read_policy
 

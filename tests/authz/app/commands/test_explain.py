@@ -8,8 +8,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from authz.app import cli
-from authz.control import NewAccount, NewCard, put_accounts, put_cards, put_lists, put_policy
+from authz.control import NewAccount, NewCard, put_accounts, put_cards
 from authz.hot import admin
+from authz.judgement import put_lists, put_policy
 from authz.privacy import Pan
 from rules.facts import AccountState, CardState
 from tests.support.engine import KEYS, PAN, World, account, code, purchase
