@@ -12,7 +12,8 @@ from authz.app.output import counted
 from authz.config import Config
 from authz.judgement import policy_in_force, put_policy
 from rules.judge import Judge
-from rules.policy import SIZE_MAX, Policy, PolicyError, read_policy
+from rules.policy import SIZE_MAX, Policy, read_policy
+from rules.policy_text import PolicyError
 
 EXAMPLES = """
 \b
