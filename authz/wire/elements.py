@@ -119,10 +119,15 @@ def merchant_country(message: Message) -> str:
     return country.alpha2 if country else ""
 
 
-def merchant_name(message: Message) -> str:
-    """The first 25 characters of DE 43, without padding."""
+NAME_SIZE = 25  # of DE 43, as ISO 8583:1987 has it
+NAME_SIZES = {"mastercard": 22}  # then a blank and the city
+
+
+def merchant_name(message: Message, network: str) -> str:
+    """The name that DE 43 begins with, without padding."""
     location = message.get(43)
-    return location[:25].rstrip() if isinstance(location, str) else ""
+    size = NAME_SIZES.get(network, NAME_SIZE)
+    return location[:size].rstrip() if isinstance(location, str) else ""
 
 
 def retrieval_reference(message: Message) -> str:

@@ -90,7 +90,7 @@ def to_request(
         finality=says.finality,
         merchant_initiated=says.merchant_initiated,
         partial_ok=says.partial_ok,
-        merchant_name=elements.merchant_name(message),
+        merchant_name=elements.merchant_name(message, network),
         channel=channel,
         card_present=card_present,
     )

@@ -1,12 +1,15 @@
 """How a card was used: DE 22 and 25 (of 1993 DE 22 alone) as a channel.
 
     1987, DE 22, the first two digits       1993, DE 22, the seventh character
-    01        keyed in by the merchant      1, 6      keyed in
-    02, 90    stripe                        2         stripe
-    05, 95    chip                          5         chip
-    07, 91    contactless
-    10        on file *
-    81        e-commerce *
+    01            keyed in by the merchant  1, 6      keyed in
+    02, 90, 80 *  stripe                    2         stripe
+    05, 95        chip                      5         chip
+    07, 91        contactless
+    10            on file *
+    81, 09        e-commerce *
+
+    Visa's DE 22 has four digits, Mastercard's two parts: both begin with the same two. The card was
+    there where it was read: chip, contactless or stripe.
 
     1987, DE 25 says more where DE 22 says keyed in or nothing: 08 mail or phone, 59 e-commerce *.
     1993, DE 22, the fifth character: 2, 3 mail or phone; 4 recurring; 5 e-commerce; the sixth: 1,
@@ -22,7 +25,8 @@ from rules.facts import Channel
 OF_1987 = {
     "01": Channel.MANUAL, "02": Channel.STRIPE, "90": Channel.STRIPE, "05": Channel.CHIP,
     "95": Channel.CHIP, "07": Channel.CONTACTLESS, "91": Channel.CONTACTLESS,
-    "10": Channel.ON_FILE, "81": Channel.ECOMMERCE,
+    "10": Channel.ON_FILE, "81": Channel.ECOMMERCE, "09": Channel.ECOMMERCE,
+    "80": Channel.STRIPE,  # where the chip failed
 }  # fmt: skip
 CONDITION = {"08": Channel.MAIL_PHONE, "59": Channel.ECOMMERCE}
 PRESENT = frozenset({Channel.CHIP, Channel.CONTACTLESS, Channel.STRIPE})
