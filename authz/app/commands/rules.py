@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from authz.app.at_store import at_store
+from authz.app.commands.backtest import backtest
 from authz.app.options import configured
 from authz.app.output import counted
+from authz.app.policy_file import POLICY, read
 from authz.config import Config
 from authz.control import policy_in_force, put_policy
-from rules.judge import Judge
-from rules.policy import SIZE_MAX, Policy, PolicyError, read_policy
+from rules.policy import Policy
 
 EXAMPLES = """
 \b
@@ -21,6 +22,7 @@ Examples:
   authz rules diff policy.toml
   authz rules load policy.toml
   authz rules show
+  authz rules backtest draft.toml --from 2026-11-01
 
 docs/rules.md has the language. A policy that is wrong is told with its line and changes nothing.
 
@@ -29,10 +31,6 @@ Exit codes:
   0  fine; of diff: the same as the one in force
   1  the policy is wrong, the two differ, or the store refused
   2  wrong use"""
-
-POLICY = click.argument(
-    "file", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE"
-)
 
 
 @click.group(epilog=EXAMPLES)
@@ -91,23 +89,9 @@ def load(file: Path, config: Config) -> None:
     click.echo(f"{in_words(policy)}: {said}, judgement {version}")
 
 
-def read(file: Path) -> tuple[Policy, str]:
-    """Raises: click.ClickException."""
-    try:
-        with file.open("rb") as opened:
-            raw = opened.read(SIZE_MAX + 1)
-        text = raw.decode()
-        policy = read_policy(text)
-        Judge(policy)  # what cannot be compiled is not a policy
-    except UnicodeDecodeError:
-        raise click.ClickException(f"{file.name}: not UTF-8") from None
-    except OSError as error:
-        raise click.ClickException(f"{file.name}: cannot be read ({error.strerror})") from None
-    except PolicyError as error:
-        raise click.ClickException(f"{file.name}: {error}") from None
-    return policy, text
-
-
 def in_words(policy: Policy) -> str:
     rules, limits = counted(len(policy.rule), "rule"), counted(len(policy.limit), "limit")
     return f"policy {policy.version}: {rules}, {limits}"
+
+
+command.add_command(backtest)
