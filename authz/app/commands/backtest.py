@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from authz.app.at_store import at_store
+from authz.app.backtest_page import page
 from authz.app.backtest_words import in_words
 from authz.app.backtesting import ENTRIES_MAX, Answer, Order
 from authz.app.backtesting import backtest as replay
@@ -51,6 +52,13 @@ LABELS_MAX = 5_000_000
 @click.option("--labels", type=FILE, help="A CSV of what was fraud.")
 @click.option("--json", "json_file", metavar="FILE", help="The report as JSON; - for stdout.")
 @click.option(
+    "--html",
+    "html_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="The report as a page with charts, which needs nothing else.",
+)
+@click.option(
     "--entries-max", type=click.IntRange(1), default=ENTRIES_MAX, show_default=True,
     help="Read no more of the journal than this.",
 )  # fmt: skip
@@ -61,6 +69,7 @@ def backtest(
     until: str | None,
     labels: Path | None,
     json_file: str | None,
+    html_file: Path | None,
     entries_max: int,
     config: Config,
 ) -> None:
@@ -82,15 +91,17 @@ def backtest(
         raise click.ClickException(f"A policy that was in force: {error}") from None
     if json_file != "-":
         click.echo("\n".join(in_words(answer)))
-    write(answer, json_file)
+    write(answer, json_file, html_file)
     if draft is None and not answer.report.reproduced:
         raise SystemExit(1)
 
 
-def write(answer: Answer, json_file: str | None) -> None:
+def write(answer: Answer, json_file: str | None, html_file: Path | None) -> None:
     try:
         if json_file is not None:
             write_json(json_file, answer)
+        if html_file is not None:
+            html_file.write_text(page(answer), encoding="utf-8")
     except OSError as error:
         raise click.ClickException(f"{error.filename}: {error.strerror}") from None
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner, Result
@@ -173,6 +174,28 @@ def test_a_draft_is_told_by_rule_with_labels(
     assert report["fraud"] > 0
     assert report["labelled"] > report["fraud"]
     assert asked(store, str(draft)).exit_code == 0, "another answer is what is asked for"
+
+
+def test_the_page_needs_nothing_else(recorded: tuple[str, dict[str, int]], tmp_path: Any) -> None:
+    store, _ = recorded
+    draft, labels, file = (tmp_path / name for name in ("d.toml", "l.csv", "r.html"))
+    draft.write_text(
+        'version = "d"\n[[rule]]\nname = "no food"\nwhen = { mcc = ["5812"] }\n'
+        'outcome = "decline"\n'
+    )
+    labels.write_text("rrn,is_fraud\n" + "".join(f"{n:012},{n % 3 % 2}\n" for n in range(1, 60)))
+    said = asked(store, str(draft), "--labels", str(labels), "--html", str(file))
+    assert said.exit_code == 0, said.output
+    text = file.read_text()
+    root = ElementTree.fromstring(
+        text.replace("<!doctype html>", "")
+        .replace('<meta charset="utf-8">', "")
+        .replace('<meta name="viewport" content="width=device-width">', "")
+    )
+    assert {"svg", "table", "rect"} <= {node.tag for node in root.iter()}
+    assert "no food" in text
+    for never in ("<script", "http:", "https:", "url(", PAN):
+        assert never not in text
 
 
 def test_nothing_is_reported_outside_the_time_asked_for(
