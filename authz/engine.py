@@ -24,7 +24,8 @@ from rules.facts import Approved, Blocklists, Funds
 from rules.holds import HoldRule, make_policy
 from rules.judge import NO_JUDGE, Judge
 from rules.notices import Balance
-from rules.policy import PolicyError, read_policy
+from rules.policy import read_policy
+from rules.policy_text import PolicyError
 from rules.reason import Reason
 
 LOG_LINES_MAX = 20  # a second: a network may send a thousand, a reader reads a few

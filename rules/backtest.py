@@ -291,12 +291,12 @@ class Backtest:
 
 
 def limit_name(counter: str, a: Asked) -> str:
-    """ "cash a day" of "C1/cash a day/20261121": subjects may hold a slash, buckets never."""
+    """ "cash a day" of "C1/cash a day/amount/20261121": subjects may hold a slash."""
     for subject in (a.card.limit_subject, f"@{a.account.account_id}"):
         if counter.startswith(f"{subject}/"):
             counter = counter.removeprefix(f"{subject}/")
             break
-    return counter.rpartition("/")[0]
+    return counter.rpartition("/")[0].removesuffix("/amount").removesuffix("/count")
 
 
 def credited(request: AuthorizationRequest) -> int:

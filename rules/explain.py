@@ -86,7 +86,8 @@ def place_checks(
         Check(Reason.CURRENCY_MISMATCH, f"{request.currency}, {account.currency}", foreign),
         Check(
             Reason.TRANSACTION_LIMIT,
-            f"{amount}, {'no ceiling' if ceiling is None else ceiling}",
+            f"{amount} minor units, "
+            + ("no ceiling" if ceiling is None else f"at most {ceiling} minor units"),
             ceiling is not None and amount > ceiling,
         ),
     ]

@@ -183,24 +183,22 @@ class Writer:
                 does = f"e.append({self._name(row)})"
             lines.append(f"    {does}" if row.when == EVERYTHING else f"    if {test}: {does}")
         head = LIMIT_HEAD if any(isinstance(row, LimitRule) for row in rows) else ()
-        # A parameter's default is found faster than a global.
-        known = "".join(f", {name}={name}" for name in self._known)
-        body = [
-            f"def asked(f, a, c, t, e{known}):",
-            *head,
-            *lines,
-            "    return None",
-        ]
+        body = ["def asked(f, a, c, t, e):", *head, *lines, "    return None"]
         scope: dict[str, Any] = self._known
         exec("\n".join(body), scope)
         asked: Asked = scope["asked"]
         return asked
 
     def _limit(self, row: LimitRule) -> str:
-        """A limit of this request. Its counter: whose, which row's, and of which window."""
+        """A limit of this request. Its counter: whose, which row's, what it counts (a limit may
+        change that), and when."""
         by_amount = row.measure == "amount"
         reason = Reason.AMOUNT_LIMIT if by_amount else Reason.COUNT_LIMIT
-        limit, said, name = self._name(Limit), self._name(reason), self._name(f"/{row.name}/")
+        limit, said, name = (
+            self._name(Limit),
+            self._name(reason),
+            self._name(f"/{row.name}/{row.measure}/"),
+        )
         subject = "card" if row.per == "card" else "account"
         counter = f"{subject} + {name} + buckets[{self._name(row.window)}]"
         use = "amount" if by_amount else "1"
@@ -272,7 +270,9 @@ class Writer:
             if codes:
                 parts.append(f"{asked} in {self._name(frozenset(codes))}")
         if when.merchant_name:
-            pattern = "|".join(f"(?:{translate(name)})" for name in when.merchant_name)
+            # A bracket is a bracket: only * and ? stand for others.
+            names = (translate(name.replace("[", "[[]")) for name in when.merchant_name)
+            pattern = "|".join(f"(?:{name})" for name in names)
             parts.append(f"{self._name(re.compile(pattern, re.IGNORECASE).match)}(f.merchant_name)")
         return parts
 
@@ -292,7 +292,10 @@ class Writer:
 
 def expanded(ranges: set[tuple[str, str]] | frozenset[tuple[str, str]]) -> frozenset[str]:
     """Every code of every range: four digits, ten thousand at the most."""
-    return frozenset(f"{n:04}" for first, last in ranges for n in range(int(first), int(last) + 1))
+    return frozenset(code for first, last in ranges for code in CODES[int(first) : int(last) + 1])
+
+
+CODES = tuple(f"{n:04}" for n in range(10_000))  # one of each, however many rules name it
 
 
 NO_JUDGE = Judge(NO_POLICY)

@@ -6,6 +6,7 @@ authorization that was approved about 0.7 kB; and a counter for each window.
 """
 
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from heapq import heappop, heappush
 
@@ -89,8 +90,8 @@ class Pages:
         return self._page.pop() if self._page else None
 
 
-async def oldest_first(client: Redis, read: Read, order: Order) -> AsyncIterator[tuple[str, Entry]]:
-    """Entries of all shards by the store's clock, each with its shard; within one as written."""
+async def oldest_first(client: Redis, read: Read, order: Order) -> AsyncIterator[Entry]:
+    """Entries of all shards by the store's clock, within one as written."""
     shards = list(keys.ALL_SHARDS)
     pages = [Pages(client, shard) for shard in shards]
     heads: list[tuple[int, int, int, Row]] = []
@@ -121,7 +122,7 @@ async def oldest_first(client: Redis, read: Read, order: Order) -> AsyncIterator
         if number not in begun:
             begun.add(number)
             read.whole &= (entry.envelope.kind, entry.envelope.verdict) == ("gate", "new")
-        yield shards[number], entry
+        yield entry
 
 
 class Told:
@@ -130,10 +131,25 @@ class Told:
     def __init__(self) -> None:
         self.accounts: dict[str, AccountProfile] = {}
         self.cards: dict[tuple[str, str], CardProfile] = {}
-        self.lists: dict[str, tuple[Blocklists, Judge]] = {}  # by shard
+        self.lists: dict[int, ListsBody] = {}  # by version
         self._read_lists = lru_cache(maxsize=64)(lists_and_judge)
 
-    def add(self, shard: str, entry: Entry) -> None:
+    async def learn_lists(self, client: Redis) -> None:
+        """Every version, from one shard, which has them all: of a load under way an engine knows
+        before the other gates do."""
+        pages = Pages(client, keys.ALL_SHARDS[0])
+        while (row := await pages.next()) is not None:
+            with suppress(msgspec.MsgspecError, KeyError):
+                self.add(read_entry(*row))
+        self.accounts, self.cards = {}, {}
+
+    def judged_by(self, version: int) -> tuple[Blocklists, Judge] | None:
+        if not version:
+            return Blocklists(), NO_JUDGE
+        body = self.lists.get(version)
+        return None if body is None else self._read_lists(body)
+
+    def add(self, entry: Entry) -> None:
         e = entry.envelope
         match entry.body:
             case AccountBody() as body:
@@ -141,7 +157,7 @@ class Told:
             case CardBody() as body:
                 self.cards[e.account_id, e.card_id] = read_card(body.profile)
             case ListsBody() as body:
-                self.lists[shard] = self._read_lists(body)
+                self.lists.setdefault(body.version, body)
 
 
 def lists_and_judge(body: ListsBody) -> tuple[Blocklists, Judge]:
@@ -156,16 +172,17 @@ async def backtest(client: Redis, order: Order) -> Answer:
     replay = Backtest(judge, lambda request: hold_for(request, holds.of(request)))
     version = order.draft.version if order.draft else "as it was in force"
     differences, told, read = Differences(version, order.labels), Told(), Read()
-    async for shard, entry in oldest_first(client, read, order):
+    await told.learn_lists(client)
+    async for entry in oldest_first(client, read, order):
         e, body = entry.envelope, entry.body
-        told.add(shard, entry)
+        told.add(entry)
         if isinstance(body, AuthorizationBody | IncrementBody) and e.kind not in TAKES_BACK:
             wanted = e.at_ms >= order.from_ms
             if not e.versions:
                 if wanted:
                     differences.unknown_card()
                 continue
-            asked = asked_of(entry, body, told, shard, read)
+            asked = asked_of(entry, body, told, read)
             if asked is None:
                 read.skipped += 1
                 continue
@@ -178,15 +195,14 @@ async def backtest(client: Redis, order: Order) -> Answer:
 
 
 def asked_of(
-    entry: Entry, body: AuthorizationBody | IncrementBody, told: Told, shard: str, read: Read
+    entry: Entry, body: AuthorizationBody | IncrementBody, told: Told, read: Read
 ) -> Asked | None:
     e = entry.envelope
     is_increment = isinstance(body, IncrementBody)
     facts = body.asked if isinstance(body, IncrementBody) else body
     account = told.accounts.get(e.account_id)
     card = told.cards.get((e.account_id, e.card_id))
-    nothing = (Blocklists(), NO_JUDGE) if not e.versions[2] else None
-    lists = told.lists.get(shard, nothing)
+    lists = told.judged_by(e.versions[2])
     if account is None or card is None or lists is None:
         return None
     took = e.held_delta - e.posted_delta

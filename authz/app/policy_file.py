@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from rules.judge import Judge
-from rules.policy import SIZE_MAX, Policy, PolicyError, read_policy
+from rules.policy import SIZE_MAX, Policy, read_policy
+from rules.policy_text import PolicyError
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 POLICY = click.argument("file", type=FILE, metavar="FILE")

@@ -62,8 +62,8 @@ def test_a_reversal_gives_back_to_the_day_that_was_risen_in() -> None:
     assert replay.ask(asked(1, 800)).reason is Reason.APPROVED
     assert replay.ask(asked(2, 900, NIGHT + 60)).reason is Reason.APPROVED, "a new day"
     replay.move(moved(1, -500))
-    assert replay.counters["S1/a day/20260322"] == 300
-    assert replay.counters["S1/a day/20260323"] == 900
+    assert replay.counters["S1/a day/amount/20260322"] == 300
+    assert replay.counters["S1/a day/amount/20260323"] == 900
     here = replay.ask(asked(3, 701))
     assert (here.reason, here.rule, here.took_minor) == (Reason.AMOUNT_LIMIT, "a day", 0)
     assert replay.ask(asked(4, 700)).reason is Reason.APPROVED
@@ -104,5 +104,5 @@ def test_what_was_in_force_says_the_same_and_the_draft_is_added_up() -> None:
 
 def test_a_journal_without_its_beginning_tells_where_counters_stood() -> None:
     replay = Backtest(A_DAY)
-    here = replay.ask(asked(1, 300, seen=(("S1/a day/20260322", 800),)))
+    here = replay.ask(asked(1, 300, seen=(("S1/a day/amount/20260322", 800),)))
     assert here.reason is Reason.AMOUNT_LIMIT

@@ -16,7 +16,7 @@ from authz.app.options import configured
 from authz.app.output import write_json
 from authz.app.policy_file import FILE, read
 from authz.config import Config
-from rules.policy import PolicyError
+from rules.policy_text import PolicyError
 
 EXAMPLES = """
 \b

@@ -12,7 +12,7 @@ from authz.app.options import configured
 from authz.app.output import counted
 from authz.app.policy_file import FILE, POLICY, read
 from authz.config import Config
-from authz.control import policy_in_force, put_policy, put_shadow
+from authz.judgement import policy_in_force, put_policy, put_shadow
 from rules.policy import Policy
 
 EXAMPLES = """

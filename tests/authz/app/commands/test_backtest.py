@@ -9,8 +9,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from authz.app import cli
-from authz.control import NewAccount, NewCard, put_accounts, put_cards, put_lists, put_policy
+from authz.control import NewAccount, NewCard, put_accounts, put_cards
 from authz.hot import admin
+from authz.judgement import put_lists, put_policy
 from authz.privacy import Pan
 from rules.facts import CardState
 from tests.support.engine import (
@@ -48,7 +49,7 @@ measure = "amount"
 ceiling = {ceiling}
 window = "day"
 [[limit]]
-name = "often/never"
+name = "often_never"
 per = "account"
 measure = "count"
 ceiling = {often}
