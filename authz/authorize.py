@@ -53,6 +53,9 @@ async def authorize(engine: Engine, request: AuthorizationRequest, received: flo
                 engine.observer.hot_call("stale_twice")
                 return Outcome(reason=Reason.UNAVAILABLE)
             verdict = answer
+            if engine.shadow.judge is not None and not verdict.replayed:
+                facts = known.card, known.account, engine.lists
+                engine.shadow.note(request, *facts, verdict.planned)
     except HotStateError as trouble:
         return engine.no_verdict(trouble, withdrawal(act) if act is not None else None)
     engine.observer.hot_call(verdict.kind)

@@ -19,6 +19,7 @@ from authz.hot.store import HotState
 from authz.hot.totals import tally_of
 from authz.log_lines import Lines
 from authz.readings import Readings
+from authz.shadow import Shadow
 from rules.facts import Approved, Blocklists, Funds
 from rules.holds import HoldRule, make_policy
 from rules.judge import NO_JUDGE, Judge
@@ -95,6 +96,7 @@ class Engine:
         self.settings = settings
         self.lists = Blocklists()
         self.judge = NO_JUDGE
+        self.shadow = Shadow()
         self.days: dict[str, Days | None] = {}  # by network; None: it never cut over
         self.holds = make_policy(settings.hold_rules, settings.hold_days)
         self.readings = Readings(hot)
@@ -103,6 +105,7 @@ class Engine:
         self._name = name  # unlike any other engine's, and any earlier run's
         self._attempts = count(1)
         self._policy_text = ""
+        self._draft_text = ""
 
     def attempt(self) -> str:
         """A name for one asking of the hot state: what `withdraw` takes back."""
@@ -146,6 +149,13 @@ class Engine:
                 # Checked before it was stored, by another version of ours.
                 raise Refused(f"the policy in force cannot be read: {error}") from None
             self._policy_text = text
+        draft = next((value for kind, value in entries if kind == "shadow"), "")
+        if draft != self._draft_text:
+            try:
+                self.shadow.replace(Judge(read_policy(draft)) if draft else None)
+            except PolicyError:
+                self.shadow.replace(None)  # of another version of ours; nothing hangs on a draft
+            self._draft_text = draft
         self.lists = Blocklists(
             version=version,
             cards=frozenset(value for kind, value in entries if kind == "card"),

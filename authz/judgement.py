@@ -14,7 +14,8 @@ from authz.hot.errors import Cold, Full, HotStateError
 from ledger.journal import ListsBody, encode_body
 
 TRIES = 32  # of a load of lists or a policy among others: each lost one is another's success
-POLICY = "policy"  # the kind of the one entry that is no block: the policy's text
+POLICY = "policy"  # an entry that is no block: the policy's text
+SHADOW = "shadow"  # another: the text of a draft that judges beside it and only counts
 
 
 async def put_lists(
@@ -36,6 +37,11 @@ async def put_policy(client: Redis, text: str, source: str) -> tuple[int, bool]:
     return await put_judgement(client, source, policy={(POLICY, text)} if text else set())
 
 
+async def put_shadow(client: Redis, text: str, source: str) -> tuple[int, bool]:
+    """Let this policy judge beside the one in force and only count; none of "". As `put_policy`."""
+    return await put_judgement(client, source, shadow={(SHADOW, text)} if text else set())
+
+
 async def policy_in_force(client: Redis) -> str:
     """Its text; "" where there is none."""
     members: set[bytes] = await client.smembers(keys.LISTS)  # type: ignore[assignment]
@@ -50,6 +56,7 @@ async def put_judgement(
     *,
     blocked: set[tuple[str, str]] | None = None,
     policy: set[tuple[str, str]] | None = None,
+    shadow: set[tuple[str, str]] | None = None,
 ) -> tuple[int, bool]:
     """What engines judge by besides cards and accounts, under one version: lists and policy.
 
@@ -65,10 +72,11 @@ async def put_judgement(
             members: set[bytes] = await ours.smembers(keys.LISTS)  # type: ignore[assignment]
             version, present = read_members(members)
             newest = await to_the_gates(client, run_id, version, present, source)
-            old_policy = {entry for entry in present if entry[0] == POLICY}
-            wanted = (present - old_policy if blocked is None else blocked) | (
-                old_policy if policy is None else policy
-            )
+            wanted = set[tuple[str, str]]()
+            for new, kind in ((policy, POLICY), (shadow, SHADOW)):
+                wanted |= {entry for entry in present if entry[0] == kind} if new is None else new
+            others = {entry for entry in present if entry[0] not in (POLICY, SHADOW)}
+            wanted |= others if blocked is None else blocked
             if wanted == present and version:
                 return version, False
             version = newest + 1

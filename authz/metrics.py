@@ -120,6 +120,9 @@ ANSWER_EDGES = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15,
 STAGE_EDGES = (0.00001, 0.00003, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.05, 0.15)
 
 
+SHADOW_RULES_MAX = 1000  # series times five; a policy has no more rules
+
+
 class Series:
     """One histogram: counts by bucket, and their sum."""
 
@@ -190,6 +193,25 @@ class LinkStates(Collector):
             yield family
 
 
+class Shadowed:
+    """What a draft would have said, by its rules: their owners name them, and no peer."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._counter = Counter(
+            "authz_shadow_total",
+            "What a draft policy would have said; nobody was told.",
+            ("rule", "outcome"),
+            registry=registry,
+        )
+        self._rules: set[str] = set()
+
+    def count(self, rule: str, outcome: str) -> None:
+        if rule not in self._rules and len(self._rules) >= SHADOW_RULES_MAX:
+            rule = OTHER
+        self._rules.add(rule)
+        self._counter.labels(rule, outcome).inc()
+
+
 class Metrics:
     """One engine process's numbers. Without a registry it makes its own, as tests need it."""
 
@@ -255,6 +277,7 @@ class Metrics:
         self._bad_input = counters(
             "bad_input", "What peers sent that could not be taken.", "kind", BAD_INPUT
         )
+        self.shadowed = Shadowed(registry).count
         self._over_budget = Counter(
             "authz_over_budget_total", "Answers given after the budget.", registry=registry
         ).inc
@@ -267,11 +290,9 @@ class Metrics:
             "authz_frames_total", "Frames received, keep-alives among them.", registry=registry
         ).inc
         self._dials = Counter(
-            "authz_link_dials_total",
-            "Tries to connect links that we dial.",
-            ("link", "outcome"),
+            "authz_link_dials_total", "Tries to connect links that we dial.", ("link", "outcome"),
             registry=registry,
-        )
+        )  # fmt: skip
         tell_build(version, registry)
 
     def answered(self, mti: str, reason: Reason, seconds: float) -> None:

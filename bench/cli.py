@@ -10,6 +10,7 @@ EXAMPLES = """
 \b
 Examples:
   authz bench codec                                 beside pyiso8583 (make peers)
+  authz bench decide                                by the size of a policy
   authz bench hot --json -                          our connection beside redis-py
   authz bench load --rate 3000 --seconds 30         an engine and a network, open loop
   authz bench storm                                 eight links, 4,000 requests each at once
@@ -37,6 +38,16 @@ def codec(json_path: str | None) -> None:
     from bench.codec import run
 
     run(json_path)
+
+
+@command.command(epilog="\b\nExample:\n  authz bench decide --json decide.json")
+@click.option("--calls", type=click.IntRange(100), help="Of each size of policy. [20000]")
+@json_option
+def decide(json_path: str | None, **given: Any) -> None:
+    """A decision under policies of 10 to 1,000 rules and ten limits, without a store."""
+    from bench.decide import run
+
+    run(json_path, **said(given))
 
 
 @command.command(epilog="\b\nExample:\n  authz bench hot --rounds 3")

@@ -1,6 +1,7 @@
 """The decision: facts in, a plan out; then plan and verdict in, a reason out."""
 
 from datetime import date
+from functools import lru_cache
 
 from rules.facts import (
     AccountProfile,
@@ -101,6 +102,7 @@ def ruled(
     return Plan(Reason.APPROVED, hold_minor, limits, said.rule, uplift_minor, said.flags)
 
 
+@lru_cache(maxsize=4096)  # expiries in circulation times the days in play
 def is_expired(expiry: str, today: date) -> bool:
     """Whether a card of that expiry (YYMM) is past the last day of its month.
 
@@ -114,6 +116,8 @@ def limits_for(request: AuthorizationRequest, card: CardProfile, today: date) ->
 
     An account check (zero amount) or a refund uses nothing up, so it meets no ceiling.
     """
+    if card.daily_count is None and card.daily_amount_minor is None:
+        return ()
     amount = request.amount_minor
     if amount == 0 or request.sign < 0:
         return ()

@@ -14,6 +14,7 @@ from msgspec import Struct
 from rules.facts import AccountProfile, AuthorizationRequest, CardProfile, Limit
 from rules.policy import (
     COUNTRY,
+    EVERYTHING,
     MCC,
     NO_POLICY,
     WEEKDAYS,
@@ -44,11 +45,19 @@ class Judgement(Struct, frozen=True, gc=False):
 
 NOTHING_SAID = Judgement()
 
+# What every limit of a function needs, looked up once.
+LIMIT_HEAD = (
+    "    card, account, amount = c.limit_subject, '@' + a.account_id, f.amount_minor",
+    "    add, buckets = e.append, t.buckets",
+)
+
 # f: the request, a: its account, c: its card, t: the moment at home, e: what holds besides.
 Row = Rule | LimitRule
 Asked = Callable[
     [AuthorizationRequest, AccountProfile, CardProfile, Moment, list[Any]], Rule | None
 ]
+# A level, what is about everybody there, and what is about one.
+Table = tuple[str, Asked | None, dict[str, Asked]]
 
 
 class Judge:
@@ -58,8 +67,8 @@ class Judge:
         self.policy = policy
         self.version = policy.version
         self._writer = Writer(policy)
-        self._rules = {level: self._compiled(level, policy.rule) for level in LEVELS}
-        self._limits = {level: self._compiled(level, policy.limit) for level in LEVELS}
+        self._rules = self._compiled(policy.rule)
+        self._limits = self._compiled(policy.limit)
         self.says_nothing = not policy.rule
         self.limits_nothing = not policy.limit
         self.is_empty = self.says_nothing and self.limits_nothing
@@ -72,11 +81,12 @@ class Judge:
             return NOTHING_SAID
         besides: list[Rule] = []
         last: Rule | None = None
-        for level, key in self._scopes(account, card):
-            table = self._rules[level]
-            for asked in (table.get(""), table.get(key)):
-                if asked is not None and last is None:
-                    last = asked(request, account, card, t, besides)
+        for level, everybody, some in self._rules:
+            if everybody is not None and last is None:
+                last = everybody(request, account, card, t, besides)
+            asked = some.get(whose(level, account, card)) if some and last is None else None
+            if asked is not None:
+                last = asked(request, account, card, t, besides)
         if last is None and not besides:
             return NOTHING_SAID
         return conclusion(last, besides, request.amount_minor)
@@ -87,41 +97,49 @@ class Judge:
         """The ceilings that this request must stay under, in the order of the file by level."""
         if self.limits_nothing or request.amount_minor == 0 or request.sign < 0:
             return ()
-        rows: list[LimitRule] = []
-        for level, key in self._scopes(account, card):
-            table = self._limits[level]
-            for asked in (table.get(""), table.get(key)):
-                if asked is not None:
-                    asked(request, account, card, t, rows)
-        return tuple([limit_of(row, request, account, card, t) for row in rows])
+        limits: list[Limit] = []
+        for level, everybody, some in self._limits:
+            if everybody is not None:
+                everybody(request, account, card, t, limits)
+            asked = some.get(whose(level, account, card)) if some else None
+            if asked is not None:
+                asked(request, account, card, t, limits)
+        return tuple(limits)
 
     def explain(
         self, request: AuthorizationRequest, account: AccountProfile, card: CardProfile, t: Moment
     ) -> list[tuple[Rule, bool]]:
         """Every rule in the order in which it is asked, and whether it holds."""
         told: list[tuple[Rule, bool]] = []
-        for level, key in self._scopes(account, card):
-            for whose in ("", key):
+        for level in LEVELS:
+            for key in ("", whose(level, account, card)):
                 for rule in self.policy.rule:
-                    if rule.scope.level == level and getattr(rule.scope, level) == whose:
+                    if rule.scope.level == level and getattr(rule.scope, level) == key:
                         besides: list[Rule] = []
                         asked = self._writer.function([rule])
                         last = asked(request, account, card, t, besides)
                         told.append((rule, bool(last or besides)))
         return told
 
-    def _scopes(self, account: AccountProfile, card: CardProfile) -> tuple[tuple[str, str], ...]:
-        return (
-            ("program", account.program), ("account", account.account_id), ("card", card.card_id),
-        )  # fmt: skip
+    def _compiled(self, rows: tuple[Row, ...]) -> list[Table]:
+        """By level; levels of which the policy says nothing are left out."""
+        tables: list[Table] = []
+        for level in LEVELS:
+            found: dict[str, list[Row]] = {}
+            for row in rows:
+                if row.scope.level == level:
+                    found.setdefault(getattr(row.scope, level), []).append(row)
+            asked = {key: self._writer.function(some) for key, some in found.items()}
+            if asked:
+                tables.append((level, asked.pop("", None), asked))
+        return tables
 
-    def _compiled(self, level: str, rows: tuple[Row, ...]) -> dict[str, Asked]:
-        """By whom they are about; "" is everybody."""
-        found: dict[str, list[Row]] = {}
-        for row in rows:
-            if row.scope.level == level:
-                found.setdefault(getattr(row.scope, level), []).append(row)
-        return {key: self._writer.function(some) for key, some in found.items()}
+
+def whose(level: str, account: AccountProfile, card: CardProfile) -> str:
+    """Whom a row of that level must be about."""
+    if level == "program":
+        return account.program
+    return account.account_id if level == "account" else card.card_id
 
 
 def conclusion(last: Rule | None, besides: list[Rule], amount_minor: int) -> Judgement:
@@ -144,25 +162,6 @@ def conclusion(last: Rule | None, besides: list[Rule], amount_minor: int) -> Jud
     )
 
 
-def limit_of(
-    row: LimitRule,
-    request: AuthorizationRequest,
-    account: AccountProfile,
-    card: CardProfile,
-    t: Moment,
-) -> Limit:
-    """Its counter: whose, which row's, what it counts (a limit may change that), and when."""
-    subject = card.limit_subject if row.per == "card" else f"@{account.account_id}"
-    by_amount = row.measure == "amount"
-    return Limit(
-        Reason.AMOUNT_LIMIT if by_amount else Reason.COUNT_LIMIT,
-        f"{subject}/{row.name}/{row.measure}/{t.buckets[row.window]}",
-        request.amount_minor if by_amount else 1,
-        row.ceiling,
-        int(by_amount),
-    )
-
-
 class Writer:
     """Writes rules as Python. What it cannot say in one expression, no condition asks."""
 
@@ -173,18 +172,37 @@ class Writer:
     def function(self, rows: Sequence[Row]) -> Asked:
         """One function of many rows: returns the last word, and lists all that holds besides."""
         self._known = {}
-        lines = ["def asked(f, a, c, t, e):"]
+        lines = []
         for row in rows:
-            test, named = self._test(row.when), self._name(row)
-            if isinstance(row, Rule) and row.outcome in ("approve", "decline", "refer"):
-                lines.append(f"    if {test}: return {named}")
+            test = self._test(row.when)
+            if isinstance(row, LimitRule):
+                does = f"add({self._limit(row)})"
+            elif row.outcome in ("approve", "decline", "refer"):
+                does = f"return {self._name(row)}"
             else:
-                lines.append(f"    if {test}: e.append({named})")
-        lines.append("    return None")
+                does = f"e.append({self._name(row)})"
+            lines.append(f"    {does}" if row.when == EVERYTHING else f"    if {test}: {does}")
+        head = LIMIT_HEAD if any(isinstance(row, LimitRule) for row in rows) else ()
+        body = ["def asked(f, a, c, t, e):", *head, *lines, "    return None"]
         scope: dict[str, Any] = self._known
-        exec("\n".join(lines), scope)
+        exec("\n".join(body), scope)
         asked: Asked = scope["asked"]
         return asked
+
+    def _limit(self, row: LimitRule) -> str:
+        """A limit of this request. Its counter: whose, which row's, what it counts (a limit may
+        change that), and when."""
+        by_amount = row.measure == "amount"
+        reason = Reason.AMOUNT_LIMIT if by_amount else Reason.COUNT_LIMIT
+        limit, said, name = (
+            self._name(Limit),
+            self._name(reason),
+            self._name(f"/{row.name}/{row.measure}/"),
+        )
+        subject = "card" if row.per == "card" else "account"
+        counter = f"{subject} + {name} + buckets[{self._name(row.window)}]"
+        use = "amount" if by_amount else "1"
+        return f"{limit}({said}, {counter}, {use}, {row.ceiling:d}, {by_amount:d})"
 
     def _name(self, value: Any) -> str:
         name = f"k{len(self._known)}"

@@ -32,6 +32,7 @@ def _date_of_quarter(quarter: int, time_zone: str) -> date:
     return datetime.fromtimestamp(quarter * QUARTER_S, zone(time_zone)).date()
 
 
+@lru_cache(maxsize=1024)  # the few days in play; the name is asked for with every request
 def day_bucket(day: date) -> str:
     """The name of a day's bucket: 20261121."""
     return f"{day.year:04}{day.month:02}{day.day:02}"

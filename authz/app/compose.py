@@ -123,6 +123,7 @@ async def running(
     spool = open_spool(config, store.id, hot, metrics.withdrawn)
     name = secrets.token_hex(3)
     engine = Engine(hot, cards, clock, spool, watch, settings_of(config), name)
+    engine.shadow.count = metrics.shadowed
     own_keys = pan_keys(config)
     server = Server(
         Dispatcher(engine, own_keys), clock, watch,

@@ -204,3 +204,39 @@ def test_a_policy_is_checked_compared_and_put_in_force(fresh_redis: str, tmp_pat
     assert b"country:KP" in members
     assert taken_out == (3, True)
     assert "no policy is in force" in asked("show", *store).output
+
+
+def test_a_draft_is_put_beside_the_policy_and_taken_away(fresh_redis: str, tmp_path: Any) -> None:
+    live, draft = tmp_path / "live.toml", tmp_path / "draft.toml"
+    live.write_text(HEAD + rule("decline", 'mcc = ["7995"]'))
+    draft.write_text(HEAD + rule("refer"))
+    store = ("--redis", fresh_redis)
+
+    async def begin() -> None:
+        client = admin.administrator(fresh_redis)
+        await admin.install(client)
+        await admin.open_gates(client, new=True, source="test")
+        await put_lists(client, [("country", "KP")], "test")
+        await client.aclose()
+
+    async def kinds() -> list[str]:
+        client = admin.administrator(fresh_redis)
+        members = await client.smembers("authz:{lists}:blocked")
+        await client.aclose()
+        return sorted(member.decode().partition(":")[0] for member in members)
+
+    asyncio.run(begin())
+    assert asked("load", str(live), *store).exit_code == 0
+    said = asked("shadow", str(draft), *store)
+    assert (
+        said.output
+        == "policy 1: 1 rule, 0 limits: judges beside the policy in force, judgement 3\n"
+    )
+    assert asyncio.run(kinds()) == ["country", "policy", "shadow", "version"]
+    assert asked("show", *store).output == live.read_text()
+    assert asked("load", str(draft), *store).exit_code == 0
+    assert asyncio.run(kinds()) == ["country", "policy", "shadow", "version"]
+    assert asked("shadow", "--off", *store).output == "no draft judges, judgement 5\n"
+    assert asyncio.run(kinds()) == ["country", "policy", "version"]
+    assert asked("shadow", *store).exit_code == 2
+    assert asked("shadow", str(draft), "--off", *store).exit_code == 2

@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 
 from authz.app.at_store import at_store
+from authz.app.commands.backtest import backtest
 from authz.app.options import configured
 from authz.app.output import counted
+from authz.app.policy_file import FILE, POLICY, read
 from authz.config import Config
-from authz.judgement import policy_in_force, put_policy
-from rules.judge import Judge
-from rules.policy import SIZE_MAX, Policy, read_policy
-from rules.policy_text import PolicyError
+from authz.judgement import policy_in_force, put_policy, put_shadow
+from rules.policy import Policy
 
 EXAMPLES = """
 \b
@@ -22,6 +22,8 @@ Examples:
   authz rules diff policy.toml
   authz rules load policy.toml
   authz rules show
+  authz rules shadow draft.toml
+  authz rules backtest draft.toml --from 2026-11-01
 
 docs/rules.md has the language. A policy that is wrong is told with its line and changes nothing.
 
@@ -30,10 +32,6 @@ Exit codes:
   0  fine; of diff: the same as the one in force
   1  the policy is wrong, the two differ, or the store refused
   2  wrong use"""
-
-POLICY = click.argument(
-    "file", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE"
-)
 
 
 @click.group(epilog=EXAMPLES)
@@ -92,23 +90,31 @@ def load(file: Path, config: Config) -> None:
     click.echo(f"{in_words(policy)}: {said}, judgement {version}")
 
 
-def read(file: Path) -> tuple[Policy, str]:
-    """Raises: click.ClickException."""
-    try:
-        with file.open("rb") as opened:
-            raw = opened.read(SIZE_MAX + 1)
-        text = raw.decode()
-        policy = read_policy(text)
-        Judge(policy)  # what cannot be compiled is not a policy
-    except UnicodeDecodeError:
-        raise click.ClickException(f"{file.name}: not UTF-8") from None
-    except OSError as error:
-        raise click.ClickException(f"{file.name}: cannot be read ({error.strerror})") from None
-    except PolicyError as error:
-        raise click.ClickException(f"{file.name}: {error}") from None
-    return policy, text
-
-
 def in_words(policy: Policy) -> str:
     rules, limits = counted(len(policy.rule), "rule"), counted(len(policy.limit), "limit")
     return f"policy {policy.version}: {rules}, {limits}"
+
+
+@command.command(epilog=EXAMPLES)
+@click.argument("file", type=FILE, metavar="FILE", required=False)
+@click.option("--off", is_flag=True, help="No draft judges any more.")
+@configured
+def shadow(file: Path | None, off: bool, config: Config) -> None:
+    """Let a draft judge beside the policy in force, after the answer, and only count.
+
+    The metric authz_shadow_total counts by the draft's rule what it would have said. Its limits
+    are not asked: `authz rules backtest` counts those.
+    """
+    if (file is None) != off:
+        raise click.UsageError("name a draft's FILE, or --off")
+    policy, text = read(file) if file is not None else (None, "")
+    source = f"authz rules shadow {file.name if file else '--off'}"
+    version, changed = asyncio.run(
+        at_store(config, source, lambda client, _: put_shadow(client, text, source))
+    )
+    said = "judges beside the policy in force" if policy else "no draft judges"
+    again = "" if changed else ", as before"
+    click.echo(f"{in_words(policy) + ': ' if policy else ''}{said}{again}, judgement {version}")
+
+
+command.add_command(backtest)

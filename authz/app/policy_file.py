@@ -1,0 +1,29 @@
+"""A policy in a file, as commands read it."""
+
+from pathlib import Path
+
+import click
+
+from rules.judge import Judge
+from rules.policy import SIZE_MAX, Policy, read_policy
+from rules.policy_text import PolicyError
+
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+POLICY = click.argument("file", type=FILE, metavar="FILE")
+
+
+def read(file: Path) -> tuple[Policy, str]:
+    """Raises: click.ClickException."""
+    try:
+        with file.open("rb") as opened:
+            raw = opened.read(SIZE_MAX + 1)
+        text = raw.decode()
+        policy = read_policy(text)
+        Judge(policy)  # what cannot be compiled is not a policy
+    except UnicodeDecodeError:
+        raise click.ClickException(f"{file.name}: not UTF-8") from None
+    except OSError as error:
+        raise click.ClickException(f"{file.name}: cannot be read ({error.strerror})") from None
+    except PolicyError as error:
+        raise click.ClickException(f"{file.name}: {error}") from None
+    return policy, text

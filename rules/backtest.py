@@ -1,0 +1,320 @@
+"""A policy judged over what happened: the journal's facts in order, with counters of its own.
+
+Nothing is asked of the hot state. Each counter rises with what this replay approves and falls back
+into the bucket that it rose in, when a reversal, an expiry or a withdrawal says so; so a limit
+that never was in force counts as if it always had been.
+
+What an earlier decision leaves of the funds is followed too: of each account the replay keeps how
+much more, or less, it has taken than the journal has. What cannot be known is what would have come
+after an approval that was never given: its hold stands to the end.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from rules.decide import conclude, decide
+from rules.facts import (
+    AccountProfile,
+    AuthorizationRequest,
+    Blocklists,
+    CardProfile,
+    Limit,
+    Plan,
+    Purpose,
+)
+from rules.judge import Judge
+from rules.reason import Reason
+
+FUNDS = Reason.FUNDS_INSUFFICIENT
+Touched = tuple[tuple[str, int], ...]  # counter, scale
+
+
+class Asked(Struct, frozen=True, kw_only=True, gc=False):
+    """A request as it was judged then: its facts, and what became of it."""
+
+    message_id: str
+    authorization_id: str  # "" of what was declined
+    at_ms: int
+    request: AuthorizationRequest
+    card: CardProfile
+    account: AccountProfile
+    lists: Blocklists
+    judge: Judge  # of the policy in force then
+    is_increment: bool
+    planned: str
+    verdict: str
+    detail: str
+    rule: str
+    refused_by: str  # the counter of the ceiling that refused, else ""
+    took_minor: int  # of what was available: held and posted
+    available_minor: int  # before it
+    absorbed: tuple[str, ...] = ()
+    seen: tuple[tuple[str, int], ...] = ()  # counters before it; where the journal has no beginning
+
+
+class Moved(Struct, frozen=True, kw_only=True, gc=False):
+    """An act that moved what an authorization takes, and was decided elsewhere or by time."""
+
+    authorization_id: str
+    account_id: str
+    took_minor: int
+    is_taken_back: bool  # a reversal, an expiry, a withdrawal; else it was told to us: it posts
+    touched: Touched = ()  # what it counts under, where it stands alone
+    absorbed: tuple[str, ...] = ()
+
+
+class Ruling(Struct, frozen=True, gc=False):
+    """What the replay says of one request, beside what was said."""
+
+    asked: Asked
+    reason: Reason
+    detail: str
+    rule: str  # the policy's, with the last word; of a ceiling, the limit's name
+    took_minor: int
+    was: Reason
+    was_by: str
+    by_funds: bool  # it differs because what was decided before it left other funds
+
+    @property
+    def same(self) -> bool:
+        """The same answer, to the last minor unit."""
+        return (self.reason, self.took_minor) == (self.was, self.asked.took_minor) and (
+            self.detail == self.asked.detail
+        )
+
+
+class Record(Struct, gc=False):
+    """What one authorization takes: in the journal, and here."""
+
+    recorded_minor: int = 0
+    here_minor: int = 0
+    touched: Touched = ()
+    is_ours: bool = False  # approved here: it counts under its own limits
+
+
+def asked_for(request: AuthorizationRequest) -> int:
+    return request.amount_minor
+
+
+class Backtest:
+    """One policy over one journal. Units: minor units of each account's currency."""
+
+    def __init__(
+        self,
+        judge: Judge | None,
+        held_for: Callable[[AuthorizationRequest], int] = asked_for,
+    ) -> None:
+        self._judge = judge  # None: of each request the one that was in force then
+        self._held_for = held_for
+        self.counters: Counter[str] = Counter()
+        self.records: dict[str, Record] = {}
+        self.beyond: Counter[str] = Counter()  # by account: taken here and not in the journal
+
+    def ask(self, a: Asked) -> Ruling:
+        """Judge one request, and count it. Requests and acts come in the journal's order."""
+        judge = self._judge or a.judge
+        plan = decide(a.request, a.card, a.account, a.lists, judge)
+        as_then = plan if judge is a.judge else self._plan_then(a)
+        for counter, before in a.seen:
+            self.counters.setdefault(counter, before)
+        record = self._taken_in(a.authorization_id or a.message_id, a.absorbed, a.account)
+        kind, detail, total = self._verdict(a, plan, as_then, record)
+        held = kind == "held"
+        took = total - record.here_minor
+        if not held and a.verdict != "held":
+            took = a.took_minor  # of what came before it, which no answer changes
+        funds_differ = self.beyond[a.account.account_id] != 0
+        reason = conclude(plan.reason, kind, detail)
+        was = conclude(a.planned, a.verdict, a.detail)
+        if held:
+            own = tuple((limit.counter, limit.scale) for limit in plan.limits)
+            if a.is_increment:
+                touched = record.touched if record.is_ours else added(record.touched, own)
+                is_ours = record.is_ours
+            else:
+                touched, is_ours = own, True
+        else:
+            touched, is_ours = record.touched, record.is_ours
+        by = self._by(a, plan, kind, detail)
+        self._set(
+            a.authorization_id,
+            a.account.account_id,
+            record,
+            Record(
+                record.recorded_minor + a.took_minor, record.here_minor + took, touched, is_ours
+            ),
+        )
+        by_funds = funds_differ and reason is not was and FUNDS in (reason, was)
+        return Ruling(a, reason, detail, by, took, was, self._was_by(a), by_funds)
+
+    def move(self, m: Moved) -> None:
+        """An act after, or before, its authorization."""
+        known = m.authorization_id in self.records or m.absorbed
+        if not known and m.took_minor == 0:
+            return
+        record = self._taken_in(m.authorization_id, m.absorbed, None)
+        recorded = record.recorded_minor + m.took_minor
+        touched = record.touched if record.is_ours else added(record.touched, m.touched)
+        if m.is_taken_back:
+            # What was never approved here cannot be given back.
+            here = recorded if record.here_minor else 0
+        else:
+            here = recorded if m.took_minor or record.here_minor else 0
+        after = Record(recorded, here, touched, record.is_ours)
+        self._set(m.authorization_id, m.account_id, record, after)
+
+    def _plan_then(self, a: Asked) -> Plan:
+        return decide(a.request, a.card, a.account, a.lists, a.judge)
+
+    def _taken_in(
+        self, id: str, absorbed: tuple[str, ...], account: AccountProfile | None
+    ) -> Record:
+        """The record as it was, with the tombstones that it takes in."""
+        record = self.records.get(id) or Record()
+        for other in absorbed:
+            gone = self.records.pop(other, None) if other != id else None
+            if gone is not None:
+                record = Record(
+                    record.recorded_minor + gone.recorded_minor,
+                    record.here_minor + gone.here_minor,
+                    added(record.touched, gone.touched),
+                    record.is_ours,
+                )
+        return record
+
+    def _verdict(self, a: Asked, plan: Plan, then: Plan, record: Record) -> tuple[str, str, int]:
+        """Kind and detail as `authorize.lua` names them, and what is taken in all."""
+        request, before = a.request, record.here_minor
+        if plan.reason != Reason.APPROVED:
+            return "declined", "", before
+        if request.purpose is Purpose.BALANCE_INQUIRY:
+            return "told", a.detail, before
+        if a.verdict == "reversed":
+            return "reversed", "", before  # by its record, which no policy changes
+        alike = (plan.hold_minor, plan.uplift_minor) == (then.hold_minor, then.uplift_minor)
+        if request.sign < 0 and alike and a.verdict != "declined":
+            return a.verdict, a.detail, before + a.took_minor
+        if request.amount_minor == 0 or request.sign < 0:
+            takes = a.took_minor if a.verdict == "held" else -credited(request)
+            return "held", "", before + takes
+        funds = a.available_minor - self.beyond[a.account.account_id]
+        wanted = self._wanted(request, plan)
+        if alike and a.verdict == "held" and a.detail != "partial":
+            wanted = a.took_minor
+        if a.is_increment:
+            if a.verdict != "held" and plan == then:
+                # Of a declined increment the journal does not say what it belonged to.
+                return a.verdict, a.detail, before
+            kind, detail, total = self._standing(plan, record, request.amount_minor, funds)
+            return kind, a.detail if kind == a.verdict == "held" else detail, total
+        if a.absorbed:
+            if plan.hold_minor < request.amount_minor:  # no part of it is offered then
+                return "over_limit", str(Reason.TRANSACTION_LIMIT), before
+            tried = self._standing(plan, record, wanted, funds)
+            if tried[0] == "held" or wanted <= request.amount_minor:
+                return tried
+            return self._standing(plan, record, request.amount_minor, funds)
+        return self._fitting(a.request, plan, max(wanted, 0), funds)
+
+    def _wanted(self, request: AuthorizationRequest, plan: Plan) -> int:
+        if plan.hold_minor < request.amount_minor:
+            return plan.hold_minor
+        uplifted = request.amount_minor + (0 if request.posts else plan.uplift_minor)
+        return max(self._held_for(request), uplifted)
+
+    def _fitting(
+        self, request: AuthorizationRequest, plan: Plan, wanted: int, funds: int
+    ) -> tuple[str, str, int]:
+        """`fitting` of authorize.lua: the first that refuses, and how much would do."""
+        asked, fit, kind, detail = request.amount_minor, wanted, "held", ""
+        if plan.hold_minor < asked:
+            kind, detail = "over_limit", str(Reason.TRANSACTION_LIMIT)
+        for limit in plan.limits:
+            room = limit.ceiling - self.counters[limit.counter]
+            if not limit.scale:
+                room = wanted if room >= 1 else 0
+            if room < asked and kind == "held":
+                kind, detail = "over_limit", limit.reason
+            fit = min(fit, room)
+        if funds < asked and kind == "held":
+            kind = "no_funds"
+        fit = min(fit, funds)
+        part = fit * request.transaction_minor // asked
+        if kind != "held" and fit > 0 and request.partial_ok and part > 0:
+            return "held", "partial", fit
+        return kind, detail, fit if kind == "held" else 0
+
+    def _standing(self, plan: Plan, record: Record, more: int, funds: int) -> tuple[str, str, int]:
+        """`standing` of authorize.lua: so much more on what came before it."""
+        shares, total = shares_of(record), record.here_minor + more
+        for limit in plan.limits:
+            use = share(total, limit.scale) - shares[limit.counter]
+            if use > 0 and self.counters[limit.counter] + use > limit.ceiling:
+                return "over_limit", limit.reason, record.here_minor
+        if more > 0 and more > funds:
+            return "no_funds", "", record.here_minor
+        return "held", "", total
+
+    def _set(self, id: str, account_id: str, before: Record, after: Record) -> None:
+        for counter, had in shares_of(before).items():
+            self._count(counter, -had)
+        for counter, has in shares_of(after).items():
+            self._count(counter, has)
+        more = after.here_minor - after.recorded_minor
+        self.beyond[account_id] += more - (before.here_minor - before.recorded_minor)
+        if not self.beyond[account_id]:
+            del self.beyond[account_id]
+        if id:  # without one, nothing that is to come can name it
+            self.records[id] = after
+
+    def _count(self, counter: str, change: int) -> None:
+        # A counter at zero is kept: where the journal has no beginning, zero is known then.
+        if change:
+            self.counters[counter] += change
+
+    def _by(self, a: Asked, plan: Plan, kind: str, detail: str) -> str:
+        if kind != "over_limit":
+            return plan.rule
+        for limit in plan.limits:
+            if limit.reason == detail and self._refuses(limit, a):
+                return limit_name(limit.counter, a)
+        return plan.rule or detail
+
+    def _refuses(self, limit: Limit, a: Asked) -> bool:
+        asked = a.request.amount_minor if limit.scale else 1
+        return limit.ceiling - self.counters[limit.counter] < asked
+
+    def _was_by(self, a: Asked) -> str:
+        return limit_name(a.refused_by, a) if a.refused_by else a.rule
+
+
+def limit_name(counter: str, a: Asked) -> str:
+    """ "cash a day" of "C1/cash a day/amount/20261121": subjects may hold a slash."""
+    for subject in (a.card.limit_subject, f"@{a.account.account_id}"):
+        if counter.startswith(f"{subject}/"):
+            counter = counter.removeprefix(f"{subject}/")
+            break
+    return counter.rpartition("/")[0].removesuffix("/amount").removesuffix("/count")
+
+
+def credited(request: AuthorizationRequest) -> int:
+    """What a credit makes available at once; others do when they are completed."""
+    return request.amount_minor if request.posts else 0
+
+
+def share(spent_minor: int, scale: int) -> int:
+    """What a record adds to a counter while that much is spent under it."""
+    return spent_minor if scale else int(spent_minor > 0)
+
+
+def shares_of(record: Record) -> Counter[str]:
+    shares: Counter[str] = Counter()
+    for counter, scale in record.touched:
+        shares[counter] += share(record.here_minor, scale)
+    return shares
+
+
+def added(touched: Touched, more: Touched) -> Touched:
+    return touched + tuple(one for one in more if one not in touched)
