@@ -37,7 +37,8 @@ async def advise(engine: Engine, advice: Advice, received: float) -> Outcome:
             identity.references_of_advice(advice, known.card.limit_subject) if known else ()
         )
         exact = identity.exact_among(references)
-        if known is None or too_old or not (advice.approved or exact):
+        takes_back = not advice.approved and not posts and exact > 0
+        if known is None or too_old or not (advice.approved or takes_back):
             # Nothing of ours, nothing that moved, or too old to tell from a repeat: taken note
             # of, for the books to look at.
             subject = known.card.card_id if known else told.card_key
@@ -58,7 +59,7 @@ async def advise(engine: Engine, advice: Advice, received: float) -> Outcome:
         else:
             card, account = known.card, known.account
             id = message_id(told, card.card_id)
-            if not advice.approved:
+            if takes_back:
                 references = references[:exact]  # a weak one may mean another try of the purchase
             today = civil_date(told.sent_at, account.time_zone)
             rule = engine.holds.of(told)
@@ -77,7 +78,7 @@ async def advise(engine: Engine, advice: Advice, received: float) -> Outcome:
                     references=references,
                     exact=exact,
                     terms=terms_of(rule) if posts else None,
-                    tally=engine.tally(told.network, "" if posts else AUTHORIZATIONS),
+                    tally=engine.tally(told.network, "" if posts or takes_back else AUTHORIZATIONS),
                     currency=told.currency,
                     sign=told.sign,
                     expires_at=told.sent_at + rule.days * DAY_S,

@@ -200,6 +200,8 @@ def as_asked(message_id: str, body: Any) -> Asked:
     """An act as a record keeps it."""
     if isinstance(body, AdviceBody | IncrementBody):
         told, kind = (body.told, body.act) if isinstance(body, AdviceBody) else (body.asked, "more")
+        if kind == "full":  # an advice that it was declined there
+            return message_id, kind, told.sent_at, 0, ""
         amount, currency = told.transaction_minor, told.transaction_currency
         return message_id, kind, told.sent_at, amount, currency
     assert isinstance(body, ReversalBody)

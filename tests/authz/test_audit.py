@@ -28,6 +28,9 @@ from ledger.journal import (
     encode_body,
 )
 from rules.facts import AccountProfile, AccountState, Limit
+from tests.support.engine import KEYS as WORLD_KEYS
+from tests.support.engine import PAN, World, advice_of, purchase
+from tests.support.engine import account as whose
 from tests.support.hot import opened
 
 KEYS = PanKeys(b"k" * 32)
@@ -803,3 +806,43 @@ def test_a_record_that_says_another_original_is_told(fresh_redis: str) -> None:
         await client.hset(WHOLE, "a:m1", msgspec.msgpack.encode(record))
 
     assert rows(audited(fresh_redis, damage)) == [(ACCOUNT, ONE, "original m9", "original m1")]
+
+
+@pytest.mark.parametrize("mti", ["0120", "0220"])
+@pytest.mark.parametrize("early", [False, True])
+def test_an_advice_that_was_declined_there_passes(fresh_redis: str, mti: str, early: bool) -> None:
+    """What it took back is its own entry's word; it counts as no authorization."""
+
+    async def scenario() -> tuple[AuditReport, Any, Any]:
+        client = admin.administrator(fresh_redis)
+        await client.flushall()
+        state = await opened(fresh_redis)
+        now_ms = 1000 * int((await client.time())[0]) + 60_000
+        world = World(state)
+        world.clock.advance((now_ms - world.clock.now_ms()) / 1000)
+        profile = whose()
+        await put_accounts(state, [NewAccount(profile=profile, opening_minor=10_000)], "test")
+        card = NewCard(pan=Pan(PAN), account_id="A1", expiry="2812")
+        await put_cards(state, WORLD_KEYS, [card], "test")
+        link = world.link()
+        bought = purchase(1, 5000, at_ms=now_ms)
+        named = f"0100{bought[11]}{bought[7]}{'':0>22}"
+        told = advice_of(bought, 2, at_ms=now_ms + 1000, de39="05", de90=named)
+        said = [("0100", bought), (mti, told)]
+        for one in reversed(said) if early else said:
+            await link.say(*one)
+        held = await client.hget(keys.account("A1"), "held:840")
+        totals = await state.totals("generic", world.engine.today(), "840", 5)
+        state._connection.close()  # type: ignore[union-attr]
+        await client.aclose()
+        await asyncio.sleep(0)
+        return await audit_store(fresh_redis), held, totals["authorizations"]
+
+    report, held, counted = asyncio.run(scenario())
+    assert report.ok, rows(report)
+    if mti == "0120":
+        assert held == b"0"
+        assert counted == ((0, 0) if early else (1, 0))
+    else:
+        assert held == b"5000", "a completion that failed elsewhere takes nothing back"
+        assert counted == (1, 0)
