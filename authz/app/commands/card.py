@@ -6,17 +6,19 @@ from typing import Any
 
 import click
 import msgspec
+from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from authz.announcing import Announcing, networks_told, turned
 from authz.app.announcements import drop_announcements, look_at_announcements
+from authz.app.at_store import at_store
 from authz.app.cli import hidden
 from authz.app.commands.load import let_in
 from authz.app.commands.show import pan_from_stdin, refuse_card_numbers
 from authz.app.looking import NotThere, look_for_card
 from authz.app.options import configured
 from authz.app.output import counted, sentence
-from authz.app.store import NO_STORE, find_store, opened, pan_keys
+from authz.app.store import NO_STORE, Store, find_store, opened, pan_keys
 from authz.config import Config, ConfigError
 from authz.control import Identity, WrongState, card_id_for, freeze_card
 from authz.hot import admin
@@ -216,24 +218,11 @@ def announcements(
 
 
 async def drop(config: Config, card_id: str, network: str | None, source: str) -> str:
-    try:
-        store = await find_store(config, make=False)
-    except NO_STORE as error:
-        raise click.ClickException(str(error)) from None
-    client = admin.administrator(store.url)
-    try:
-        await let_in(store, client, new_store=False, source=source)
+    async def work(client: Redis, store: Store) -> list[str]:
         async with opened(store, source) as state:
-            dropped = await drop_announcements(client, state, card_id, network, source)
-    except admin.NotFit as error:
-        raise click.ClickException(sentence(error)) from None
-    except (HotStateError, RedisError, OSError) as error:
-        raise click.ClickException(
-            f"The store gave no answer ({type(error).__name__}). Run it again."
-        ) from None
-    finally:
-        await client.aclose()
-        store.stop()
+            return list(await drop_announcements(client, state, card_id, network, source))
+
+    dropped = await at_store(config, source, work)
     if not dropped:
         return f"nothing waits to be told of card {card_id}"
     return f"card {card_id}: {', '.join(dropped)} will not be told"

@@ -3,21 +3,20 @@
 import asyncio
 
 import click
-from redis.exceptions import RedisError
+from redis.asyncio import Redis
 
 from authz import identity
+from authz.app.at_store import at_store
 from authz.app.cli import hidden
-from authz.app.commands.load import let_in
 from authz.app.commands.show import refuse_card_numbers
-from authz.app.looking import NotThere, look_at_authorization
+from authz.app.history import Plain
+from authz.app.looking import look_at_authorization
 from authz.app.options import configured
 from authz.app.plain_text import money
-from authz.app.store import NO_STORE, find_store, opened
+from authz.app.store import Store, opened
 from authz.clock import SystemClock
 from authz.config import Config
-from authz.hot import admin
 from authz.hot.acts import Close
-from authz.hot.errors import HotStateError
 from ledger.journal import CloseBody, encode_body
 
 TIMEOUT_S = 5.0
@@ -62,35 +61,22 @@ def release(
 
 
 async def run(config: Config, id: str, account_id: str | None, source: str) -> str:
-    try:
-        store = await find_store(config, make=False)
-    except NO_STORE as error:
-        raise click.ClickException(str(error)) from None
-    client = admin.administrator(store.url)
-    try:
-        await let_in(store, client, new_store=False, source=source)
+    async def work(client: Redis, store: Store) -> tuple[str, int, Plain]:
         found = await look_at_authorization(client, id, account_id)
-        at = SystemClock().now_ms() // 1000
-        account_id = str(found["account_id"])
+        at, of = SystemClock().now_ms() // 1000, str(found["account_id"])
         close = Close(
-            act_id=identity.closing_id("released", account_id, id, at),
-            account_id=account_id,
+            act_id=identity.closing_id("released", of, id, at),
+            account_id=of,
             authorization_id=id,
             kind="released",
             at=at,
             body=encode_body(CloseBody(source)),
         )
         async with opened(store, source) as state:
-            said, released = await state.close(close, TIMEOUT_S)
-    except (NotThere, admin.NotFit) as error:
-        raise click.ClickException(f"{str(error).capitalize()}.") from None
-    except (HotStateError, RedisError, OSError) as error:
-        raise click.ClickException(
-            f"The store gave no answer ({type(error).__name__}). Run it again."
-        ) from None
-    finally:
-        await client.aclose()
-        store.stop()
+            return *await state.close(close, TIMEOUT_S), found
+
+    said, released, found = await at_store(config, source, work)
+    account_id = str(found["account_id"])
     if said != "closed":
         return f"authorization {id} of account {account_id} holds nothing"
     amount = money(released, str(found["currency"]))

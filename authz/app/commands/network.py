@@ -4,18 +4,15 @@ import asyncio
 from datetime import date, datetime, timedelta
 
 import click
-from redis.exceptions import RedisError
+from redis.asyncio import Redis
 
+from authz.app.at_store import at_store
 from authz.app.cli import hidden
-from authz.app.commands.load import let_in
 from authz.app.commands.show import refuse_card_numbers
 from authz.app.options import configured
-from authz.app.output import sentence
-from authz.app.store import NO_STORE, find_store, opened
+from authz.app.store import Store, opened
 from authz.clock import SystemClock
 from authz.config import Config
-from authz.hot import admin
-from authz.hot.errors import HotStateError
 from authz.hot.networks import Days
 from authz.hot.store import RedisHotState
 from authz.wire.networks import NETWORKS
@@ -69,24 +66,11 @@ def day(network: str, day: datetime | None, person: str, reason: str, config: Co
 
 
 async def run(config: Config, network: str, day: int | None, today: int, source: str) -> str:
-    try:
-        store = await find_store(config, make=False)
-    except NO_STORE as error:
-        raise click.ClickException(str(error)) from None
-    client = admin.administrator(store.url)
-    try:
-        await let_in(store, client, new_store=False, source=source)
+    async def work(_: Redis, store: Store) -> str:
         async with opened(store, source) as state:
             return await look_or_set(state, network, day, today, source)
-    except admin.NotFit as error:
-        raise click.ClickException(sentence(error)) from None
-    except (HotStateError, RedisError, OSError) as error:
-        raise click.ClickException(
-            f"The store gave no answer ({type(error).__name__}). Run it again."
-        ) from None
-    finally:
-        await client.aclose()
-        store.stop()
+
+    return await at_store(config, source, work)
 
 
 async def look_or_set(
