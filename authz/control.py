@@ -24,6 +24,7 @@ from authz.privacy import Pan, PanKeys
 from authz.profiles import read_card, write_profile
 from ledger.journal import AccountBody, CardBody, ListsBody, encode_body
 from rules.facts import AccountProfile, CardProfile, CardState
+from rules.judge import POLICY, RATES, texts_of
 
 # Acts under way at once. More gains nothing: one fsync already serves hundreds.
 IN_FLIGHT = 512
@@ -297,16 +298,13 @@ async def pour(items: Iterable[Item], put: Callable[[int, Item], Awaitable[None]
         raise several.exceptions[0] from None
 
 
-POLICY = "policy"  # the kind of the one entry that is no block: the policy's text
-
-
 async def put_lists(
     client: Redis, entries: Iterable[tuple[str, str]], source: str
 ) -> tuple[int, bool]:
     """Make these blocklists the ones in force: kind (card, merchant, country) and value.
 
-    They replace what was there; the policy stays. Returns the version, and whether the lists are
-    other ones now. Raises: Cold, Full, HotStateError; redis.RedisError.
+    They replace what was there; policy and rates stay. Returns the version, and whether the lists
+    are other ones now. Raises: Cold, Full, HotStateError; redis.RedisError.
     """
     return await put_judgement(client, source, blocked=set(entries))
 
@@ -319,12 +317,19 @@ async def put_policy(client: Redis, text: str, source: str) -> tuple[int, bool]:
     return await put_judgement(client, source, policy={(POLICY, text)} if text else set())
 
 
-async def policy_in_force(client: Redis) -> str:
-    """Its text; "" where there is none."""
+async def put_rates(client: Redis, text: str, source: str) -> tuple[int, bool]:
+    """Make these reference rates the ones in force. They must have been checked.
+
+    Returns and raises as `put_lists`.
+    """
+    return await put_judgement(client, source, rates={(RATES, text)})
+
+
+async def policy_in_force(client: Redis) -> tuple[str, str]:
+    """The texts of policy and rates; "" where there is none."""
     members: set[bytes] = await client.smembers(keys.LISTS)  # type: ignore[assignment]
-    prefix = f"{POLICY}:".encode()
-    found = [member.removeprefix(prefix) for member in members if member.startswith(prefix)]
-    return found[0].decode() if found else ""
+    entries = (member.decode().partition(":") for member in members)
+    return texts_of((kind, value) for kind, _, value in entries)
 
 
 async def put_judgement(
@@ -333,8 +338,9 @@ async def put_judgement(
     *,
     blocked: set[tuple[str, str]] | None = None,
     policy: set[tuple[str, str]] | None = None,
+    rates: set[tuple[str, str]] | None = None,
 ) -> tuple[int, bool]:
-    """What engines judge by besides cards and accounts, under one version: lists and policy.
+    """What engines judge by besides cards and accounts, under one version: lists, policy, rates.
 
     The set is written first and its version into the gates afterwards, so a reader of the set is
     never behind a gate. Cut short, it is finished by running it again.
@@ -349,9 +355,10 @@ async def put_judgement(
         else:
             present.add((kind, value))
     old_policy = {entry for entry in present if entry[0] == POLICY}
-    wanted = (present - old_policy if blocked is None else blocked) | (
-        old_policy if policy is None else policy
-    )
+    old_rates = {entry for entry in present if entry[0] == RATES}
+    wanted = set(present - old_policy - old_rates if blocked is None else blocked)
+    wanted |= old_policy if policy is None else policy
+    wanted |= old_rates if rates is None else rates
     changed = wanted != present or version == 0
     if changed:
         for shard in keys.ALL_SHARDS:  # the set may be gone; a version never comes twice

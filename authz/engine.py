@@ -20,10 +20,11 @@ from authz.hot.totals import tally_of
 from authz.log_lines import Lines
 from authz.readings import Readings
 from rules.facts import Approved, Blocklists, Funds
+from rules.fx import RatesError
 from rules.holds import HoldRule, make_policy
-from rules.judge import NO_JUDGE, Judge
+from rules.judge import NO_JUDGE, make_judge, texts_of
 from rules.notices import Balance
-from rules.policy import PolicyError, read_policy
+from rules.policy import PolicyError
 from rules.reason import Reason
 
 LOG_LINES_MAX = 20  # a second: a network may send a thousand, a reader reads a few
@@ -101,7 +102,7 @@ class Engine:
         self.store_offset_ms = 0  # the store's clock less ours, measured on each connect
         self._name = name  # unlike any other engine's, and any earlier run's
         self._attempts = count(1)
-        self._policy_text = ""
+        self._judged_by = ("", "")  # the texts of policy and rates
 
     def attempt(self) -> str:
         """A name for one asking of the hot state: what `withdraw` takes back."""
@@ -135,16 +136,16 @@ class Engine:
         return known
 
     async def refresh_lists(self, budget: Budget) -> None:
-        """Read blocklists and policy anew. Raises: HotStateError."""
+        """Read blocklists, policy and rates anew. Raises: HotStateError."""
         version, entries = await self.hot.lists(budget.left_s())
-        text = next((value for kind, value in entries if kind == "policy"), "")
-        if text != self._policy_text:
+        texts = texts_of(entries)
+        if texts != self._judged_by:
             try:
-                self.judge = Judge(read_policy(text)) if text else NO_JUDGE
-            except PolicyError as error:
+                self.judge = make_judge(*texts)
+            except (PolicyError, RatesError) as error:
                 # Checked before it was stored, by another version of ours.
                 raise Refused(f"the policy in force cannot be read: {error}") from None
-            self._policy_text = text
+            self._judged_by = texts
         self.lists = Blocklists(
             version=version,
             cards=frozenset(value for kind, value in entries if kind == "card"),

@@ -23,6 +23,7 @@ from authz.hot.totals import AUTHORIZATIONS
 from ledger.journal import IncrementBody, encode_body
 from rules.decide import conclude, decide
 from rules.facts import Increment
+from rules.price import price, with_fees
 from rules.reason import Reason
 
 
@@ -71,7 +72,8 @@ def plan_act(
 ) -> Apply:
     """Judge it on facts, and say what the hot state is to do about it."""
     asked, card, account = increment.asked, known.card, known.account
-    plan = decide(asked, card, account, engine.lists, engine.judge)
+    priced = price(asked, card, account, engine.judge, in_part=True)
+    plan = with_fees(decide(priced.request, card, account, engine.lists, engine.judge), priced)
     id = message_id(asked, card.card_id)
     subject = card.limit_subject
     references = identity.references_of_increment(increment, identity.approval_code(id), subject)
@@ -89,7 +91,7 @@ def plan_act(
             asked.sent_at,
             asked.transaction_minor,
             asked.transaction_currency,
-            asked.amount_minor,
+            priced.settle_minor,
             identity.own_reference(asked, subject),
         ),
         references=references,
@@ -109,7 +111,7 @@ def plan_act(
         answer_ttl_s=engine.answer_ttl_s(engine.settings.answer_window_s),
         body=encode_body(
             IncrementBody(
-                authorization_body(asked, plan, account.credit_line_minor, engine.judge.version),
+                authorization_body(priced, plan, account.credit_line_minor, engine.judge.version),
                 increment.original.approval_code,
                 references,
             )

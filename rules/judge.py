@@ -5,24 +5,26 @@ into that source: codes and names are constants beside it, found by number.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fnmatch import translate
 from typing import Any
 
 from msgspec import Struct
 
+from rules.codes import COUNTRY, MCC, resolve
 from rules.facts import AccountProfile, AuthorizationRequest, CardProfile, Limit
+from rules.fees import NO_FEES, Fees, fees_of
+from rules.fx import Exchange, Rates, read_rates
 from rules.policy import (
-    COUNTRY,
-    MCC,
     NO_POLICY,
     WEEKDAYS,
+    FeeRule,
     LimitRule,
     Policy,
     Rule,
     When,
     minutes_of,
-    resolve,
+    read_policy,
 )
 from rules.reason import Reason
 from rules.windows import Moment
@@ -45,21 +47,27 @@ class Judgement(Struct, frozen=True, gc=False):
 NOTHING_SAID = Judgement()
 
 # f: the request, a: its account, c: its card, t: the moment at home, e: what holds besides.
-Row = Rule | LimitRule
+Row = Rule | LimitRule | FeeRule
 Asked = Callable[
     [AuthorizationRequest, AccountProfile, CardProfile, Moment, list[Any]], Rule | None
 ]
 
 
 class Judge:
-    """A policy, compiled. Never fails on what `AuthorizationRequest` can hold."""
+    """A policy, compiled. Never fails on what `AuthorizationRequest` can hold.
 
-    def __init__(self, policy: Policy) -> None:
+    `rates` are those loaded beside it. Raises: RatesError, where they are none.
+    """
+
+    def __init__(self, policy: Policy, rates: Rates | None = None) -> None:
         self.policy = policy
         self.version = policy.version
         self._writer = Writer(policy)
         self._rules = {level: self._compiled(level, policy.rule) for level in LEVELS}
         self._limits = {level: self._compiled(level, policy.limit) for level in LEVELS}
+        self._fees = {level: self._compiled(level, policy.fee) for level in LEVELS}
+        self.exchange = None if policy.exchange is None else Exchange(policy.exchange, rates)
+        self.prices_nothing = not policy.fee and policy.exchange is None
         self.says_nothing = not policy.rule
         self.limits_nothing = not policy.limit
         self.is_empty = self.says_nothing and self.limits_nothing
@@ -94,6 +102,26 @@ class Judge:
                 if asked is not None:
                     asked(request, account, card, t, rows)
         return tuple([limit_of(row, request, account, card, t) for row in rows])
+
+    def fees(
+        self,
+        request: AuthorizationRequest,
+        account: AccountProfile,
+        card: CardProfile,
+        t: Moment,
+        *,
+        in_part: bool,
+    ) -> Fees:
+        """What is charged beside what is billed: of each kind the most particular row."""
+        if not self.policy.fee or request.amount_minor == 0 or request.sign < 0:
+            return NO_FEES
+        rows: list[FeeRule] = []
+        for level, key in self._scopes(account, card)[::-1]:
+            table = self._fees[level]
+            for asked in (table.get(key), table.get("")):
+                if asked is not None:
+                    asked(request, account, card, t, rows)
+        return fees_of(rows, request, account, in_part=in_part)
 
     def explain(
         self, request: AuthorizationRequest, account: AccountProfile, card: CardProfile, t: Moment
@@ -276,3 +304,18 @@ def expanded(ranges: set[tuple[str, str]] | frozenset[tuple[str, str]]) -> froze
 
 
 NO_JUDGE = Judge(NO_POLICY)
+
+POLICY, RATES = "policy", "rates"  # of what engines judge by: the two that are no block
+
+
+def texts_of(entries: Iterable[tuple[str, str]]) -> tuple[str, str]:
+    """The texts of policy and rates among all that engines judge by; "" where there is none."""
+    found = {kind: value for kind, value in entries if kind in (POLICY, RATES)}
+    return found.get(POLICY, ""), found.get(RATES, "")
+
+
+def make_judge(policy: str, rates: str) -> Judge:
+    """Raises: PolicyError, RatesError."""
+    if not policy:
+        return NO_JUDGE
+    return Judge(read_policy(policy), read_rates(rates) if rates else None)

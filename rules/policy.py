@@ -27,19 +27,21 @@ the line. A policy that was read cannot fail while it judges.
 
 import re
 import tomllib
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
+from rules.codes import COUNTRY, CURRENCY, MCC, Codes, resolve
 from rules.facts import Channel, Finality, Purpose
+from rules.fx import ExchangeRules, RatesError, check_exchange
 from rules.reason import Reason
 from rules.windows import WINDOWS
 
 # Above these a judgement would take longer than its share of the budget (`authz bench decide`).
 RULES_MAX = 1000
 LIMITS_MAX = 64
+FEES_MAX = 64
 SIZE_MAX = 256 * 1024  # bytes; a change is journalled in each of 64 shards
 DEPTH_MAX = 8  # of conditions in conditions
 
@@ -48,7 +50,6 @@ Minor = Annotated[int, Meta(ge=0, le=10**15)]
 Percent = Annotated[int, Meta(ge=0, le=100)]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-Codes = tuple[Annotated[str, Meta(min_length=1, max_length=64)], ...]
 
 
 class PolicyError(Exception):
@@ -142,6 +143,24 @@ class LimitRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     when: When = EVERYTHING
 
 
+class FeeRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the cardholder pays beside the amount, in minor units of the account's currency.
+
+    Of each kind one row: the card's before the account's before the program's before everybody's,
+    and the first in the file. A row of nothing is how an exemption is made.
+    """
+
+    name: Name
+    kind: Literal["cross_border", "atm", "foreign_currency"]
+    bp: Annotated[int, Meta(ge=0, le=5_000)] = 0  # basis points of what is billed
+    fixed: Minor = 0
+    min: Minor = 0
+    max: Minor | None = None
+    home: Codes = ()  # of cross_border: the countries that are not abroad
+    scope: Scope = Scope()
+    when: When = EVERYTHING
+
+
 class Groups(Struct, frozen=True, forbid_unknown_fields=True):
     """Names for many codes. "@name" in a list stands for another group of the same kind."""
 
@@ -156,6 +175,8 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     groups: Groups = Groups()
     rule: tuple[Rule, ...] = ()
     limit: tuple[LimitRule, ...] = ()
+    fee: tuple[FeeRule, ...] = ()
+    exchange: ExchangeRules | None = None
 
 
 NO_POLICY = Policy(version="none")
@@ -195,16 +216,18 @@ def at(text: str, path: str, problem: str) -> PolicyError:
     return PolicyError(f"{where}: {problem}" if where else problem)
 
 
-ROW = re.compile(r"^(rule|limit)\[(\d+)\]\.?([A-Za-z_]*)")
+ROW = re.compile(r"^(rule|limit|fee)\[(\d+)\]\.?([A-Za-z_]*)")
 
 
 def line_of(text: str, path: str) -> int | None:
     """Where in the file a path begins, as well as a line can be told: the row, or its key."""
     match = ROW.match(path)
     if match is None:
-        key = re.escape(path.rpartition(".")[2].partition("[")[0])
-        lines = (n for n, line in enumerate(text.splitlines(), 1) if re.match(rf"\s*{key}\b", line))
-        return next(lines, None) if key else None
+        for name in (part.partition("[")[0] for part in path.split(".")[::-1]):
+            for n, line in enumerate(text.splitlines(), 1):
+                if name and re.match(rf"\s*\[?{re.escape(name)}\b", line):
+                    return n
+        return None
     table, number, key = match[1], int(match[2]), match[3]
     seen, start = -1, None
     for n, line in enumerate(text.splitlines(), 1):
@@ -230,12 +253,22 @@ def check(policy: Policy, text: str) -> None:
                 resolve(name, groups, what)
             except ValueError as error:
                 raise at(text, f"groups.{kind}.{name}", str(error)) from None
-    if len(policy.rule) > RULES_MAX or len(policy.limit) > LIMITS_MAX:
-        raise PolicyError(f"more than {RULES_MAX} rules or {LIMITS_MAX} limits")
+    for number, most, what_of in (
+        (len(policy.rule), RULES_MAX, "rules"),
+        (len(policy.limit), LIMITS_MAX, "limits"),
+        (len(policy.fee), FEES_MAX, "fees"),
+    ):
+        if number > most:
+            raise PolicyError(f"more than {most} {what_of}")
+    try:
+        check_exchange(policy.exchange or ExchangeRules())
+    except RatesError as error:
+        raise at(text, f"exchange.{error.path}", error.problem) from None
     taken: dict[str, str] = {}
-    rows: list[tuple[str, Rule | LimitRule]] = [
+    rows: list[tuple[str, Rule | LimitRule | FeeRule]] = [
         *((f"rule[{n}]", row) for n, row in enumerate(policy.rule)),
         *((f"limit[{n}]", row) for n, row in enumerate(policy.limit)),
+        *((f"fee[{n}]", row) for n, row in enumerate(policy.fee)),
     ]
     for where, row in rows:
         if row.name in taken:
@@ -252,6 +285,10 @@ def check(policy: Policy, text: str) -> None:
         if isinstance(row, LimitRule):
             if row.window not in WINDOWS:
                 raise at(text, f"{where}.window", f"unknown; known are {', '.join(WINDOWS)}")
+        elif isinstance(row, FeeRule):
+            problem = problem_of_fee(row)
+            if problem:
+                raise at(text, f"{where}.{problem.partition(':')[0]}", problem)
         else:
             problem = problem_of_rule(row)
             if problem:
@@ -271,6 +308,20 @@ def problem_of_rule(rule: Rule) -> str:
         return f"{rule.outcome} takes no percent"
     if rule.amount and rule.outcome not in ("cap", "uplift"):
         return f"{rule.outcome} takes no amount"
+    return ""
+
+
+def problem_of_fee(fee: FeeRule) -> str:
+    """Begins with the key that is wrong."""
+    if (fee.kind == "cross_border") != bool(fee.home):
+        return "home: a cross_border fee, and no other, needs the countries that are not abroad"
+    if fee.max is not None and fee.max < max(fee.min, fee.fixed):
+        return "max: below min or fixed"
+    try:
+        for code in fee.home:
+            COUNTRY.read(code)
+    except ValueError as error:
+        return f"home: {error}"
     return ""
 
 
@@ -312,46 +363,6 @@ def problem_of(when: When, groups: Groups, depth: int) -> str:
         return "amount_from: above amount_to"
     inner = (*when.all, *when.any, *((when.not_,) if when.not_ else ()))
     return next((p for p in (problem_of(one, groups, depth + 1) for one in inner) if p), "")
-
-
-class Kind(Struct, frozen=True):
-    """What a code of a list looks like."""
-
-    name: str
-    pattern: str
-    has_ranges: bool = False
-
-    def read(self, code: str) -> tuple[str, str]:
-        """First and last. Raises: ValueError."""
-        first, dash, last = code.partition("-") if self.has_ranges else (code, "", "")
-        last = last if dash else first
-        if not (re.fullmatch(self.pattern, first) and re.fullmatch(self.pattern, last)):
-            raise ValueError(f"{self.name}: not a code: {code}")
-        if first > last:
-            raise ValueError(f"{self.name}: a range that ends before it begins: {code}")
-        return first, last
-
-
-MCC = Kind("mcc", r"\d{4}", has_ranges=True)
-COUNTRY = Kind("country", r"[A-Z]{2}")
-CURRENCY = Kind("currency", r"\d{3}")
-
-
-def resolve(
-    name: str, groups: Mapping[str, Codes], kind: Kind, within: tuple[str, ...] = ()
-) -> frozenset[tuple[str, str]]:
-    """The codes and ranges of a group. Raises: ValueError, for a cycle too."""
-    if name in within:
-        raise ValueError(f"a group in itself: {' > '.join((*within, name))}")
-    if name not in groups:
-        raise ValueError(f"no group {name}")
-    found: set[tuple[str, str]] = set()
-    for code in groups[name]:
-        if code.startswith("@"):
-            found |= resolve(code[1:], groups, kind, (*within, name))
-        else:
-            found.add(kind.read(code))
-    return frozenset(found)
 
 
 def plain(policy: Policy) -> dict[str, Any]:

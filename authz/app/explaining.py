@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 from redis.asyncio import Redis
 
-from authz.app.history import Plain, Reach, newest_first, reason_of
+from authz.app.history import Plain, Reach, newest_first, price_of, reason_of
 from authz.app.looking import NotThere
 from authz.clock import SystemClock, utc
 from authz.hot import keys
@@ -35,8 +35,7 @@ from rules.facts import (
     Finality,
     Purpose,
 )
-from rules.judge import NO_JUDGE, Judge
-from rules.policy import read_policy
+from rules.judge import Judge, make_judge, texts_of
 
 ENTRIES_MAX = 1_000_000  # of one shard: what its journal holds at the most
 ROUNDS = 200  # of a check that is timed; the quickest counts
@@ -84,6 +83,7 @@ async def explain(client: Redis, message_id: str, account_id: str, timed: bool) 
         "policy": body.policy or "none",
         "rule": body.rule,
         "flags": list(body.flags),
+        "price": price_of(body),
         "checks": [told_of(check) for check in up_to_the_first_no(checks)],
         "counters": counters_of(asked, body),
         "funds": funds_of(asked, body),
@@ -117,8 +117,7 @@ async def what_it_was_made_from(entries: Any, asked: Entry) -> AsOf:
             break
     if account is None or card is None or lists is None:
         raise NotThere("the journal no longer has what that request was judged by")
-    text = next((value for kind, value in lists.entries if kind == "policy"), "")
-    return AsOf(card, account, blocklists_of(lists), Judge(read_policy(text)) if text else NO_JUDGE)
+    return AsOf(card, account, blocklists_of(lists), make_judge(*texts_of(lists.entries)))
 
 
 def blocklists_of(lists: ListsBody) -> Blocklists:
@@ -178,7 +177,7 @@ def funds_of(asked: Entry, body: AuthorizationBody) -> Plain:
     return {
         "currency": e.currency,
         "available_before_minor": before,
-        "asked_minor": body.amount_minor,
+        "asked_minor": body.amount_minor + body.fee_minor,
         "available_after_minor": available,
         "says": "funds_insufficient" if e.verdict == "no_funds" else "no objection",
     }

@@ -9,8 +9,10 @@ import click
 from authz.app.at_store import at_store
 from authz.app.options import configured
 from authz.app.output import counted
+from authz.app.rate_files import rates_in
 from authz.config import Config
-from authz.control import policy_in_force, put_policy
+from authz.control import policy_in_force, put_policy, put_rates
+from rules.fx import Rates, RatesError, check_exchange, read_rates, write_rates
 from rules.judge import Judge
 from rules.policy import SIZE_MAX, Policy, PolicyError, read_policy
 
@@ -21,8 +23,10 @@ Examples:
   authz rules diff policy.toml
   authz rules load policy.toml
   authz rules show
+  authz rules rates eurofxref-hist.zip
 
-docs/rules.md has the language. A policy that is wrong is told with its line and changes nothing.
+docs/rules.md has the language, docs/exchange.md rates and fees. A policy that is wrong is told with
+its line and changes nothing, and so are rates.
 
 \b
 Exit codes:
@@ -52,9 +56,9 @@ def check(file: Path) -> None:
 @configured
 def show(config: Config) -> None:
     """Print the policy in force, as it was loaded."""
-    text = asyncio.run(
-        at_store(config, "authz rules show", lambda client, _: policy_in_force(client))
-    )
+    text, rates = in_force(config, "authz rules show")
+    if rates:
+        click.echo(f"# beside it: {of_rates(read_rates(rates))}")
     click.echo(text or "# no policy is in force", nl=not text.endswith("\n"))
 
 
@@ -64,9 +68,7 @@ def show(config: Config) -> None:
 def diff(file: Path, config: Config) -> None:
     """What would change, line by line."""
     _, text = read(file)
-    old = asyncio.run(
-        at_store(config, "authz rules diff", lambda client, _: policy_in_force(client))
-    )
+    old, _ = in_force(config, "authz rules diff")
     lines = list(
         unified_diff(old.splitlines(), text.splitlines(), "in force", file.name, lineterm="")
     )
@@ -81,6 +83,9 @@ def diff(file: Path, config: Config) -> None:
 def load(file: Path, config: Config) -> None:
     """Put a policy in force, from the very next message on every engine."""
     policy, text = read(file)
+    _, rates = in_force(config, "authz rules load")
+    if rates:
+        fitting(policy, read_rates(rates), file)
     version, changed = asyncio.run(
         at_store(
             config, f"authz rules load {file.name}",
@@ -89,6 +94,51 @@ def load(file: Path, config: Config) -> None:
     )  # fmt: skip
     said = "in force" if changed else "was in force already"
     click.echo(f"{in_words(policy)}: {said}, judgement {version}")
+
+
+@command.command(epilog=EXAMPLES)
+@POLICY
+@configured
+def rates(file: Path, config: Config) -> None:
+    """Put reference rates in force: of the European Central Bank, or a TOML table."""
+    try:
+        found = rates_in(file)
+    except OSError as error:
+        raise click.ClickException(f"{file.name}: cannot be read ({error.strerror})") from None
+    except RatesError as error:
+        raise click.ClickException(f"{file.name}: {error}") from None
+    text, _ = in_force(config, "authz rules rates")
+    if text:
+        fitting(read_policy(text), found, file)
+    version, changed = asyncio.run(
+        at_store(
+            config, f"authz rules rates {file.name}",
+            lambda client, _: put_rates(
+                client, write_rates(found), f"authz rules rates {file.name}"
+            ),
+        )
+    )  # fmt: skip
+    said = "in force" if changed else "were in force already"
+    click.echo(f"{of_rates(found)}: {said}, judgement {version}")
+
+
+def in_force(config: Config, who: str) -> tuple[str, str]:
+    """The texts of policy and rates."""
+    return asyncio.run(at_store(config, who, lambda client, _: policy_in_force(client)))
+
+
+def fitting(policy: Policy, rates: Rates, file: Path) -> None:
+    """A policy names what must have a rate. Raises: click.ClickException."""
+    if policy.exchange is None:
+        return
+    try:
+        check_exchange(policy.exchange, rates)
+    except RatesError as error:
+        raise click.ClickException(f"{file.name}: exchange.{error}") from None
+
+
+def of_rates(rates: Rates) -> str:
+    return f"{counted(len(rates.rates), 'rate')} of {rates.date}, {rates.source}"
 
 
 def read(file: Path) -> tuple[Policy, str]:
