@@ -51,7 +51,7 @@ def price(
     found = Price(request)
     converted = request.currency != request.transaction_currency
     if request.amount_minor and converted:
-        found = Price(request, source=NETWORK)
+        found = Price(request, rate=request.network_rate, source=NETWORK)
     if judge.prices_nothing:
         return found
     own = judge.exchange if may_be_billed(request, account) else None

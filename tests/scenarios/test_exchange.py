@@ -188,6 +188,48 @@ def test_approved_in_part_leaves_room_for_its_fees() -> None:
     run(story())
 
 
+def test_a_cap_is_of_the_amount_and_takes_its_part_of_the_fees() -> None:
+    async def story() -> None:
+        cap = '[[rule]]\nname = "c"\noutcome = "cap"\namount = 4000\n'
+        world = await priced(cap + ABROAD)
+        said = await world.link().say("0100", purchase(1, 5000, de60=PARTIAL))
+        assert (code(said), said[4], held(world)) == ("10", f"{4000:012}", 4040)
+        world = await priced(cap + ABROAD)
+        assert code(await world.link().say("0100", purchase(1, 4000))) == "00"
+        assert held(world) == 4040
+
+    run(story())
+
+
+def test_an_uplift_stands_beside_the_fees_and_needs_no_funds() -> None:
+    async def story() -> None:
+        uplift = '[[rule]]\nname = "u"\noutcome = "uplift"\npercent = 20\n'
+        for opening, holds in ((100_000, 6050), (5500, 5500), (5050, 5050)):
+            world = await priced(uplift + ABROAD, opening)
+            assert code(await world.link().say("0100", purchase(1, 5000))) == "00"
+            assert held(world) == holds
+        world = await priced(uplift + ABROAD, 5049)
+        assert code(await world.link().say("0100", purchase(1, 5000))) == "51"
+
+    run(story())
+
+
+def test_each_of_several_completions_pays_its_share_and_the_last_the_fixed_part() -> None:
+    async def story() -> None:
+        world = await priced(exchange() + fee("foreign_currency", bp="100", fixed="100"))
+        link = world.link()
+        asked = purchase(1, 5000, **EUR)
+        await link.say("0100", asked)
+        for stan, amount, number in ((2, 2000, 1), (3, 3000, 2)):
+            part = advice_of(asked, stan, de4=f"{amount:012}", de71=f"{number:04}", de72="0002")
+            assert code(await link.say("0220", part)) == "00"
+        posted = world.hot.accounts["A1"].posted["840"]
+        assert posted == 100_000 - (2200 + 22) - (3300 + 33 + 100)
+        assert held(world) == 0
+
+    run(story())
+
+
 def test_a_refund_is_billed_with_the_spread_alone_and_without_fees() -> None:
     async def story() -> None:
         world = await priced(exchange(spread_bp="100", markup_bp="200") + ABROAD + FOREIGN)

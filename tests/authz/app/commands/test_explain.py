@@ -95,6 +95,7 @@ def told(fresh_redis: str) -> tuple[str, dict[str, str]]:
         await ask("rule", 3, 10, "05", de18="7995")
         await ask("funds", 4, 501, "51")
         await ask("abroad", 6, 100, "00", de49="978", de43=ABROAD)
+        await ask("billed", 8, 100, "00", de49="978", de51="840", de6=f"{120:012}", de10="61200000")
         await ask("no_rate", 7, 100, "57", de49="826")
         await put_cards(state, KEYS, [NewCard(pan=Pan(PAN), account_id="A1", expiry="2812",
                                               state=CardState.FROZEN)], "test")  # fmt: skip
@@ -161,9 +162,19 @@ def test_what_it_costs_is_told_with_its_rate(told: tuple[str, dict[str, str]]) -
     assert said["funds"]["asked_minor"] == 121
     text = asked(store, ids["abroad"], "--account", "A1").output
     assert "1.21 USD" in text
+    billed = explained(store, ids["billed"])["price"]
+    assert (billed["settle_minor"], billed["fee_minor"]) == (120, 0)
+    assert (billed["rate"], billed["rate_source"], billed["rate_date"]) == ("1.2", "network", "")
     without = explained(store, ids["no_rate"])
     assert (without["answer"], without["same"]) == ("rate_unavailable", True)
     assert without["checks"][-1]["check"] == "rate_unavailable"
+
+
+def test_the_audit_agrees_with_what_was_held(told: tuple[str, dict[str, str]]) -> None:
+    store, _ = told
+    env = {"AUTHZ_REDIS_FSYNC": "off"}
+    result = CliRunner().invoke(cli.main, ["reconcile", "--redis", store], env=env)
+    assert result.exit_code == 0, result.output
 
 
 def test_what_is_not_there_is_told(told: tuple[str, dict[str, str]]) -> None:
