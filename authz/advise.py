@@ -8,6 +8,7 @@ says: authz/wire/meanings.py.
 
 from authz import identity
 from authz.authorize import DAY_S, authorization_body, fingerprint, message_id
+from authz.budget import Budget
 from authz.cards import Known
 from authz.engine import Engine, Outcome
 from authz.hot.acts import Apply, Note, Terms, Verdict
@@ -18,7 +19,7 @@ from ledger.journal import AdviceBody, encode_body
 from rules.decide import limits_for
 from rules.facts import Advice, Does, Plan
 from rules.holds import HoldRule
-from rules.price import Price, price
+from rules.price import Price, may_be_billed, price
 from rules.reason import Reason
 from rules.windows import civil_date
 
@@ -53,7 +54,7 @@ async def advise(engine: Engine, advice: Advice, received: float) -> Outcome:
             today = civil_date(told.sent_at, account.time_zone)
             rule = engine.holds.of(told)
             kind = kind_of(advice, rule)
-            priced = price_of(engine, advice, known)
+            priced = await price_of(engine, advice, known, budget)
             await engine.day_of(told.network, budget)
             answer = await engine.hot.apply(
                 Apply(
@@ -112,8 +113,15 @@ def note_of(
     )
 
 
-def price_of(engine: Engine, advice: Advice, known: Known) -> Price:
-    """By the rates of now; its fixed fees once, with the last of several completions."""
+async def price_of(engine: Engine, advice: Advice, known: Known, budget: Budget) -> Price:
+    """By the rates of now; its fixed fees once, with the last of several completions.
+
+    Nothing tells an advice that the engine's rates are old, as the store tells a request. So they
+    are read anew for one that is billed by them; most are billed by their network. Raises:
+    HotStateError.
+    """
+    if may_be_billed(advice.told, known.account):
+        await engine.refresh_lists(budget)
     in_part = advice.does is Does.PART
     return price(advice.told, known.card, known.account, engine.judge, in_part=in_part)
 
