@@ -10,7 +10,7 @@ from authz.hot.record import AT_APPROVAL, AT_ONCE
 from authz.hot.totals import AUTHORIZATIONS, INQUIRIES
 from ledger.journal import AuthorizationBody, encode_body
 from rules.decide import conclude, decide
-from rules.facts import AuthorizationRequest, Funds, Plan, Purpose
+from rules.facts import EXACT_MAX, AuthorizationRequest, Funds, Plan, Purpose
 from rules.holds import HoldRule, hold_for
 from rules.price import Price, price, with_fees
 from rules.reason import Reason
@@ -116,7 +116,7 @@ def wanted(priced: Price, plan: Plan, rule: HoldRule) -> int:
     if plan.hold_minor < cost:
         return plan.hold_minor
     uplifted = cost + plan.uplift_minor if not request.posts else 0
-    return max(hold_for(request, rule) + priced.fees.total_minor, uplifted)
+    return min(max(hold_for(request, rule) + priced.fees.total_minor, uplifted), EXACT_MAX)
 
 
 def moves(request: AuthorizationRequest, rule: HoldRule) -> int:

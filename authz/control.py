@@ -12,19 +12,17 @@ from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
-from redis.asyncio import Redis
 
 from authz.announcing import Announcing
-from authz.hot import admin, keys
+from authz.hot import admin
 from authz.hot.acts import PutAccount, PutCard, PutCardSaid
-from authz.hot.errors import Cold, Full, HotStateError
+from authz.hot.errors import Cold
 from authz.hot.outbox import Word
 from authz.hot.store import RedisHotState
 from authz.privacy import Pan, PanKeys
 from authz.profiles import read_card, write_profile
-from ledger.journal import AccountBody, CardBody, ListsBody, encode_body
+from ledger.journal import AccountBody, CardBody, encode_body
 from rules.facts import AccountProfile, CardProfile, CardState
-from rules.judge import POLICY, RATES, texts_of
 
 # Acts under way at once. More gains nothing: one fsync already serves hundreds.
 IN_FLIGHT = 512
@@ -296,93 +294,3 @@ async def pour(items: Iterable[Item], put: Callable[[int, Item], Awaitable[None]
                 carriers.create_task(carry(numbered))
     except ExceptionGroup as several:
         raise several.exceptions[0] from None
-
-
-async def put_lists(
-    client: Redis, entries: Iterable[tuple[str, str]], source: str
-) -> tuple[int, bool]:
-    """Make these blocklists the ones in force: kind (card, merchant, country) and value.
-
-    They replace what was there; policy and rates stay. Returns the version, and whether the lists
-    are other ones now. Raises: Cold, Full, HotStateError; redis.RedisError.
-    """
-    return await put_judgement(client, source, blocked=set(entries))
-
-
-async def put_policy(client: Redis, text: str, source: str) -> tuple[int, bool]:
-    """Make this policy the one in force, and none of "". It must have been checked; the lists stay.
-
-    Returns and raises as `put_lists`.
-    """
-    return await put_judgement(client, source, policy={(POLICY, text)} if text else set())
-
-
-async def put_rates(client: Redis, text: str, source: str) -> tuple[int, bool]:
-    """Make these reference rates the ones in force. They must have been checked.
-
-    Returns and raises as `put_lists`.
-    """
-    return await put_judgement(client, source, rates={(RATES, text)})
-
-
-async def policy_in_force(client: Redis) -> tuple[str, str]:
-    """The texts of policy and rates; "" where there is none."""
-    members: set[bytes] = await client.smembers(keys.LISTS)  # type: ignore[assignment]
-    entries = (member.decode().partition(":") for member in members)
-    return texts_of((kind, value) for kind, _, value in entries)
-
-
-async def put_judgement(
-    client: Redis,
-    source: str,
-    *,
-    blocked: set[tuple[str, str]] | None = None,
-    policy: set[tuple[str, str]] | None = None,
-    rates: set[tuple[str, str]] | None = None,
-) -> tuple[int, bool]:
-    """What engines judge by besides cards and accounts, under one version: lists, policy, rates.
-
-    The set is written first and its version into the gates afterwards, so a reader of the set is
-    never behind a gate. Cut short, it is finished by running it again.
-    """
-    run_id = await admin.run_id(client)
-    version, present = 0, set()
-    members: set[bytes] = await client.smembers(keys.LISTS)  # type: ignore[assignment]
-    for member in members:
-        kind, _, value = member.decode().partition(":")
-        if kind == "version":
-            version = max(version, int(value))
-        else:
-            present.add((kind, value))
-    old_policy = {entry for entry in present if entry[0] == POLICY}
-    old_rates = {entry for entry in present if entry[0] == RATES}
-    wanted = set(present - old_policy - old_rates if blocked is None else blocked)
-    wanted |= old_policy if policy is None else policy
-    wanted |= old_rates if rates is None else rates
-    changed = wanted != present or version == 0
-    if changed:
-        for shard in keys.ALL_SHARDS:  # the set may be gone; a version never comes twice
-            seen = await client.hget(keys.control(shard), "lists")
-            version = max(version, int(seen or 0))
-        version += 1
-        async with client.pipeline(transaction=True) as both:
-            both.delete(keys.LISTS)
-            both.sadd(keys.LISTS, f"version:{version}", *(f"{k}:{v}" for k, v in wanted))
-            await both.execute()
-
-    body = encode_body(ListsBody(version, tuple(sorted(wanted)), source))
-    async with client.pipeline(transaction=False) as gates:
-        for shard in keys.ALL_SHARDS:
-            gates.fcall(
-                "authz_put_lists", 2, keys.control(shard), keys.journal(shard),
-                run_id, version, body,
-            )  # fmt: skip
-        replies = await gates.execute()
-    said = {reply[1].decode() for reply in replies}
-    if "cold" in said:
-        raise Cold("a gate is closed")
-    if "full" in said:
-        raise Full("a journal is at its bound")
-    if not said <= {"moved", "older"}:
-        raise HotStateError("the gates gave no known answer")
-    return version, changed

@@ -24,7 +24,7 @@ from rules.fx import RatesError
 from rules.holds import HoldRule, make_policy
 from rules.judge import NO_JUDGE, make_judge, texts_of
 from rules.notices import Balance
-from rules.policy import PolicyError
+from rules.policy_text import PolicyError
 from rules.reason import Reason
 
 LOG_LINES_MAX = 20  # a second: a network may send a thousand, a reader reads a few

@@ -4,6 +4,8 @@ It is judged like a request, of what it adds; the ceilings apply to the authoriz
 whose authorization has not come stands alone, and is taken in by it later.
 """
 
+from msgspec.structs import replace
+
 from authz import identity
 from authz.authorize import (
     DAY_S,
@@ -71,7 +73,8 @@ def plan_act(
     engine: Engine, increment: Increment, known: Known, attempt: str, budget: Budget
 ) -> Apply:
     """Judge it on facts, and say what the hot state is to do about it."""
-    asked, card, account = increment.asked, known.card, known.account
+    # Never approved in part, so what a rule caps is declined.
+    asked, card, account = replace(increment.asked, partial_ok=False), known.card, known.account
     priced = price(asked, card, account, engine.judge, in_part=True)
     plan = with_fees(decide(priced.request, card, account, engine.lists, engine.judge), priced)
     id = message_id(asked, card.card_id)

@@ -98,8 +98,10 @@ def ruled(
         if not request.partial_ok:
             return Plan(Reason.TRANSACTION_LIMIT, rule=said.capped_by, flags=said.flags)
         hold_minor = said.cap_minor
+    # Nothing is held beyond what moves nothing, or comes to the card.
+    uplift_minor = said.uplift_minor if request.amount_minor and request.sign > 0 else 0
     limits = limits_for(request, card, today) + judge.limits(request, account, card, moment)
-    return Plan(Reason.APPROVED, hold_minor, limits, said.rule, said.uplift_minor, said.flags)
+    return Plan(Reason.APPROVED, hold_minor, limits, said.rule, uplift_minor, said.flags)
 
 
 def is_expired(expiry: str, today: date) -> bool:

@@ -100,7 +100,8 @@ def place_checks(
         ),
         Check(
             Reason.TRANSACTION_LIMIT,
-            f"{amount}, {'no ceiling' if ceiling is None else ceiling}",
+            f"{amount} minor units, "
+            + ("no ceiling" if ceiling is None else f"at most {ceiling} minor units"),
             ceiling is not None and amount > ceiling,
         ),
     ]

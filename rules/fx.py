@@ -55,7 +55,7 @@ class Rates(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     base: Text = ""
     date: Text = ""  # YYYY-MM-DD
-    source: Text = "own"
+    source: Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z ._-]{0,31}$")] = "own"
     rates: dict[str, Text] = {}
 
 

@@ -179,12 +179,12 @@ def limit_of(
     card: CardProfile,
     t: Moment,
 ) -> Limit:
-    """Its counter: whose, which row's, and of which window."""
+    """Its counter: whose, which row's, what it counts (a limit may change that), and when."""
     subject = card.limit_subject if row.per == "card" else f"@{account.account_id}"
     by_amount = row.measure == "amount"
     return Limit(
         Reason.AMOUNT_LIMIT if by_amount else Reason.COUNT_LIMIT,
-        f"{subject}/{row.name}/{t.buckets[row.window]}",
+        f"{subject}/{row.name}/{row.measure}/{t.buckets[row.window]}",
         request.amount_minor if by_amount else 1,
         row.ceiling,
         int(by_amount),
@@ -280,7 +280,9 @@ class Writer:
             if codes:
                 parts.append(f"{asked} in {self._name(frozenset(codes))}")
         if when.merchant_name:
-            pattern = "|".join(f"(?:{translate(name)})" for name in when.merchant_name)
+            # A bracket is a bracket: only * and ? stand for others.
+            names = (translate(name.replace("[", "[[]")) for name in when.merchant_name)
+            pattern = "|".join(f"(?:{name})" for name in names)
             parts.append(f"{self._name(re.compile(pattern, re.IGNORECASE).match)}(f.merchant_name)")
         return parts
 
@@ -300,7 +302,10 @@ class Writer:
 
 def expanded(ranges: set[tuple[str, str]] | frozenset[tuple[str, str]]) -> frozenset[str]:
     """Every code of every range: four digits, ten thousand at the most."""
-    return frozenset(f"{n:04}" for first, last in ranges for n in range(int(first), int(last) + 1))
+    return frozenset(code for first, last in ranges for code in CODES[int(first) : int(last) + 1])
+
+
+CODES = tuple(f"{n:04}" for n in range(10_000))  # one of each, however many rules name it
 
 
 NO_JUDGE = Judge(NO_POLICY)

@@ -27,14 +27,17 @@ the line. A policy that was read cannot fail while it judges.
 
 import re
 import tomllib
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.structs import astuple
 
-from rules.codes import COUNTRY, CURRENCY, MCC, Codes, resolve
+from rules.codes import COUNTRY, CURRENCY, DEPTH_MAX, MCC, SOME, Codes, resolve
 from rules.facts import Channel, Finality, Purpose
 from rules.fx import ExchangeRules, RatesError, check_exchange
+from rules.policy_text import PolicyError, at, refuse_card_numbers, split
 from rules.reason import Reason
 from rules.windows import WINDOWS
 
@@ -43,25 +46,26 @@ RULES_MAX = 1000
 LIMITS_MAX = 64
 FEES_MAX = 64
 SIZE_MAX = 256 * 1024  # bytes; a change is journalled in each of 64 shards
-DEPTH_MAX = 8  # of conditions in conditions
 
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._/-]{0,63}$")]
+CODES_MAX = 500_000  # in all conditions, ranges counted out: some 40 MB of every engine
+PATTERNS_MAX = 1000  # of merchant names, in all conditions
+
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._/-]{0,63}\Z")]
+# Of a limit: a part of its counters' names, between slashes.
+Plain = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}\Z")]
+Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}\Z")]
 Minor = Annotated[int, Meta(ge=0, le=10**15)]
 Percent = Annotated[int, Meta(ge=0, le=100)]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
-class PolicyError(Exception):
-    """What is wrong with a policy, and where: "rule[3].when.mcc, line 41: …"."""
-
-
 class Scope(Struct, frozen=True, forbid_unknown_fields=True):
     """Whom a row is about; one of the three, or everybody."""
 
-    program: str = ""
-    account: str = ""
-    card: str = ""
+    program: Id = ""
+    account: Id = ""
+    card: Id = ""
 
     @property
     def level(self) -> str:
@@ -71,8 +75,8 @@ class Scope(Struct, frozen=True, forbid_unknown_fields=True):
 class When(Struct, frozen=True, forbid_unknown_fields=True, rename={"not_": "not"}):
     """A condition: all that is said must hold. Of a list one must."""
 
-    all: tuple["When", ...] = ()
-    any: tuple["When", ...] = ()
+    all: Annotated[tuple["When", ...], SOME] = ()
+    any: Annotated[tuple["When", ...], SOME] = ()
     not_: "When | None" = None
 
     mcc: Codes = ()  # codes and ranges, "7800-7802"
@@ -85,11 +89,11 @@ class When(Struct, frozen=True, forbid_unknown_fields=True, rename={"not_": "not
     country_group: Codes = ()
     currency: Codes = ()  # of the transaction, ISO 4217 numeric
     network: Codes = ()
-    channel: tuple[Channel, ...] = ()
-    purpose: tuple[Purpose, ...] = ()
-    finality: tuple[Finality, ...] = ()
-    weekday: tuple[Weekday, ...] = ()  # at the account's home
-    time: str = ""  # "23:00-05:00" there: from, and up to but not with
+    channel: Annotated[tuple[Channel, ...], SOME] = ()
+    purpose: Annotated[tuple[Purpose, ...], SOME] = ()
+    finality: Annotated[tuple[Finality, ...], SOME] = ()
+    weekday: Annotated[tuple[Weekday, ...], SOME] = ()  # at the account's home
+    time: Annotated[str, SOME] = ""  # "23:00-05:00" there: from, and up to but not with
     card_present: bool | None = None
     cash: bool | None = None
     foreign: bool | None = None  # in another currency than the account's
@@ -134,7 +138,7 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class LimitRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """So much, or so often, in a window."""
 
-    name: Name
+    name: Plain
     measure: Literal["amount", "count"]
     ceiling: Minor  # minor units of the account's currency, or a number of authorizations
     window: str  # hour | day | week | month | year | lifetime
@@ -190,8 +194,11 @@ def read_policy(text: str) -> Policy:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise PolicyError(f"not TOML: {error}") from None
+    except ValueError:
+        raise PolicyError("not TOML: a number of thousands of digits") from None
     except RecursionError:
         raise PolicyError("nested too deeply") from None
+    refuse_card_numbers(text, content)
     try:
         policy = msgspec.convert(content, Policy)
     except msgspec.ValidationError as error:
@@ -203,56 +210,19 @@ def read_policy(text: str) -> Policy:
     return policy
 
 
-def split(error: str) -> tuple[str, str]:
-    """msgspec's words, and its path as ours: "rule[3].when"."""
-    problem, _, place = error.partition(" - at `$")
-    path = place.rstrip("`").lstrip(".").replace("[...]", "")
-    return f"{problem[0].lower()}{problem[1:]}", path
-
-
-def at(text: str, path: str, problem: str) -> PolicyError:
-    line = line_of(text, path)
-    where = ", ".join(part for part in (path, f"line {line}" if line else "") if part)
-    return PolicyError(f"{where}: {problem}" if where else problem)
-
-
-ROW = re.compile(r"^(rule|limit|fee)\[(\d+)\]\.?([A-Za-z_]*)")
-
-
-def line_of(text: str, path: str) -> int | None:
-    """Where in the file a path begins, as well as a line can be told: the row, or its key."""
-    match = ROW.match(path)
-    if match is None:
-        for name in (part.partition("[")[0] for part in path.split(".")[::-1]):
-            for n, line in enumerate(text.splitlines(), 1):
-                if name and re.match(rf"\s*\[?{re.escape(name)}\b", line):
-                    return n
-        return None
-    table, number, key = match[1], int(match[2]), match[3]
-    seen, start = -1, None
-    for n, line in enumerate(text.splitlines(), 1):
-        if re.match(r"\s*\[", line):
-            if start is not None and seen == number:
-                return start
-            if re.match(rf"\s*\[\[\s*{table}\s*\]\]", line):
-                seen += 1
-                start = n if seen == number else None
-        elif start is not None and key and re.match(rf"\s*{key}\b", line):
-            return n
-    return start
-
-
 def check(policy: Policy, text: str) -> None:
     """What no type can say. Raises: PolicyError."""
+    sizes: dict[tuple[str, str], int] = {}
     for kind, what, groups in (
         ("mcc", MCC, policy.groups.mcc),
         ("country", COUNTRY, policy.groups.country),
     ):
         for name in groups:
             try:
-                resolve(name, groups, what)
+                sizes[kind, name] = size_of(resolve(name, groups, what))
             except ValueError as error:
                 raise at(text, f"groups.{kind}.{name}", str(error)) from None
+    codes, patterns = 0, 0
     for number, most, what_of in (
         (len(policy.rule), RULES_MAX, "rules"),
         (len(policy.limit), LIMITS_MAX, "limits"),
@@ -279,9 +249,19 @@ def check(policy: Policy, text: str) -> None:
             > 1
         ):
             raise at(text, f"{where}.scope", "names more than one of program, account, card")
+        if any(re.fullmatch("[0-9]{12,19}", id) for id in astuple(row.scope)):
+            raise at(text, f"{where}.scope", "a card number; a card is named by its id")
         problem = problem_of(row.when, policy.groups, 0)
         if problem:
             raise at(text, f"{where}.when", problem)
+        for when in all_of(row.when):
+            codes += size_of(MCC.read(code) for code in when.mcc)
+            codes += sum(sizes["mcc", name] for name in when.mcc_group)
+            patterns += len(when.merchant_name)
+        if codes > CODES_MAX:
+            raise at(text, f"{where}.when", f"more than {CODES_MAX} codes in all conditions")
+        if patterns > PATTERNS_MAX:
+            raise at(text, f"{where}.when", f"more than {PATTERNS_MAX} merchant names")
         if isinstance(row, LimitRule):
             if row.window not in WINDOWS:
                 raise at(text, f"{where}.window", f"unknown; known are {', '.join(WINDOWS)}")
@@ -325,7 +305,7 @@ def problem_of_fee(fee: FeeRule) -> str:
     return ""
 
 
-TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
+TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
 
 
 def minutes_of(time: str) -> tuple[int, int]:
@@ -361,8 +341,24 @@ def problem_of(when: When, groups: Groups, depth: int) -> str:
             return f"country_group: no group {name}"
     if None not in (when.amount_from, when.amount_to) and when.amount_from > when.amount_to:  # type: ignore[operator]
         return "amount_from: above amount_to"
-    inner = (*when.all, *when.any, *((when.not_,) if when.not_ else ()))
-    return next((p for p in (problem_of(one, groups, depth + 1) for one in inner) if p), "")
+    problems = (problem_of(one, groups, depth + 1) for one in inner_of(when))
+    return next((problem for problem in problems if problem), "")
+
+
+def inner_of(when: When) -> tuple[When, ...]:
+    return (*when.all, *when.any, *((when.not_,) if when.not_ else ()))
+
+
+def all_of(when: When) -> Iterator[When]:
+    """A condition, and those in it. Not deeper than `problem_of` let it be."""
+    yield when
+    for one in inner_of(when):
+        yield from all_of(one)
+
+
+def size_of(ranges: Iterable[tuple[str, str]]) -> int:
+    """How many codes; of what has no ranges so many as there are."""
+    return sum(int(last) - int(first) + 1 if first.isdigit() else 1 for first, last in ranges)
 
 
 def plain(policy: Policy) -> dict[str, Any]:

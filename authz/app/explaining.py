@@ -1,7 +1,8 @@
 """Why a request was answered as it was: every check in order, from what the journal kept of it.
 
-The facts are in its journal entry; card, account, lists and policy as they were then stand in the
-entries before it. Nothing is looked at as it is today.
+The facts are in its journal entry; card, account, lists and policy are those of the versions that
+it names, from the entries of that time. Nothing is looked at as it is today, and nothing is
+guessed: what the journal no longer has is told.
 """
 
 from collections.abc import Iterable
@@ -11,18 +12,20 @@ import msgspec
 from msgspec import Struct
 from redis.asyncio import Redis
 
-from authz.app.history import Plain, Reach, newest_first, price_of, reason_of
+from authz.app.history import Plain, Reach, newest_first, price_of, reason_of, refusal
 from authz.app.looking import NotThere
 from authz.clock import SystemClock, utc
 from authz.hot import keys
 from authz.profiles import read_account, read_card
 from ledger.journal import (
     AccountBody,
+    AdviceBody,
     AuthorizationBody,
     CardBody,
     Entry,
     IncrementBody,
     ListsBody,
+    ReversalBody,
 )
 from rules.decide import decide
 from rules.explain import Check, checks_of
@@ -35,7 +38,10 @@ from rules.facts import (
     Finality,
     Purpose,
 )
+from rules.fx import RatesError
 from rules.judge import Judge, make_judge, texts_of
+from rules.policy_text import PolicyError
+from rules.reason import Reason
 
 ENTRIES_MAX = 1_000_000  # of one shard: what its journal holds at the most
 ROUNDS = 200  # of a check that is timed; the quickest counts
@@ -51,44 +57,51 @@ class AsOf(Struct, frozen=True):
 
 
 async def explain(client: Redis, message_id: str, account_id: str, timed: bool) -> Plain:
-    """Raises: NotThere."""
-    reach = Reach(ENTRIES_MAX)
-    entries = newest_first(client, (keys.shard_of(account_id),), reach)
-    asked: Entry | None = None
-    async for entry in entries:
-        e = entry.envelope
-        if e.message_id == message_id and isinstance(entry.body, AuthorizationBody | IncrementBody):
-            asked = entry
-            break
-    if asked is None:
-        raise NotThere("no request of that id on this account" if reach.whole
-                       else "no request of that id in what was looked through")  # fmt: skip
-    as_of = await what_it_was_made_from(entries, asked)
+    """Of that account, or of whichever it is. Raises: NotThere."""
+    asked, newer = await find(client, message_id, account_id)
     body = asked.body.asked if isinstance(asked.body, IncrementBody) else asked.body
     assert isinstance(body, AuthorizationBody)
-    request = request_of(body)
-    checks = checks_of(request, as_of.card, as_of.account, as_of.lists, as_of.judge)
-    plan = decide(request, as_of.card, as_of.account, as_of.lists, as_of.judge)
     e = asked.envelope
     told: Plain = {
         "message_id": message_id,
+        "account_id": e.account_id,
+        "card_id": e.card_id,
         "at": utc(e.at_ms).isoformat(timespec="milliseconds"),
+        "sent_at": utc(body.sent_at * 1000).isoformat(timespec="seconds"),
         "kind": e.kind,
         "mti": body.mti,
         "stan": body.stan,
-        "answer": reason_of(asked),
-        "account_version": e.versions[0] if e.versions else None,
-        "card_version": e.versions[1] if e.versions else None,
-        "judgement_version": e.versions[2] if e.versions else None,
+        "network": body.network,
+        "purpose": body.purpose,
+        "channel": body.channel,
+        "mcc": body.mcc,
+        "merchant_id": body.merchant_id,
+        "country": body.country,
+        "asked_minor": body.amount_minor,
+        "asked_currency": body.currency,
+        "answer": answer_to(asked),
+    }
+    if not e.versions:  # a card that is not ours: there was nothing else to look at
+        no = {"check": Reason.CARD_UNKNOWN, "saw": "no such card", "says": body.planned}
+        return told | {"checks": [no], "decided_again": body.planned, "same": True}
+    as_of = await what_it_was_made_from(client, asked, newer)
+    request = request_of(body)
+    checks = checks_of(request, as_of.card, as_of.account, as_of.lists, as_of.judge)
+    plan = decide(request, as_of.card, as_of.account, as_of.lists, as_of.judge)
+    told |= {
+        "account_version": e.versions[0],
+        "card_version": e.versions[1],
+        "judgement_version": e.versions[2],
         "policy": body.policy or "none",
         "rule": body.rule,
         "flags": list(body.flags),
         "price": price_of(body),
         "checks": [told_of(check) for check in up_to_the_first_no(checks)],
-        "counters": counters_of(asked, body),
+        "ceilings": ceilings_of(asked, body),
         "funds": funds_of(asked, body),
         "decided_again": plan.reason,
-        "same": plan.reason == body.planned and plan.rule == body.rule,
+        "same": (plan.reason, plan.rule, as_of.judge.version if body.policy else "")
+        == (body.planned, body.rule, body.policy),
     }
     if timed:
         told["decide_us"] = quickest(
@@ -97,27 +110,78 @@ async def explain(client: Redis, message_id: str, account_id: str, timed: bool) 
     return told
 
 
-async def what_it_was_made_from(entries: Any, asked: Entry) -> AsOf:
-    """Card, account, lists and policy of the versions that the entry names. Raises: NotThere."""
+async def find(
+    client: Redis, message_id: str, account_id: str
+) -> tuple[Entry, dict[int, ListsBody]]:
+    """The question, and the lists that its shard was told of since: of loads that were under way
+    an engine knows before the gates do. Raises: NotThere."""
+    reach, newer = Reach(ENTRIES_MAX), dict[int, ListsBody]()
+    shards = (keys.shard_of(account_id),) if account_id else keys.ALL_SHARDS
+    async for entry in newest_first(client, shards, reach):
+        body, e = entry.body, entry.envelope
+        if isinstance(body, ListsBody):
+            newer.setdefault(body.version, body)  # the same in every shard
+        if e.message_id != message_id or account_id not in ("", e.account_id):
+            continue
+        if isinstance(body, AuthorizationBody | IncrementBody):
+            return entry, newer
+        if isinstance(body, AdviceBody | ReversalBody):
+            what = "an advice" if isinstance(body, AdviceBody) else "a reversal"
+            raise NotThere(
+                f"that message is {what}: it tells what was done elsewhere and is no question, "
+                "so nothing was judged"
+            )
+    where = "on this account" if account_id else "in the journal"
+    raise NotThere(f"no request of that id {where}" if reach.whole
+                   else "no request of that id in what was looked through")  # fmt: skip
+
+
+def answer_to(asked: Entry) -> str:
+    """As it was told. What an increment did to its authorization is another matter."""
+    body, verdict = asked.body, asked.envelope.verdict
+    noes = ("declined", "over_limit", "no_funds", "reversed", "mismatch")
+    if isinstance(body, IncrementBody) and verdict not in noes:
+        return Reason.APPROVED
+    return reason_of(asked)
+
+
+async def what_it_was_made_from(client: Redis, asked: Entry, newer: dict[int, ListsBody]) -> AsOf:
+    """Card, account, lists and policy of exactly the versions that the entry names, and of no
+    other. Raises: NotThere."""
     e = asked.envelope
-    if not e.versions:
-        raise NotThere("that request was of a card that is not ours: nothing was judged")
+    account_version, card_version, lists_version = e.versions
     account: AccountProfile | None = None
     card: CardProfile | None = None
-    lists: ListsBody | None = None if e.versions[2] else ListsBody(0, (), "")
-    async for entry in entries:
+    lists = newer.get(lists_version) if lists_version else ListsBody(0, (), "")
+    shard, reach = keys.shard_of(e.account_id), Reach(ENTRIES_MAX)
+    async for entry in newest_first(client, (shard,), reach, until=asked.stream_id):
         body, other = entry.body, entry.envelope
         if isinstance(body, AccountBody) and other.account_id == e.account_id:
-            account = account or read_account(bytes(body.profile))
+            if other.versions == [account_version]:
+                account = read_account(bytes(body.profile))
         elif isinstance(body, CardBody) and other.card_id == e.card_id:
-            card = card or read_card(bytes(body.profile))
-        elif isinstance(body, ListsBody):
-            lists = lists or body
+            if other.versions == [card_version]:
+                card = read_card(bytes(body.profile))
+        elif isinstance(body, ListsBody) and body.version == lists_version:
+            lists = body
         if account and card and lists:
             break
+    missing = [
+        f"{name} {version}"
+        for name, version, found in (
+            ("account version", account_version, account),
+            ("card version", card_version, card),
+            ("judgement", lists_version, lists),
+        )
+        if found is None
+    ]
     if account is None or card is None or lists is None:
-        raise NotThere("the journal no longer has what that request was judged by")
-    return AsOf(card, account, blocklists_of(lists), make_judge(*texts_of(lists.entries)))
+        raise NotThere(f"the journal does not have what it was judged by: {', '.join(missing)}")
+    try:
+        judge = make_judge(*texts_of(lists.entries))
+    except (PolicyError, RatesError) as error:
+        raise NotThere(f"its policy is of another version of ours: {error}") from None
+    return AsOf(card, account, blocklists_of(lists), judge)
 
 
 def blocklists_of(lists: ListsBody) -> Blocklists:
@@ -156,17 +220,24 @@ def told_of(check: Check) -> Plain:
     }
 
 
-def counters_of(asked: Entry, body: AuthorizationBody) -> list[Plain]:
-    """The ceilings, with what each counter stood at before and after."""
+def ceilings_of(asked: Entry, body: AuthorizationBody) -> list[Plain]:
+    """The ceilings, with what each counter stood at before and after. Nothing is known of the
+    counters of an increment that was declined."""
     moved = {counter: (before, after) for counter, before, after in asked.envelope.counters}
     rows = []
-    for reason, counter, use, ceiling, _ in body.limits:
+    for reason, counter, use, ceiling, scale in body.limits:
         before, after = moved.get(counter, (None, None))
         refuses = asked.envelope.verdict == "over_limit" and asked.envelope.detail == reason
+        if refuses and before is not None and before + use <= ceiling:
+            refuses = False  # it was another of the same reason
+        unit = "minor" if scale == 1 else "count"
         rows.append({
-            "check": reason, "counter": counter, "before": before, "use": use,
-            "ceiling": ceiling, "after": after, "says": reason if refuses else "no objection",
+            "check": reason, "counter": counter, f"before_{unit}": before, f"use_{unit}": use,
+            f"ceiling_{unit}": ceiling, f"after_{unit}": after,
+            "says": reason if refuses else "no objection",
         })  # fmt: skip
+        if refuses:
+            break
     return rows
 
 
@@ -174,12 +245,19 @@ def funds_of(asked: Entry, body: AuthorizationBody) -> Plain:
     e = asked.envelope
     available = e.posted_after - e.held_after + body.credit_line_minor
     before = available + e.held_delta - e.posted_delta
+    says = "not asked"
+    if e.verdict == "no_funds":
+        says = Reason.FUNDS_INSUFFICIENT
+    elif answer_to(asked) == Reason.APPROVED and body.amount_minor:
+        says = "no objection"
+    part = refusal(asked, body) if e.detail == "partial" else {}
     return {
         "currency": e.currency,
         "available_before_minor": before,
         "asked_minor": body.amount_minor + body.fee_minor,
+        **part,
         "available_after_minor": available,
-        "says": "funds_insufficient" if e.verdict == "no_funds" else "no objection",
+        "says": says,
     }
 
 

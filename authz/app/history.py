@@ -53,10 +53,12 @@ class Reach(Struct):
 class Shelf:
     """One shard's stream from its end, a page at a time."""
 
-    def __init__(self, client: Redis, shard: str, since_ms: int, count: int) -> None:
+    def __init__(
+        self, client: Redis, shard: str, since_ms: int, count: int, until: str = "+"
+    ) -> None:
         self._client = client
         self._key = keys.journal(shard)
-        self._since, self._end, self._count = str(since_ms), "+", count
+        self._since, self._end, self._count = str(since_ms), until, count
         self._page: list[Row] = []  # the newest last
         self._more = True
 
@@ -73,15 +75,16 @@ class Shelf:
 
 
 async def newest_first(
-    client: Redis, shards: Sequence[str], reach: Reach, since_ms: int = 0
+    client: Redis, shards: Sequence[str], reach: Reach, since_ms: int = 0, until: str = "+"
 ) -> AsyncIterator[Entry]:
-    """Entries of these shards by the store's clock, from now back to `since_ms`.
+    """Entries of these shards by the store's clock, from now back to `since_ms`; of one shard, from
+    the position `until`.
 
     `reach` bounds the reading and is told of it; an entry that cannot be read is counted
     there and left out, as the audit tells of it.
     """
     count = max(PAGE // len(shards), PAGE_MIN)
-    shelves = [Shelf(client, shard, since_ms, count) for shard in shards]
+    shelves = [Shelf(client, shard, since_ms, count, until) for shard in shards]
     heads: list[tuple[int, int, int, Row]] = []  # the newest is the least
 
     async def put_forward(number: int) -> None:
@@ -244,9 +247,12 @@ def refusal(entry: Entry, body: AuthorizationBody) -> Plain:
             reason for reason, counter, _, ceiling, scale in body.limits
             if scale == 1 and (counter, ceiling) in {(c, after) for c, _, after in e.counters}
         ]  # fmt: skip
+        # Where there are funds left, and room under each ceiling, a rule allowed no more.
+        left = e.posted_after - e.held_after + body.credit_line_minor
+        other = Reason.TRANSACTION_LIMIT if left > 0 else Reason.FUNDS_INSUFFICIENT
         return {
             "approved_minor": e.held_delta - e.posted_delta,
-            "limited_by": full[0] if full else Reason.FUNDS_INSUFFICIENT,
+            "limited_by": full[0] if full else other,
         }
     if e.verdict == "no_funds":
         return {"available_minor": e.posted_after - e.held_after + body.credit_line_minor}

@@ -28,10 +28,10 @@ from authz.control import (
     claim_pan_key,
     put_accounts,
     put_cards,
-    put_lists,
 )
 from authz.hot import keys
 from authz.hot.store import RedisHotState
+from authz.judgement import put_lists
 from authz.privacy import Pan, PanKeys
 from rules.facts import AccountProfile, CardProfile
 

@@ -127,8 +127,8 @@ def text(name: str, value: Any, currency: str) -> str:
 
 
 def is_amount(name: str) -> bool:
-    """Counters of money among them: "<limit subject>/day_amount/<day>"."""
-    return name.endswith(MINOR) or "/day_amount/" in name
+    """Counters of money among them: "<subject>/day_amount/<day>", "<subject>/…/amount/<when>"."""
+    return name.endswith(MINOR) or "/day_amount/" in name or "/amount/" in name
 
 
 def money(minor: int, currency: str) -> str:

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from authz import audit as audit_module
 from authz.audit import AuditReport, audit, audit_before_opening, audit_store
-from authz.control import NewAccount, NewCard, put_accounts, put_cards, put_lists
+from authz.control import NewAccount, NewCard, put_accounts, put_cards
 from authz.hot import admin, keys
 from authz.hot.acts import Apply, Authorize, Close, Decision, Terms, Withdraw
 from authz.hot.errors import HotStateError, TooLate
 from authz.hot.record import Act
+from authz.judgement import put_lists
 from authz.privacy import Pan, PanKeys
 from ledger.journal import (
     AdviceBody,

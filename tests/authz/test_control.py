@@ -19,10 +19,10 @@ from authz.control import (
     freeze_card,
     put_accounts,
     put_cards,
-    put_lists,
 )
 from authz.hot import admin, keys
 from authz.hot.errors import Cold, HotStateError
+from authz.judgement import put_lists
 from authz.privacy import Pan, PanKeys
 from authz.profiles import read_account, read_card
 from ledger.journal import AccountBody, CardBody, ListsBody, read_entry
@@ -278,30 +278,6 @@ def test_every_control_act_is_in_the_journal(fresh_redis: str) -> None:
         assert second.body.card_key == KEYS.card_key(ONE)
         assert isinstance(third.body, ListsBody)
         assert third.body.entries == (("country", "KP"), ("merchant", "M 1"))
-
-    run(fresh_redis, scenario)
-
-
-def test_lists_replace_what_was_there_and_reach_every_gate(fresh_redis: str) -> None:
-    async def scenario(state: Any, client: Any) -> None:
-        assert await put_lists(client, [("country", "KP")], "s") == (1, True)
-        assert await put_lists(client, [("country", "KP")], "s") == (1, False)
-        assert await put_lists(client, [], "s") == (2, True)
-        assert await state.lists(5) == (2, frozenset())
-        for shard in keys.ALL_SHARDS:
-            assert await client.hget(keys.control(shard), "lists") == b"2"
-
-    run(fresh_redis, scenario)
-
-
-def test_lists_cut_short_are_finished_by_another_run(fresh_redis: str) -> None:
-    async def scenario(state: Any, client: Any) -> None:
-        await put_lists(client, [("country", "KP")], "s")
-        await client.hset(keys.control("07"), "lists", 0)
-        assert await put_lists(client, [("country", "KP")], "s") == (1, False)
-        assert await client.hget(keys.control("07"), "lists") == b"1"
-        await client.delete(keys.LISTS)  # a version never comes twice, even so
-        assert await put_lists(client, [("country", "KP")], "s") == (2, True)
 
     run(fresh_redis, scenario)
 

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from authz.app.embedded.valkey import EmbeddedValkey
 from authz.audit import audit_store
-from authz.control import put_accounts, put_lists
+from authz.control import put_accounts
 from authz.hot import admin, keys
 from authz.hot.errors import TooLate
 from authz.hot.model import NAMED_MAX
+from authz.judgement import put_lists
 from tests.authz.test_audit import (
     ACCOUNT,
     EXPIRY,

@@ -1,6 +1,7 @@
 """Conditions in tables whose neighbouring rows differ in one cell; precedence; limits."""
 
 from datetime import UTC, datetime
+from time import perf_counter
 from typing import Any
 
 import pytest
@@ -66,6 +67,9 @@ CONDITIONS: list[tuple[str, dict[str, Any], bool]] = [
     ('merchant_name = ["corner*"]', {}, True),
     ('merchant_name = ["corner"]', {}, False),
     ('merchant_name = ["*GROC*"]', {}, True),
+    ('merchant_name = ["[X] *"]', {"merchant_name": "[x] y"}, True),
+    ('merchant_name = ["[X] *"]', {"merchant_name": "x y"}, False),
+    ('merchant_name = ["?"]', {"merchant_name": "é"}, True),
     ('merchant_name = ["a.b"]', {"merchant_name": "axb"}, False),
     ('terminal = ["T1"]', {}, True),
     ('terminal = ["T1"]', {"terminal_id": "T2"}, False),
@@ -216,23 +220,24 @@ def test_what_a_decision_makes_of_them() -> None:
 @pytest.mark.parametrize(
     ("row", "moment", "zone", "counter"),
     [
-        ('measure = "count"\nwindow = "hour"', "2026-03-22T12:59+00:00", "UTC", "S1/r0/h492828"),
-        ('measure = "count"\nwindow = "day"', "2026-03-22T23:59+00:00", "UTC", "S1/r0/20260322"),
+        ('measure = "count"\nwindow = "hour"', "2026-03-22T12:59+00:00", "UTC", "h492828"),
+        ('measure = "count"\nwindow = "day"', "2026-03-22T23:59+00:00", "UTC", "20260322"),
         ('measure = "count"\nwindow = "day"', "2026-03-22T23:59+00:00", "Asia/Tokyo",
-         "S1/r0/20260323"),
-        ('measure = "count"\nwindow = "week"', "2027-01-03T12:00+00:00", "UTC", "S1/r0/2026w53"),
-        ('measure = "count"\nwindow = "week"', "2027-01-04T12:00+00:00", "UTC", "S1/r0/2027w01"),
-        ('measure = "count"\nwindow = "month"', "2028-02-29T12:00+00:00", "UTC", "S1/r0/202802"),
-        ('measure = "count"\nwindow = "year"', "2026-12-31T23:59+00:00", "UTC", "S1/r0/2026"),
-        ('measure = "count"\nwindow = "lifetime"', "2026-12-31T23:59+00:00", "UTC", "S1/r0/ever"),
+         "20260323"),
+        ('measure = "count"\nwindow = "week"', "2027-01-03T12:00+00:00", "UTC", "2026w53"),
+        ('measure = "count"\nwindow = "week"', "2027-01-04T12:00+00:00", "UTC", "2027w01"),
+        ('measure = "count"\nwindow = "month"', "2028-02-29T12:00+00:00", "UTC", "202802"),
+        ('measure = "count"\nwindow = "year"', "2026-12-31T23:59+00:00", "UTC", "2026"),
+        ('measure = "count"\nwindow = "lifetime"', "2026-12-31T23:59+00:00", "UTC", "ever"),
         ('measure = "count"\nwindow = "day"\nper = "account"', "2026-03-22T12:00+00:00", "UTC",
-         "@A1/r0/20260322"),
+         "20260322"),
     ],
 )  # fmt: skip
 def test_each_window_has_its_counter(row: str, moment: str, zone: str, counter: str) -> None:
     judge = judge_of(f"{row}\nceiling = 3")
     [limit] = judge.limits(request(), ACCOUNT, CARD, at(moment, zone))
-    assert (limit.counter, limit.ceiling) == (counter, 3)
+    whose = "@A1" if "per" in row else "S1"
+    assert (limit.counter, limit.ceiling) == (f"{whose}/r0/count/{counter}", 3)
 
 
 def test_a_limit_is_about_what_it_says() -> None:
@@ -246,3 +251,39 @@ def test_a_limit_is_about_what_it_says() -> None:
     cash, _ = judge.limits(request(purpose=Purpose.CASH), ACCOUNT, CARD, MOMENT)
     assert (cash.reason, cash.use, cash.scale) == (Reason.AMOUNT_LIMIT, 1000, 1)
     assert not judge.limits(request(amount_minor=0, transaction_minor=0), ACCOUNT, CARD, MOMENT)
+
+
+def test_amounts_and_counts_of_one_name_are_counted_apart() -> None:
+    counters = set()
+    for measure in ("amount", "count"):
+        judge = judge_of(f'measure = "{measure}"\nwindow = "day"\nceiling = 3')
+        [limit] = judge.limits(request(), ACCOUNT, CARD, moment_at(NOON, "UTC"))
+        counters.add(limit.counter)
+    assert counters == {"S1/r0/amount/20260322", "S1/r0/count/20260322"}
+
+
+def test_many_stars_take_no_time() -> None:
+    """Each piece between stars is looked for once: no name is tried in more than its ways."""
+    pattern = "*a?" * 20 + "*b"
+    judge = judge_of(f'outcome = "flag"\nwhen = {{ merchant_name = ["{pattern}"] }}')
+    started = perf_counter()
+    for _ in range(100):
+        judge.judge(request(merchant_name="a" * 40), ACCOUNT, CARD, moment_at(NOON, "UTC"))
+    assert perf_counter() - started < 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "uplift"),
+    [
+        ({}, 500),
+        ({"amount_minor": 0, "transaction_minor": 0}, 0),
+        ({"purpose": Purpose.BALANCE_INQUIRY, "amount_minor": 0, "transaction_minor": 0}, 0),
+        ({"purpose": Purpose.REFUND}, 0),
+    ],
+)
+def test_nothing_is_held_beyond_what_moves_nothing_or_comes_back(
+    changes: dict[str, Any], uplift: int
+) -> None:
+    judge = judge_of('outcome = "uplift"\namount = 500')
+    plan = decide(request(**changes), CARD, ACCOUNT, Blocklists(), judge)
+    assert (plan.reason, plan.uplift_minor) == (Reason.APPROVED, uplift)

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rules.policy import MCC as MCC_CODES
-from rules.policy import PolicyError, Rule, read_policy, resolve
+from rules.policy import Rule, read_policy, resolve
+from rules.policy_text import PolicyError
 
 HEAD = 'version = "1"\n'
 
@@ -80,6 +81,37 @@ def test_a_policy_is_read_whole() -> None:
         (HEAD + '[groups.mcc]\na = ["@b"]\n', "groups.mcc.a, line 3: no group b"),
         (HEAD + rule(when="{ not = " * 10 + "{ cash = true }" + "}" * 10), "more than 8 deep"),
         ("x = " + "[" * 5000, ""),
+        (HEAD + rule(amount="9" * 5000), "not TOML: a number of thousands of digits"),
+        (HEAD + rule(amount="9" * 30), "rule[0].amount, line 6"),
+        ("version = 2026-11-21", "version, line 1: expected `str`, got `date`"),
+        ('version = "a\\n"', "version, line 1"),
+        (HEAD + HEAD, "not TOML"),
+        (HEAD + rule(when="{ mcc = [] }"), "rule[0].when.mcc, line 6: expected `array` of length"),
+        (HEAD + rule(when="{ any = [] }"), "rule[0].when.any, line 6"),
+        (HEAD + rule(when="{ weekday = [] }"), "rule[0].when.weekday, line 6"),
+        (HEAD + "[groups.mcc]\na = []\n", "groups.mcc, line 2: expected `array`"),
+        (HEAD + rule(when='{ mcc = ["٥٤١١"] }'), "mcc: not a code"),
+        (HEAD + rule(scope='{ card = "" }'), "rule[0].scope.card, line 6"),
+        (HEAD + limit(name='"a/b"'), "limit[0].name, line 4"),
+        (HEAD + 'rule = [{ name = "a", outcome = "cap" }]', "rule[0].outcome, line 2: a cap needs"),
+        (
+            HEAD + limit() + rule(name='"b"') + '[rule.when]\nmcc = ["1"]\n',
+            "rule[0].when, line 12: mcc",
+        ),
+        (
+            HEAD + "[groups.mcc]\n" + "".join(f'a{n} = ["@a{n + 1}"]\n' for n in range(3000)),
+            "groups in groups, more than 8 deep",
+        ),
+        (
+            HEAD
+            + rule(when='{ mcc = ["0000-9999"] }')
+            + "".join(rule(name=f'"{n}"', when='{ mcc = ["0000-9999"] }') for n in range(50)),
+            "more than 500000 codes in all conditions",
+        ),
+        (
+            HEAD + rule(when="{ merchant_name = [" + '"*a*",' * 1001 + "] }"),
+            "more than 1000 merchant names",
+        ),
         ("#" * 300_000, "has more than"),
     ],
 )
@@ -107,3 +139,39 @@ def test_groups_stand_for_others() -> None:
 
 def test_a_rule_says_by_itself_whom_it_is_about() -> None:
     assert Rule(name="a", outcome="flag").scope.level == "program"
+
+
+TEST_PAN = "9999990000000010"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"# {TEST_PAN}",
+        "# 9999 9900 0000 0014",
+        rule(scope=f'{{ card = "{TEST_PAN}" }}'),
+        rule(scope=f'{{ card = "{int(TEST_PAN) + 1}" }}'),
+        rule(scope=f'{{ account = "{int(TEST_PAN) + 1}" }}'),
+        rule(name=f'"{TEST_PAN}"'),
+        rule(outcome=f'"{TEST_PAN}"'),
+        rule(when=f'{{ mcc = ["{TEST_PAN}"] }}'),
+        rule(when=f'{{ merchant = ["{TEST_PAN}"] }}'),
+        f'[groups.mcc]\n{TEST_PAN} = ["5411"]',
+    ],
+)
+def test_a_card_number_is_refused_and_not_repeated(text: str) -> None:
+    with pytest.raises(PolicyError) as error:
+        read_policy(HEAD + text)
+    assert "card number" in str(error.value)
+    assert "9999990" not in str(error.value)
+    assert "line " in str(error.value)
+
+
+def test_a_merchant_may_have_a_number_like_a_card() -> None:
+    read_policy(HEAD + rule(when='{ merchant = ["999999000000012"], amount_to = 1000000000000 }'))
+    read_policy(HEAD + "# 5411 5412 5413 5414 on 2026-11-21 15:30, ask +49 170 1234567\n")
+
+
+def test_groups_that_name_one_another_over_and_over_are_read_once() -> None:
+    groups = {f"a{n}": (f"@a{n + 1}",) * 1000 for n in range(8)} | {"a8": ("5411",)}
+    assert resolve("a0", groups, MCC_CODES) == {("5411", "5411")}

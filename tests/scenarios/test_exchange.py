@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from authz.app import cli
-from authz.control import policy_in_force
 from authz.hot import admin
+from authz.judgement import texts_in_force
 from tests.support.engine import (
     NOON,
     World,
@@ -276,7 +276,7 @@ def test_rates_are_put_in_force_beside_the_policy(fresh_redis: str, tmp_path: An
 
     async def texts() -> tuple[str, str]:
         client = admin.administrator(fresh_redis)
-        found = await policy_in_force(client)
+        found = await texts_in_force(client)
         await client.aclose()
         return found
 

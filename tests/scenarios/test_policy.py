@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from authz.app import cli
-from authz.control import put_lists, put_policy
 from authz.hot import admin
+from authz.judgement import put_lists, put_policy
 from tests.support.engine import NOON, World, card, code, held, purchase, reversal, run, used
 
 PARTIAL = "000000000100"  # DE 60
@@ -105,7 +105,7 @@ def test_a_limit_counts_per_card_or_account_and_gives_back() -> None:
         first = purchase(1, 6000)
         assert code(await link.say("0100", first)) == "00"
         assert code(await link.say("0100", purchase(2, 1))) == "61"
-        assert used(world) == {"C1/a/20260322": 6000, "@A1/b/202603": 1}
+        assert used(world) == {"C1/a/amount/20260322": 6000, "@A1/b/count/202603": 1}
         assert code(await link.say("0400", reversal(first))) == "00"
         assert used(world) == {}
         for stan in (3, 4):
@@ -127,6 +127,32 @@ def test_an_increment_is_asked_the_same_rules() -> None:
             more = purchase(10 + amount, amount, at_ms=NOON + 1000, de90=original)
             assert code(await link.say("0100", more)) == answer
         assert held(world) == 5998
+
+    run(story())
+
+
+def test_an_increment_that_is_capped_is_declined_even_where_less_would_do() -> None:
+    async def story() -> None:
+        world = await ruled(rule("cap", amount="1000"))
+        link = world.link()
+        first = purchase(1, 1000)
+        await link.say("0100", first)
+        original = f"0100{first[11]}{first[7]}{'':0>22}"
+        more = purchase(2, 1001, at_ms=NOON + 1000, de90=original, de60=PARTIAL)
+        assert code(await link.say("0100", more)) == "61"
+        assert held(world) == 1000
+
+    run(story())
+
+
+def test_uplifts_leave_account_checks_inquiries_and_refunds_alone() -> None:
+    async def story() -> None:
+        world = await ruled(rule("uplift", amount="500"))
+        link = world.link()
+        assert code(await link.say("0100", purchase(1, 0))) in ("00", "85")
+        assert code(await link.say("0100", purchase(2, 0, de3="300000"))) == "00"
+        assert code(await link.say("0100", purchase(3, 100, de3="200000"))) == "00"
+        assert held(world) == 0
 
     run(story())
 

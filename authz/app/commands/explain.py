@@ -5,6 +5,7 @@ from redis.asyncio import Redis
 
 from authz.app.commands.show import as_json, refuse_card_numbers, show
 from authz.app.explaining import explain
+from authz.app.explanation import in_words
 from authz.app.history import Plain
 from authz.app.options import configured
 from authz.config import Config
@@ -12,12 +13,14 @@ from authz.config import Config
 EXAMPLES = """
 \b
 Examples:
-  authz explain kQ2vM9sT4xY7bN1cR5wZ --account acme-1
+  authz explain kQ2vM9sT4xY7bN1cR5wZ
   authz explain kQ2vM9sT4xY7bN1cR5wZ --account acme-1 --replay --json
 
-Message ids are shown by `authz show message` and `authz show account`. Each check is told with what
-it saw, up to the first that objected; counters and funds as they were in the step that decided. The
-decision is made once more from the journal, and must be the same.
+Message ids are shown by `authz show message` and `authz show account`; an authorization's id is
+that of the message that asked for it. Without --account all journals are looked through.
+
+Each check is told with what it saw, up to the first that objected; counters and funds as they were
+in the step that decided. The decision is made once more from the journal, and must be the same.
 
 \b
 Exit codes:
@@ -28,7 +31,7 @@ Exit codes:
 
 @click.command(epilog=EXAMPLES)
 @click.argument("message_id")
-@click.option("--account", "account_id", required=True, help="Its account.")
+@click.option("--account", "account_id", default="", help="Its account: found sooner.")
 @click.option("--replay", is_flag=True, help="Also how long the decision takes.")
 @as_json
 @configured
@@ -41,6 +44,6 @@ def command(message_id: str, account_id: str, replay: bool, plain: bool, config:
         told.update(await explain(client, message_id, account_id, replay))
         return told
 
-    show(config, look, plain)
+    show(config, look, plain, in_words)
     if not told["same"]:
         raise SystemExit(1)

@@ -11,10 +11,11 @@ from authz.app.options import configured
 from authz.app.output import counted
 from authz.app.rate_files import rates_in
 from authz.config import Config
-from authz.control import policy_in_force, put_policy, put_rates
+from authz.judgement import put_policy, put_rates, texts_in_force
 from rules.fx import Rates, RatesError, check_exchange, read_rates, write_rates
 from rules.judge import Judge
-from rules.policy import SIZE_MAX, Policy, PolicyError, read_policy
+from rules.policy import SIZE_MAX, Policy, read_policy
+from rules.policy_text import PolicyError
 
 EXAMPLES = """
 \b
@@ -124,7 +125,7 @@ def rates(file: Path, config: Config) -> None:
 
 def in_force(config: Config, who: str) -> tuple[str, str]:
     """The texts of policy and rates."""
-    return asyncio.run(at_store(config, who, lambda client, _: policy_in_force(client)))
+    return asyncio.run(at_store(config, who, lambda client, _: texts_in_force(client)))
 
 
 def fitting(policy: Policy, rates: Rates, file: Path) -> None:

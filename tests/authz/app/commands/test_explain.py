@@ -9,16 +9,9 @@ from click.testing import CliRunner, Result
 
 from authz.app import cli
 from authz.clock import utc
-from authz.control import (
-    NewAccount,
-    NewCard,
-    put_accounts,
-    put_cards,
-    put_lists,
-    put_policy,
-    put_rates,
-)
+from authz.control import NewAccount, NewCard, put_accounts, put_cards
 from authz.hot import admin
+from authz.judgement import put_lists, put_policy, put_rates
 from authz.privacy import Pan
 from rules.facts import AccountState, CardState
 from tests.support.engine import KEYS, PAN, World, account, code, purchase
@@ -140,13 +133,13 @@ def test_each_check_up_to_the_first_no(
 def test_counters_and_funds_are_those_of_the_moment(told: tuple[str, dict[str, str]]) -> None:
     store, ids = told
     approved, limit, funds = (explained(store, ids[n]) for n in ("approved", "limit", "funds"))
-    [row] = approved["counters"]
-    assert (row["before"], row["after"], row["ceiling"]) == (0, 5000, 6000)
+    [row] = approved["ceilings"]
+    assert (row["before_minor"], row["after_minor"], row["ceiling_minor"]) == (0, 5000, 6000)
     assert approved["flags"] == ["watch"]
     assert approved["funds"]["available_before_minor"] == 5500
     assert approved["funds"]["available_after_minor"] == 500
-    [row] = limit["counters"]
-    assert (row["before"], row["after"], row["says"]) == (5000, 5000, "amount_limit")
+    [row] = limit["ceilings"]
+    assert (row["before_minor"], row["after_minor"], row["says"]) == (5000, 5000, "amount_limit")
     assert funds["funds"]["says"] == "funds_insufficient"
 
 

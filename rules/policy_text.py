@@ -1,0 +1,96 @@
+"""The text of a policy: where in it something stands, and that no card number does."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+
+class PolicyError(Exception):
+    """What is wrong with a policy, and where: "rule[3].when.mcc, line 41: …"."""
+
+
+def split(error: str) -> tuple[str, str]:
+    """msgspec's words, and its path as ours: "rule[3].when"."""
+    problem, _, place = error.partition(" - at `$")
+    path = place.rstrip("`").lstrip(".").replace("[...]", "")
+    return f"{problem[0].lower()}{problem[1:]}", path
+
+
+def at(text: str, path: str, problem: str) -> PolicyError:
+    line = line_of(text, path)
+    where = ", ".join(part for part in (path, f"line {line}" if line else "") if part)
+    return PolicyError(f"{where}: {problem}" if where else problem)
+
+
+ROW = re.compile(r"^(rule|limit|fee)\[(\d+)\]\.?([A-Za-z_]*)")
+
+
+def line_of(text: str, path: str) -> int | None:
+    """Where in the file a path begins, as well as a line can be told: the row, or its key."""
+    match = ROW.match(path)
+    if match is None:
+        names = [part.partition("[")[0] for part in path.split(".")[::-1]]
+        return next(filter(None, (first_line(text, name) for name in names)), None)
+    table, number, key = match[1], int(match[2]), match[3]
+    seen, start = -1, None
+    for n, line in enumerate(text.splitlines(), 1):
+        if re.match(rf"\s*\[\[?\s*{table}\s*\.", line):  # [rule.when] is a part of its row
+            if start is not None and key and re.match(rf"[\s\[]*{table}\s*\.\s*{key}\b", line):
+                return n
+        elif re.match(r"\s*\[", line):
+            if start is not None and seen == number:
+                return start
+            if re.match(rf"\s*\[\[\s*{table}\s*\]\]", line):
+                seen += 1
+                start = n if seen == number else None
+        elif start is not None and key and re.match(rf"\s*{key}\b", line):
+            return n
+    return start or first_line(text, table)  # rule = [{…}]
+
+
+def first_line(text: str, key: str) -> int | None:
+    """The first that begins with that key."""
+    begins = re.compile(rf"\s*(?:\[(?:.*\.)?)?{re.escape(key)}\b")
+    lines = (n for n, line in enumerate(text.splitlines(), 1) if begins.match(line))
+    return next(lines, None) if key else None
+
+
+# In one piece; and in the groups that are printed on a card, as four codes in a row may be too.
+NUMBER = re.compile(r"(?<![0-9A-Za-z.])[0-9]{13,19}(?![0-9A-Za-z])")
+GROUPED = re.compile(
+    r"(?<![0-9A-Za-z.])(?:[0-9]{4}(?:[-._ ][0-9]{4}){3}(?:[-._ ][0-9]{1,3})?"
+    r"|[0-9]{4}[-._ ][0-9]{6}[-._ ][0-9]{4,5})(?![0-9A-Za-z])"
+)
+
+
+def refuse_card_numbers(text: str, content: dict[str, Any]) -> None:
+    """The text is shown, compared and journalled as it is: no card number may stand anywhere in it,
+    comments among it. Numbers of merchants may look like one, and amounts. Raises: PolicyError."""
+    others = set(others_in(content))
+    for n, line in enumerate(text.splitlines(), 1):
+        grouped = (re.sub("[^0-9]", "", found) for found in GROUPED.findall(line))
+        if set(NUMBER.findall(line)) - others or any(map(is_luhn, grouped)):
+            raise PolicyError(f"line {n}: has a card number; a card is named by its id")
+
+
+IDS = ("merchant", "terminal", "acquirer")
+
+
+def others_in(content: Any, key: str = "") -> Iterator[str]:
+    """What stands in lists of merchants, terminals and acquirers and fits there; and integers."""
+    if isinstance(content, dict):
+        for name, value in content.items():
+            yield from others_in(value, name)
+    elif isinstance(content, list):
+        for value in content:
+            yield from others_in(value, key)
+    elif isinstance(content, str) and key in IDS and len(content) <= 15:
+        yield content
+    elif isinstance(content, int):
+        yield str(content)
+
+
+def is_luhn(digits: str) -> bool:
+    doubled = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
+    every = [int(digit) for digit in reversed(digits)]
+    return sum(every[::2] + [doubled[digit] for digit in every[1::2]]) % 10 == 0
