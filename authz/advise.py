@@ -8,6 +8,8 @@ says: authz/wire/meanings.py.
 
 from authz import identity
 from authz.authorize import DAY_S, authorization_body, fingerprint, message_id
+from authz.budget import Budget
+from authz.cards import Known
 from authz.engine import Engine, Outcome
 from authz.hot.acts import Apply, Note, Terms, Verdict
 from authz.hot.errors import HotStateError
@@ -17,6 +19,7 @@ from ledger.journal import AdviceBody, encode_body
 from rules.decide import limits_for
 from rules.facts import Advice, Does, Plan
 from rules.holds import HoldRule
+from rules.price import Price, may_be_billed, price
 from rules.reason import Reason
 from rules.windows import civil_date
 
@@ -41,21 +44,9 @@ async def advise(engine: Engine, advice: Advice, received: float) -> Outcome:
         if known is None or too_old or not (advice.approved or takes_back):
             # Nothing of ours, nothing that moved, or too old to tell from a repeat: taken note
             # of, for the books to look at.
-            subject = known.card.card_id if known else told.card_key
-            verdict = await engine.hot.note(
-                Note(
-                    shard_of=known.card.account_id if known else told.card_key,
-                    message_id=message_id(told, subject),
-                    fingerprint=content,
-                    attempt=attempt,
-                    deadline_ms=deadline_ms,
-                    verdict=why_not(known is None, too_old),
-                    planned=Reason.APPROVED,
-                    answer_ttl_s=ttl_s,
-                    body=advice_body(advice, "", ()),
-                ),
-                budget.left_s(),
-            )
+            why = why_not(known is None, too_old)
+            note = note_of(advice, known, why, attempt, deadline_ms, ttl_s)
+            verdict = await engine.hot.note(note, budget.left_s())
         else:
             card, account = known.card, known.account
             id = message_id(told, card.card_id)
@@ -64,6 +55,7 @@ async def advise(engine: Engine, advice: Advice, received: float) -> Outcome:
             today = civil_date(told.sent_at, account.time_zone)
             rule = engine.holds.of(told)
             kind = kind_of(advice, rule)
+            priced = await price_of(engine, advice, known, budget)
             await engine.day_of(told.network, budget)
             answer = await engine.hot.apply(
                 Apply(
@@ -74,17 +66,21 @@ async def advise(engine: Engine, advice: Advice, received: float) -> Outcome:
                     fingerprint=content,
                     attempt=attempt,
                     deadline_ms=deadline_ms,
-                    act=act_of(advice, kind, id, identity.own_reference(told, card.limit_subject)),
+                    act=act_of(
+                        advice, priced, kind, id, identity.own_reference(told, card.limit_subject)
+                    ),
                     references=references,
                     exact=exact,
                     terms=terms_of(rule) if posts else None,
                     tally=engine.tally(told.network, "" if posts or takes_back else AUTHORIZATIONS),
-                    currency=told.currency,
+                    currency=priced.request.currency,
                     sign=told.sign,
                     expires_at=told.sent_at + rule.days * DAY_S,
-                    touched=tuple((x.counter, x.scale) for x in limits_for(told, card, today)),
+                    touched=tuple(
+                        (x.counter, x.scale) for x in limits_for(priced.request, card, today)
+                    ),
                     answer_ttl_s=ttl_s,
-                    body=advice_body(advice, kind, references),
+                    body=advice_body(advice, priced, kind, references),
                 ),
                 budget.left_s(),
             )
@@ -99,6 +95,36 @@ async def advise(engine: Engine, advice: Advice, received: float) -> Outcome:
         authorization_id=verdict.authorization_id,
         replayed=verdict.replayed,
     )
+
+
+def note_of(
+    advice: Advice, known: Known | None, why: str, attempt: str, deadline_ms: int, ttl_s: int
+) -> Note:
+    told = advice.told
+    return Note(
+        shard_of=known.card.account_id if known else told.card_key,
+        message_id=message_id(told, known.card.card_id if known else told.card_key),
+        fingerprint=content_of(advice),
+        attempt=attempt,
+        deadline_ms=deadline_ms,
+        verdict=why,
+        planned=Reason.APPROVED,
+        answer_ttl_s=ttl_s,
+        body=advice_body(advice, Price(told), "", ()),
+    )
+
+
+async def price_of(engine: Engine, advice: Advice, known: Known, budget: Budget) -> Price:
+    """By the rates of now; its fixed fees once, with the last of several completions.
+
+    Nothing tells an advice that the engine's rates are old, as the store tells a request. So they
+    are read anew for one that is billed by them; most are billed by their network. Raises:
+    HotStateError.
+    """
+    if may_be_billed(advice.told, known.account):
+        await engine.refresh_lists(budget)
+    in_part = advice.does is Does.PART
+    return price(advice.told, known.card, known.account, engine.judge, in_part=in_part)
 
 
 def content_of(advice: Advice) -> str:
@@ -118,13 +144,13 @@ def kind_of(advice: Advice, rule: HoldRule) -> str:
     return "post" if advice.does is Does.PART or keeps else "last"
 
 
-def act_of(advice: Advice, kind: str, id: str, own: str) -> Act:
+def act_of(advice: Advice, priced: Price, kind: str, id: str, own: str) -> Act:
     told = advice.told
     if kind == "full":
         return Act(kind, id, told.sent_at)
     return Act(
         kind, id, told.sent_at, told.transaction_minor, told.transaction_currency,
-        told.amount_minor, own, max(advice.shipments, 1),
+        priced.settle_minor, own, max(advice.shipments, 1),
     )  # fmt: skip
 
 
@@ -140,8 +166,10 @@ def why_not(unknown: bool, too_old: bool) -> str:
     return "unapplied" if too_old else "declined_elsewhere"
 
 
-def advice_body(advice: Advice, act: str, references: tuple[tuple[str, str], ...]) -> bytes:
-    told = authorization_body(advice.told, Plan(Reason.APPROVED), 0)
+def advice_body(
+    advice: Advice, priced: Price, act: str, references: tuple[tuple[str, str], ...]
+) -> bytes:
+    told = authorization_body(priced, Plan(Reason.APPROVED), 0)
     return encode_body(
         AdviceBody(told, act, advice.approved, advice.original.approval_code, references)
     )

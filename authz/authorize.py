@@ -9,9 +9,10 @@ from authz.hot.errors import HotStateError
 from authz.hot.record import AT_APPROVAL, AT_ONCE
 from authz.hot.totals import AUTHORIZATIONS, INQUIRIES
 from ledger.journal import AuthorizationBody, encode_body
-from rules.decide import conclude, decide
+from rules.decide import conclude
 from rules.facts import EXACT_MAX, AuthorizationRequest, Funds, Plan, Purpose
 from rules.holds import HoldRule, hold_for
+from rules.price import Price, plan_of
 from rules.reason import Reason
 
 DAY_S = 86_400
@@ -67,7 +68,7 @@ def plan_act(
 ) -> Authorize:
     """Judge the request on facts, and say what the hot state is to do about it."""
     card, account = known.card, known.account
-    plan = decide(request, card, account, engine.lists, engine.judge)
+    priced, plan = plan_of(request, card, account, engine.lists, engine.judge)
     id = message_id(request, card.card_id)
     code, subject = identity.approval_code(id), card.limit_subject
     rule = engine.holds.of(request)
@@ -82,8 +83,8 @@ def plan_act(
         attempt=attempt,
         deadline_ms=budget.store_deadline_ms(engine.store_offset_ms),
         planned=plan.reason,
-        hold_minor=wanted(request, plan, rule),
-        billed_minor=request.amount_minor if plan.hold_minor else 0,
+        hold_minor=wanted(priced, plan, rule),
+        billed_minor=priced.settle_minor if plan.hold_minor else 0,
         asked_minor=request.transaction_minor,
         asked_currency=request.transaction_currency,
         currency=account.currency,
@@ -99,7 +100,7 @@ def plan_act(
         inquires=request.purpose is Purpose.BALANCE_INQUIRY,
         exact=2 if request.life_cycle else 1,
         tally=engine.tally(request.network, counted_as(request)),
-        body=journal_body(request, plan, account.credit_line_minor, engine.judge.version),
+        body=journal_body(priced, plan, account.credit_line_minor, engine.judge.version),
     )
 
 
@@ -110,12 +111,14 @@ def counted_as(request: AuthorizationRequest) -> str:
     return "" if request.posts else AUTHORIZATIONS
 
 
-def wanted(request: AuthorizationRequest, plan: Plan, rule: HoldRule) -> int:
-    """What is to be held: what was asked and the uplift there is, or as much as a rule allows."""
-    if plan.hold_minor < request.amount_minor:
+def wanted(priced: Price, plan: Plan, rule: HoldRule) -> int:
+    """What is to be held: what was asked with its fees and the uplift there is, or as much as a
+    rule allows."""
+    request, cost = priced.request, priced.settle_minor
+    if plan.hold_minor < cost:
         return plan.hold_minor
-    uplifted = request.amount_minor + plan.uplift_minor if not request.posts else 0
-    return min(max(hold_for(request, rule), uplifted), EXACT_MAX)
+    uplifted = cost + plan.uplift_minor if not request.posts else 0
+    return min(max(hold_for(request, rule) + priced.fees.total_minor, uplifted), EXACT_MAX)
 
 
 def moves(request: AuthorizationRequest, rule: HoldRule) -> int:
@@ -148,7 +151,7 @@ def note_unknown(
         verdict="declined",
         planned=Reason.CARD_UNKNOWN,
         answer_ttl_s=engine.answer_ttl_s(engine.settings.answer_window_s),
-        body=journal_body(request, Plan(Reason.CARD_UNKNOWN), 0),
+        body=journal_body(Price(request), Plan(Reason.CARD_UNKNOWN), 0),
     )
 
 
@@ -199,7 +202,8 @@ def message_id(request: AuthorizationRequest, subject: str) -> str:
 
 
 def fingerprint(request: AuthorizationRequest) -> str:
-    """What may not differ between a request and its repeat."""
+    """What may not differ between a request and its repeat: what was said, not what we made of it.
+    Rates and fees may be others when the repeat comes."""
     return identity.fingerprint(
         request.purpose,
         str(request.transaction_minor),
@@ -212,17 +216,15 @@ def fingerprint(request: AuthorizationRequest) -> str:
     )
 
 
-def journal_body(
-    request: AuthorizationRequest, plan: Plan, credit_line_minor: int, policy: str = ""
-) -> bytes:
-    return encode_body(authorization_body(request, plan, credit_line_minor, policy))
+def journal_body(priced: Price, plan: Plan, credit_line_minor: int, policy: str = "") -> bytes:
+    return encode_body(authorization_body(priced, plan, credit_line_minor, policy))
 
 
 def authorization_body(
-    request: AuthorizationRequest, plan: Plan, credit_line_minor: int, policy: str = ""
+    priced: Price, plan: Plan, credit_line_minor: int, policy: str = ""
 ) -> AuthorizationBody:
     """The facts and the plan, as the journal keeps them. By position: it is twice as fast."""
-    r = request
+    r = priced.request
     return AuthorizationBody(
         r.network, r.card_key, r.purpose, r.amount_minor, r.currency, r.transaction_minor,
         r.transaction_currency, r.mcc, r.merchant_id, r.terminal_id, r.acquirer_id, r.country,
@@ -230,5 +232,6 @@ def authorization_body(
         tuple((x.reason, x.counter, x.use, x.ceiling, x.scale) for x in plan.limits),
         credit_line_minor, r.mti, plan.rule, plan.flags, policy,
         r.finality, r.merchant_initiated, r.partial_ok, r.merchant_name, r.channel, r.card_present,
-        r.token, r.authenticated, r.risk,
+        r.token, r.authenticated, r.risk, priced.settle_minor, priced.fees.total_minor,
+        priced.fees.cross_border_minor, priced.rate, priced.source, priced.rate_date,
     )  # fmt: skip

@@ -21,10 +21,10 @@ from authz.log_lines import Lines
 from authz.readings import Readings
 from authz.shadow import Shadow
 from rules.facts import Approved, Blocklists, Funds
+from rules.fx import RatesError
 from rules.holds import HoldRule, make_policy
-from rules.judge import NO_JUDGE, Judge
+from rules.judge import NO_JUDGE, SHADOW, make_judge, texts_of
 from rules.notices import Balance
-from rules.policy import read_policy
 from rules.policy_text import PolicyError
 from rules.reason import Reason
 
@@ -104,8 +104,8 @@ class Engine:
         self.store_offset_ms = 0  # the store's clock less ours, measured on each connect
         self._name = name  # unlike any other engine's, and any earlier run's
         self._attempts = count(1)
-        self._policy_text = ""
-        self._draft_text = ""
+        self._judged_by = ("", "")  # the texts of policy and rates
+        self._drafted_by = ("", "")
 
     def attempt(self) -> str:
         """A name for one asking of the hot state: what `withdraw` takes back."""
@@ -139,23 +139,23 @@ class Engine:
         return known
 
     async def refresh_lists(self, budget: Budget) -> None:
-        """Read blocklists and policy anew. Raises: HotStateError."""
+        """Read blocklists, policy and rates anew. Raises: HotStateError."""
         version, entries = await self.hot.lists(budget.left_s())
-        text = next((value for kind, value in entries if kind == "policy"), "")
-        if text != self._policy_text:
+        texts = texts_of(entries)
+        if texts != self._judged_by:
             try:
-                self.judge = Judge(read_policy(text)) if text else NO_JUDGE
-            except PolicyError as error:
+                self.judge = make_judge(*texts)
+            except (PolicyError, RatesError) as error:
                 # Checked before it was stored, by another version of ours.
                 raise Refused(f"the policy in force cannot be read: {error}") from None
-            self._policy_text = text
-        draft = next((value for kind, value in entries if kind == "shadow"), "")
-        if draft != self._draft_text:
+            self._judged_by = texts
+        drafted_by = (next((value for kind, value in entries if kind == SHADOW), ""), texts[1])
+        if drafted_by != self._drafted_by:
             try:
-                self.shadow.replace(Judge(read_policy(draft)) if draft else None)
-            except PolicyError:
+                self.shadow.replace(make_judge(*drafted_by) if drafted_by[0] else None)
+            except (PolicyError, RatesError):
                 self.shadow.replace(None)  # of another version of ours; nothing hangs on a draft
-            self._draft_text = draft
+            self._drafted_by = drafted_by
         self.lists = Blocklists(
             version=version,
             cards=frozenset(value for kind, value in entries if kind == "card"),

@@ -23,8 +23,9 @@ from authz.hot.errors import HotStateError
 from authz.hot.record import Act
 from authz.hot.totals import AUTHORIZATIONS
 from ledger.journal import IncrementBody, encode_body
-from rules.decide import conclude, decide
+from rules.decide import conclude
 from rules.facts import Increment
+from rules.price import plan_of
 from rules.reason import Reason
 
 
@@ -74,7 +75,7 @@ def plan_act(
     """Judge it on facts, and say what the hot state is to do about it."""
     # Never approved in part, so what a rule caps is declined.
     asked, card, account = replace(increment.asked, partial_ok=False), known.card, known.account
-    plan = decide(asked, card, account, engine.lists, engine.judge)
+    priced, plan = plan_of(asked, card, account, engine.lists, engine.judge, in_part=True)
     id = message_id(asked, card.card_id)
     subject = card.limit_subject
     references = identity.references_of_increment(increment, identity.approval_code(id), subject)
@@ -92,7 +93,7 @@ def plan_act(
             asked.sent_at,
             asked.transaction_minor,
             asked.transaction_currency,
-            asked.amount_minor,
+            priced.settle_minor,
             identity.own_reference(asked, subject),
         ),
         references=references,
@@ -112,7 +113,7 @@ def plan_act(
         answer_ttl_s=engine.answer_ttl_s(engine.settings.answer_window_s),
         body=encode_body(
             IncrementBody(
-                authorization_body(asked, plan, account.credit_line_minor, engine.judge.version),
+                authorization_body(priced, plan, account.credit_line_minor, engine.judge.version),
                 increment.original.approval_code,
                 references,
             )

@@ -1,6 +1,6 @@
-"""What engines judge by besides cards and accounts: blocklists and policy, put in force together.
+"""What engines judge by besides cards and accounts: lists, policy and rates, put in force together.
 
-One set holds both, under one version that every shard's gate knows; every version is journalled
+One set holds them, under one version that every shard's gate knows; every version is journalled
 in every shard, so a decision can be explained by it.
 """
 
@@ -12,10 +12,9 @@ from redis.exceptions import WatchError
 from authz.hot import admin, keys
 from authz.hot.errors import Cold, Full, HotStateError
 from ledger.journal import ListsBody, encode_body
+from rules.judge import POLICY, RATES, SHADOW, TEXTS, texts_of
 
 TRIES = 32  # of a load of lists or a policy among others: each lost one is another's success
-POLICY = "policy"  # an entry that is no block: the policy's text
-SHADOW = "shadow"  # another: the text of a draft that judges beside it and only counts
 
 
 async def put_lists(
@@ -23,8 +22,8 @@ async def put_lists(
 ) -> tuple[int, bool]:
     """Make these blocklists the ones in force: kind (card, merchant, country) and value.
 
-    They replace what was there; the policy stays. Returns the version, and whether the lists are
-    other ones now. Raises: Cold, Full, HotStateError; redis.RedisError.
+    They replace what was there; policy and rates stay. Returns the version, and whether the lists
+    are other ones now. Raises: Cold, Full, HotStateError; redis.RedisError.
     """
     return await put_judgement(client, source, blocked=set(entries))
 
@@ -42,12 +41,23 @@ async def put_shadow(client: Redis, text: str, source: str) -> tuple[int, bool]:
     return await put_judgement(client, source, shadow={(SHADOW, text)} if text else set())
 
 
+async def put_rates(client: Redis, text: str, source: str) -> tuple[int, bool]:
+    """Make these reference rates the ones in force. They must have been checked.
+
+    Returns and raises as `put_lists`.
+    """
+    return await put_judgement(client, source, rates={(RATES, text)})
+
+
 async def policy_in_force(client: Redis) -> str:
     """Its text; "" where there is none."""
+    return (await texts_in_force(client))[0]
+
+
+async def texts_in_force(client: Redis) -> tuple[str, str]:
+    """Of policy and rates; "" where there is none."""
     members: set[bytes] = await client.smembers(keys.LISTS)  # type: ignore[assignment]
-    prefix = f"{POLICY}:".encode()
-    found = [member.removeprefix(prefix) for member in members if member.startswith(prefix)]
-    return found[0].decode() if found else ""
+    return texts_of(read_members(members)[1])
 
 
 async def put_judgement(
@@ -57,8 +67,9 @@ async def put_judgement(
     blocked: set[tuple[str, str]] | None = None,
     policy: set[tuple[str, str]] | None = None,
     shadow: set[tuple[str, str]] | None = None,
+    rates: set[tuple[str, str]] | None = None,
 ) -> tuple[int, bool]:
-    """What engines judge by besides cards and accounts, under one version: lists and policy.
+    """What engines judge by besides cards and accounts, under one version: lists, policy, rates.
 
     The set is written first and its version into the gates afterwards, so a reader of the set is
     never behind a gate. Cut short, it is finished by running it again, or by whoever comes next:
@@ -73,9 +84,9 @@ async def put_judgement(
             version, present = read_members(members)
             newest = await to_the_gates(client, run_id, version, present, source)
             wanted = set[tuple[str, str]]()
-            for new, kind in ((policy, POLICY), (shadow, SHADOW)):
+            for new, kind in ((policy, POLICY), (shadow, SHADOW), (rates, RATES)):
                 wanted |= {entry for entry in present if entry[0] == kind} if new is None else new
-            others = {entry for entry in present if entry[0] not in (POLICY, SHADOW)}
+            others = {entry for entry in present if entry[0] not in TEXTS}
             wanted |= others if blocked is None else blocked
             if wanted == present and version:
                 return version, False

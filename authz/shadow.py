@@ -9,9 +9,9 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from rules.decide import decide
 from rules.facts import AccountProfile, AuthorizationRequest, Blocklists, CardProfile
 from rules.judge import Judge
+from rules.price import plan_of
 from rules.reason import Reason
 
 WAITING_MAX = 1000  # 1 MB of requests; at a draft of 1,000 rules, 0.1 s of work
@@ -72,7 +72,7 @@ class Shadow:
 
     def _judge(self, judge: Judge, told: Told) -> None:
         request, card, account, lists, planned = told
-        plan = decide(request, card, account, lists, judge)
+        _, plan = plan_of(request, card, account, lists, judge)
         rule = plan.rule or NO_RULE
         here, live = plan.reason == Reason.APPROVED, planned == Reason.APPROVED
         self.count(rule, "approve" if here else "decline")

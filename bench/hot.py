@@ -46,6 +46,7 @@ from rules.facts import (
     CardState,
     Purpose,
 )
+from rules.price import Price
 
 CALLERS = 64
 ACCOUNTS = 1000
@@ -260,7 +261,7 @@ def make_acts(accounts: list[AccountProfile], cards: list[CardProfile]) -> Itera
             references=identity.references_of_request(request, code, card.limit_subject),
             sent_at=request.sent_at, expires_at=request.sent_at + 7 * DAY_S, answer_ttl_s=4200,
             tally=tally_of("generic", request.sent_at // DAY_S, AUTHORIZATIONS),
-            body=journal_body(request, plan, 0),
+            body=journal_body(Price(request), plan, 0),
         )  # fmt: skip
 
 

@@ -80,6 +80,13 @@ class AuthorizationBody(Struct, frozen=True, array_like=True, tag="authorization
     token: bool = False
     authenticated: bool = False
     risk: int = 0
+    # What it costs, in minor units of `currency`; nothing in entries of before there were fees.
+    settle_minor: int = -1  # in all: the amount and the fees
+    fee_minor: int = 0  # all of them
+    cross_border_fee_minor: int = 0  # of these
+    rate: str = ""  # of `currency` for one of the transaction's, with spread and markup
+    rate_source: str = ""  # "network" where it billed the amount; "" where nothing was converted
+    rate_date: str = ""  # YYYY-MM-DD
 
 
 class ReversalBody(Struct, frozen=True, array_like=True, tag="reversal", gc=False):

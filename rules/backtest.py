@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from rules.decide import conclude, decide
+from rules.decide import conclude
 from rules.facts import (
     AccountProfile,
     AuthorizationRequest,
@@ -25,6 +25,7 @@ from rules.facts import (
     Purpose,
 )
 from rules.judge import Judge
+from rules.price import Price, plan_of
 from rules.reason import Reason
 
 FUNDS = Reason.FUNDS_INSUFFICIENT
@@ -69,6 +70,7 @@ class Ruling(Struct, frozen=True, gc=False):
     """What the replay says of one request, beside what was said."""
 
     asked: Asked
+    priced: Price  # by the rates and fees of the policy that was asked here
     reason: Reason
     detail: str
     rule: str  # the policy's, with the last word; of a ceiling, the limit's name
@@ -98,15 +100,19 @@ def asked_for(request: AuthorizationRequest) -> int:
     return request.amount_minor
 
 
+def as_then(judge: Judge) -> Judge:
+    return judge
+
+
 class Backtest:
     """One policy over one journal. Units: minor units of each account's currency."""
 
     def __init__(
         self,
-        judge: Judge | None,
+        draft: Callable[[Judge], Judge] = as_then,
         held_for: Callable[[AuthorizationRequest], int] = asked_for,
     ) -> None:
-        self._judge = judge  # None: of each request the one that was in force then
+        self._draft = draft  # asked in place of the one that was in force then
         self._held_for = held_for
         self.counters: Counter[str] = Counter()
         self.records: dict[str, Record] = {}
@@ -114,13 +120,13 @@ class Backtest:
 
     def ask(self, a: Asked) -> Ruling:
         """Judge one request, and count it. Requests and acts come in the journal's order."""
-        judge = self._judge or a.judge
-        plan = decide(a.request, a.card, a.account, a.lists, judge)
-        as_then = plan if judge is a.judge else self._plan_then(a)
+        judge = self._draft(a.judge)
+        priced, plan = planned(a, judge)
+        then = plan if judge is a.judge else planned(a, a.judge)[1]
         for counter, before in a.seen:
             self.counters.setdefault(counter, before)
         record = self._taken_in(a.authorization_id or a.message_id, a.absorbed, a.account)
-        kind, detail, total = self._verdict(a, plan, as_then, record)
+        kind, detail, total = self._verdict(a, priced, plan, then, record)
         held = kind == "held"
         took = total - record.here_minor
         if not held and a.verdict != "held":
@@ -147,7 +153,7 @@ class Backtest:
             ),
         )
         by_funds = funds_differ and reason is not was and FUNDS in (reason, was)
-        return Ruling(a, reason, detail, by, took, was, self._was_by(a), by_funds)
+        return Ruling(a, priced, reason, detail, by, took, was, self._was_by(a), by_funds)
 
     def move(self, m: Moved) -> None:
         """An act after, or before, its authorization."""
@@ -165,9 +171,6 @@ class Backtest:
         after = Record(recorded, here, touched, record.is_ours)
         self._set(m.authorization_id, m.account_id, record, after)
 
-    def _plan_then(self, a: Asked) -> Plan:
-        return decide(a.request, a.card, a.account, a.lists, a.judge)
-
     def _taken_in(
         self, id: str, absorbed: tuple[str, ...], account: AccountProfile | None
     ) -> Record:
@@ -184,9 +187,11 @@ class Backtest:
                 )
         return record
 
-    def _verdict(self, a: Asked, plan: Plan, then: Plan, record: Record) -> tuple[str, str, int]:
+    def _verdict(
+        self, a: Asked, priced: Price, plan: Plan, then: Plan, record: Record
+    ) -> tuple[str, str, int]:
         """Kind and detail as `authorize.lua` names them, and what is taken in all."""
-        request, before = a.request, record.here_minor
+        request, cost, before = priced.request, priced.settle_minor, record.here_minor
         if plan.reason != Reason.APPROVED:
             return "declined", "", before
         if request.purpose is Purpose.BALANCE_INQUIRY:
@@ -200,35 +205,35 @@ class Backtest:
             takes = a.took_minor if a.verdict == "held" else -credited(request)
             return "held", "", before + takes
         funds = a.available_minor - self.beyond[a.account.account_id]
-        wanted = self._wanted(request, plan)
+        wanted = self._wanted(priced, plan)
         if alike and a.verdict == "held" and a.detail != "partial":
             wanted = a.took_minor
         if a.is_increment:
             if a.verdict != "held" and plan == then:
                 # Of a declined increment the journal does not say what it belonged to.
                 return a.verdict, a.detail, before
-            kind, detail, total = self._standing(plan, record, request.amount_minor, funds)
+            kind, detail, total = self._standing(plan, record, cost, funds)
             return kind, a.detail if kind == a.verdict == "held" else detail, total
         if a.absorbed:
-            if plan.hold_minor < request.amount_minor:  # no part of it is offered then
+            if plan.hold_minor < cost:  # no part of it is offered then
                 return "over_limit", str(Reason.TRANSACTION_LIMIT), before
             tried = self._standing(plan, record, wanted, funds)
-            if tried[0] == "held" or wanted <= request.amount_minor:
+            if tried[0] == "held" or wanted <= cost:
                 return tried
-            return self._standing(plan, record, request.amount_minor, funds)
-        return self._fitting(a.request, plan, max(wanted, 0), funds)
+            return self._standing(plan, record, cost, funds)
+        return self._fitting(priced, plan, max(wanted, 0), funds)
 
-    def _wanted(self, request: AuthorizationRequest, plan: Plan) -> int:
-        if plan.hold_minor < request.amount_minor:
+    def _wanted(self, priced: Price, plan: Plan) -> int:
+        cost = priced.settle_minor
+        if plan.hold_minor < cost:
             return plan.hold_minor
-        uplifted = request.amount_minor + (0 if request.posts else plan.uplift_minor)
-        return max(self._held_for(request), uplifted)
+        uplifted = cost + (0 if priced.request.posts else plan.uplift_minor)
+        return max(self._held_for(priced.request) + priced.fees.total_minor, uplifted)
 
-    def _fitting(
-        self, request: AuthorizationRequest, plan: Plan, wanted: int, funds: int
-    ) -> tuple[str, str, int]:
+    def _fitting(self, priced: Price, plan: Plan, wanted: int, funds: int) -> tuple[str, str, int]:
         """`fitting` of authorize.lua: the first that refuses, and how much would do."""
-        asked, fit, kind, detail = request.amount_minor, wanted, "held", ""
+        request, asked = priced.request, priced.settle_minor
+        fit, kind, detail = wanted, "held", ""
         if plan.hold_minor < asked:
             kind, detail = "over_limit", str(Reason.TRANSACTION_LIMIT)
         for limit in plan.limits:
@@ -278,16 +283,19 @@ class Backtest:
         if kind != "over_limit":
             return plan.rule
         for limit in plan.limits:
-            if limit.reason == detail and self._refuses(limit, a):
+            if limit.reason == detail and self._refuses(limit):
                 return limit_name(limit.counter, a)
         return plan.rule or detail
 
-    def _refuses(self, limit: Limit, a: Asked) -> bool:
-        asked = a.request.amount_minor if limit.scale else 1
-        return limit.ceiling - self.counters[limit.counter] < asked
+    def _refuses(self, limit: Limit) -> bool:
+        return limit.ceiling - self.counters[limit.counter] < limit.use
 
     def _was_by(self, a: Asked) -> str:
         return limit_name(a.refused_by, a) if a.refused_by else a.rule
+
+
+def planned(a: Asked, judge: Judge) -> tuple[Price, Plan]:
+    return plan_of(a.request, a.card, a.account, a.lists, judge, in_part=a.is_increment)
 
 
 def limit_name(counter: str, a: Asked) -> str:

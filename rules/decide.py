@@ -65,6 +65,9 @@ def decide(
     if request.mcc in card.blocked_mccs:
         return Plan(Reason.MCC_BLOCKED)
     if request.amount_minor and request.currency != account.currency:
+        # What could be billed by our own rates was, before it came here (rules/price.py).
+        if judge.exchange and request.currency == request.transaction_currency:
+            return Plan(Reason.RATE_UNAVAILABLE)
         return Plan(Reason.CURRENCY_MISMATCH)
 
     ceiling = card.transaction_limit_minor

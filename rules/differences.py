@@ -77,10 +77,10 @@ class Differences:
     def add(self, ruling: Ruling, day: str) -> None:
         """`day`: in which the request was judged, as the report is to name it."""
         r, asked = self.report, ruling.asked
-        request = asked.request
+        request = ruling.priced.request
         label = self._labels.get(asked.message_id, self._labels.get(request.rrn))
         then, here = ruling.was is Reason.APPROVED, ruling.reason is Reason.APPROVED
-        money = asked.account.currency, request.amount_minor, label
+        money = request.currency, request.amount_minor, label
         r.requests += 1
         r.same += ruling.same
         r.after_other_funds += ruling.by_funds

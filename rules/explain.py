@@ -44,7 +44,7 @@ def checks_of(
         *card_checks(request, card, today),
         Check(Reason.ACCOUNT_CLOSED, account.state, account.state is AccountState.CLOSED),
         Check(Reason.ACCOUNT_FROZEN, account.state, account.state is AccountState.FROZEN),
-        *place_checks(request, card, account, lists),
+        *place_checks(request, card, account, lists, judge),
         *rule_checks(request, card, account, judge),
     ]
 
@@ -64,11 +64,16 @@ def card_checks(request: AuthorizationRequest, card: CardProfile, today: date) -
 
 
 def place_checks(
-    request: AuthorizationRequest, card: CardProfile, account: AccountProfile, lists: Blocklists
+    request: AuthorizationRequest,
+    card: CardProfile,
+    account: AccountProfile,
+    lists: Blocklists,
+    judge: Judge,
 ) -> list[Check]:
     version = f"lists {lists.version}"
     amount, ceiling = request.amount_minor, card.transaction_limit_minor
     foreign = request.currency != account.currency and amount != 0
+    ours = judge.exchange is not None and request.currency == request.transaction_currency
     blocked = " ".join(card.blocked_mccs) or "none blocked"
     return [
         Check(Reason.CARD_BLOCKED, version, card.card_id in lists.cards),
@@ -83,7 +88,16 @@ def place_checks(
             request.country in lists.countries,
         ),
         Check(Reason.MCC_BLOCKED, f"{request.mcc}, {blocked}", request.mcc in card.blocked_mccs),
-        Check(Reason.CURRENCY_MISMATCH, f"{request.currency}, {account.currency}", foreign),
+        Check(
+            Reason.CURRENCY_MISMATCH,
+            f"{request.currency}, {account.currency}",
+            foreign and not ours,
+        ),
+        Check(
+            Reason.RATE_UNAVAILABLE,
+            f"{request.currency}, {account.currency}",
+            foreign and ours,
+        ),
         Check(
             Reason.TRANSACTION_LIMIT,
             f"{amount} minor units, "

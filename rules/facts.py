@@ -111,6 +111,7 @@ class AuthorizationRequest(Struct, frozen=True, kw_only=True, gc=False):
     token: bool = False  # a wallet's number in place of the card's
     authenticated: bool = False  # 3-D Secure
     risk: int = 0  # the network's score, 0 to 999; 0 where it gave none
+    network_rate: str = ""  # DE 10, in decimals: by which it billed; "" where it does not say
 
     def __post_init__(self) -> None:
         assert 0 <= self.amount_minor <= EXACT_MAX, self.amount_minor

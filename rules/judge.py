@@ -5,25 +5,27 @@ into that source: codes and names are constants beside it, found by number.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fnmatch import translate
 from typing import Any
 
 from msgspec import Struct
 
+from rules.codes import COUNTRY, MCC, resolve
 from rules.facts import AccountProfile, AuthorizationRequest, CardProfile, Limit
+from rules.fees import NO_FEES, Fees, fees_of
+from rules.fx import Exchange, Rates, read_rates
 from rules.policy import (
-    COUNTRY,
     EVERYTHING,
-    MCC,
     NO_POLICY,
     WEEKDAYS,
+    FeeRule,
     LimitRule,
     Policy,
     Rule,
     When,
     minutes_of,
-    resolve,
+    read_policy,
 )
 from rules.reason import Reason
 from rules.windows import Moment
@@ -52,7 +54,7 @@ LIMIT_HEAD = (
 )
 
 # f: the request, a: its account, c: its card, t: the moment at home, e: what holds besides.
-Row = Rule | LimitRule
+Row = Rule | LimitRule | FeeRule
 Asked = Callable[
     [AuthorizationRequest, AccountProfile, CardProfile, Moment, list[Any]], Rule | None
 ]
@@ -61,14 +63,21 @@ Table = tuple[str, Asked | None, dict[str, Asked]]
 
 
 class Judge:
-    """A policy, compiled. Never fails on what `AuthorizationRequest` can hold."""
+    """A policy, compiled. Never fails on what `AuthorizationRequest` can hold.
 
-    def __init__(self, policy: Policy) -> None:
+    `rates` are those loaded beside it. Raises: RatesError, where they are none.
+    """
+
+    def __init__(self, policy: Policy, rates: Rates | None = None) -> None:
         self.policy = policy
         self.version = policy.version
+        self.rates = rates
         self._writer = Writer(policy)
         self._rules = self._compiled(policy.rule)
         self._limits = self._compiled(policy.limit)
+        self._fees = self._compiled(policy.fee)
+        self.exchange = None if policy.exchange is None else Exchange(policy.exchange, rates)
+        self.prices_nothing = not policy.fee and policy.exchange is None
         self.says_nothing = not policy.rule
         self.limits_nothing = not policy.limit
         self.is_empty = self.says_nothing and self.limits_nothing
@@ -105,6 +114,25 @@ class Judge:
             if asked is not None:
                 asked(request, account, card, t, limits)
         return tuple(limits)
+
+    def fees(
+        self,
+        request: AuthorizationRequest,
+        account: AccountProfile,
+        card: CardProfile,
+        t: Moment,
+        *,
+        in_part: bool,
+    ) -> Fees:
+        """What is charged beside what is billed: of each kind the most particular row."""
+        if not self.policy.fee or request.amount_minor == 0 or request.sign < 0:
+            return NO_FEES
+        rows: list[FeeRule] = []
+        for level, everybody, some in self._fees[::-1]:
+            for asked in (some.get(whose(level, account, card)), everybody):
+                if asked is not None:
+                    asked(request, account, card, t, rows)
+        return fees_of(rows, request, account, in_part=in_part)
 
     def explain(
         self, request: AuthorizationRequest, account: AccountProfile, card: CardProfile, t: Moment
@@ -177,7 +205,7 @@ class Writer:
             test = self._test(row.when)
             if isinstance(row, LimitRule):
                 does = f"add({self._limit(row)})"
-            elif row.outcome in ("approve", "decline", "refer"):
+            elif isinstance(row, Rule) and row.outcome in ("approve", "decline", "refer"):
                 does = f"return {self._name(row)}"
             else:
                 does = f"e.append({self._name(row)})"
@@ -299,3 +327,22 @@ CODES = tuple(f"{n:04}" for n in range(10_000))  # one of each, however many rul
 
 
 NO_JUDGE = Judge(NO_POLICY)
+
+# Of what engines judge by, the texts: all else is lists.
+POLICY = "policy"
+SHADOW = "shadow"  # a draft that judges beside the policy and only counts
+RATES = "rates"
+TEXTS = (POLICY, SHADOW, RATES)
+
+
+def texts_of(entries: Iterable[tuple[str, str]]) -> tuple[str, str]:
+    """The texts of policy and rates among all that engines judge by; "" where there is none."""
+    found = {kind: value for kind, value in entries if kind in TEXTS}
+    return found.get(POLICY, ""), found.get(RATES, "")
+
+
+def make_judge(policy: str, rates: str) -> Judge:
+    """Raises: PolicyError, RatesError."""
+    if not policy:
+        return NO_JUDGE
+    return Judge(read_policy(policy), read_rates(rates) if rates else None)

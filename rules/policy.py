@@ -27,14 +27,16 @@ the line. A policy that was read cannot fail while it judges.
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import astuple
 
+from rules.codes import COUNTRY, CURRENCY, DEPTH_MAX, MCC, SOME, Codes, resolve
 from rules.facts import Channel, Finality, Purpose
+from rules.fx import ExchangeRules, RatesError, check_exchange
 from rules.policy_text import PolicyError, at, refuse_card_numbers, split
 from rules.reason import Reason
 from rules.windows import WINDOWS
@@ -42,8 +44,8 @@ from rules.windows import WINDOWS
 # Above these a judgement would take longer than its share of the budget (`authz bench decide`).
 RULES_MAX = 1000
 LIMITS_MAX = 64
+FEES_MAX = 64
 SIZE_MAX = 256 * 1024  # bytes; a change is journalled in each of 64 shards
-DEPTH_MAX = 8  # of conditions in conditions
 
 CODES_MAX = 500_000  # in all conditions, ranges counted out: some 40 MB of every engine
 PATTERNS_MAX = 1000  # of merchant names, in all conditions
@@ -56,9 +58,6 @@ Minor = Annotated[int, Meta(ge=0, le=10**15)]
 Percent = Annotated[int, Meta(ge=0, le=100)]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-SOME = Meta(min_length=1)  # an empty list says nothing, and would hold for everything
-Code = Annotated[str, Meta(min_length=1, max_length=64)]
-Codes = Annotated[tuple[Code, ...], SOME]
 
 
 class Scope(Struct, frozen=True, forbid_unknown_fields=True):
@@ -148,6 +147,24 @@ class LimitRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     when: When = EVERYTHING
 
 
+class FeeRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the cardholder pays beside the amount, in minor units of the account's currency.
+
+    Of each kind one row: the card's before the account's before the program's before everybody's,
+    and the first in the file. A row of nothing is how an exemption is made.
+    """
+
+    name: Name
+    kind: Literal["cross_border", "atm", "foreign_currency"]
+    bp: Annotated[int, Meta(ge=0, le=5_000)] = 0  # basis points of what is billed
+    fixed: Minor = 0
+    min: Minor = 0
+    max: Minor | None = None
+    home: Codes = ()  # of cross_border: the countries that are not abroad
+    scope: Scope = Scope()
+    when: When = EVERYTHING
+
+
 class Groups(Struct, frozen=True, forbid_unknown_fields=True):
     """Names for many codes. "@name" in a list stands for another group of the same kind."""
 
@@ -162,6 +179,8 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     groups: Groups = Groups()
     rule: tuple[Rule, ...] = ()
     limit: tuple[LimitRule, ...] = ()
+    fee: tuple[FeeRule, ...] = ()
+    exchange: ExchangeRules | None = None
 
 
 NO_POLICY = Policy(version="none")
@@ -204,12 +223,22 @@ def check(policy: Policy, text: str) -> None:
             except ValueError as error:
                 raise at(text, f"groups.{kind}.{name}", str(error)) from None
     codes, patterns = 0, 0
-    if len(policy.rule) > RULES_MAX or len(policy.limit) > LIMITS_MAX:
-        raise PolicyError(f"more than {RULES_MAX} rules or {LIMITS_MAX} limits")
+    for number, most, what_of in (
+        (len(policy.rule), RULES_MAX, "rules"),
+        (len(policy.limit), LIMITS_MAX, "limits"),
+        (len(policy.fee), FEES_MAX, "fees"),
+    ):
+        if number > most:
+            raise PolicyError(f"more than {most} {what_of}")
+    try:
+        check_exchange(policy.exchange or ExchangeRules())
+    except RatesError as error:
+        raise at(text, f"exchange.{error.path}", error.problem) from None
     taken: dict[str, str] = {}
-    rows: list[tuple[str, Rule | LimitRule]] = [
+    rows: list[tuple[str, Rule | LimitRule | FeeRule]] = [
         *((f"rule[{n}]", row) for n, row in enumerate(policy.rule)),
         *((f"limit[{n}]", row) for n, row in enumerate(policy.limit)),
+        *((f"fee[{n}]", row) for n, row in enumerate(policy.fee)),
     ]
     for where, row in rows:
         if row.name in taken:
@@ -236,6 +265,10 @@ def check(policy: Policy, text: str) -> None:
         if isinstance(row, LimitRule):
             if row.window not in WINDOWS:
                 raise at(text, f"{where}.window", f"unknown; known are {', '.join(WINDOWS)}")
+        elif isinstance(row, FeeRule):
+            problem = problem_of_fee(row)
+            if problem:
+                raise at(text, f"{where}.{problem.partition(':')[0]}", problem)
         else:
             problem = problem_of_rule(row)
             if problem:
@@ -255,6 +288,20 @@ def problem_of_rule(rule: Rule) -> str:
         return f"{rule.outcome} takes no percent"
     if rule.amount and rule.outcome not in ("cap", "uplift"):
         return f"{rule.outcome} takes no amount"
+    return ""
+
+
+def problem_of_fee(fee: FeeRule) -> str:
+    """Begins with the key that is wrong."""
+    if (fee.kind == "cross_border") != bool(fee.home):
+        return "home: a cross_border fee, and no other, needs the countries that are not abroad"
+    if fee.max is not None and fee.max < max(fee.min, fee.fixed):
+        return "max: below min or fixed"
+    try:
+        for code in fee.home:
+            COUNTRY.read(code)
+    except ValueError as error:
+        return f"home: {error}"
     return ""
 
 
@@ -312,54 +359,6 @@ def all_of(when: When) -> Iterator[When]:
 def size_of(ranges: Iterable[tuple[str, str]]) -> int:
     """How many codes; of what has no ranges so many as there are."""
     return sum(int(last) - int(first) + 1 if first.isdigit() else 1 for first, last in ranges)
-
-
-class Kind(Struct, frozen=True):
-    """What a code of a list looks like."""
-
-    name: str
-    pattern: str
-    has_ranges: bool = False
-
-    def read(self, code: str) -> tuple[str, str]:
-        """First and last. Raises: ValueError."""
-        first, dash, last = code.partition("-") if self.has_ranges else (code, "", "")
-        last = last if dash else first
-        if not (re.fullmatch(self.pattern, first) and re.fullmatch(self.pattern, last)):
-            raise ValueError(f"{self.name}: not a code: {code[:9]}")
-        if first > last:
-            raise ValueError(f"{self.name}: a range that ends before it begins: {code}")
-        return first, last
-
-
-MCC = Kind("mcc", r"[0-9]{4}", has_ranges=True)
-COUNTRY = Kind("country", r"[A-Z]{2}")
-CURRENCY = Kind("currency", r"[0-9]{3}")
-
-
-def resolve(name: str, groups: Mapping[str, Codes], kind: Kind) -> frozenset[tuple[str, str]]:
-    """The codes and ranges of a group. Raises: ValueError, for a cycle too."""
-    found: set[tuple[str, str]] = set()
-    done: set[str] = set()  # each group once, however often it is named
-
-    def gather(name: str, within: tuple[str, ...]) -> None:
-        if name in within:
-            raise ValueError(f"a group in itself: {' > '.join((*within, name))}")
-        if name not in groups:
-            raise ValueError(f"no group {name}")
-        if len(within) > DEPTH_MAX:
-            raise ValueError(f"groups in groups, more than {DEPTH_MAX} deep")
-        if name in done:
-            return
-        for code in groups[name]:
-            if code.startswith("@"):
-                gather(code[1:], (*within, name))
-            else:
-                found.add(kind.read(code))
-        done.add(name)
-
-    gather(name, ())
-    return frozenset(found)
 
 
 def plain(policy: Policy) -> dict[str, Any]:

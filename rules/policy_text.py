@@ -22,14 +22,15 @@ def at(text: str, path: str, problem: str) -> PolicyError:
     return PolicyError(f"{where}: {problem}" if where else problem)
 
 
-ROW = re.compile(r"^(rule|limit)\[(\d+)\]\.?([A-Za-z_]*)")
+ROW = re.compile(r"^(rule|limit|fee)\[(\d+)\]\.?([A-Za-z_]*)")
 
 
 def line_of(text: str, path: str) -> int | None:
     """Where in the file a path begins, as well as a line can be told: the row, or its key."""
     match = ROW.match(path)
     if match is None:
-        return first_line(text, path.rpartition(".")[2].partition("[")[0])
+        names = [part.partition("[")[0] for part in path.split(".")[::-1]]
+        return next(filter(None, (first_line(text, name) for name in names)), None)
     table, number, key = match[1], int(match[2]), match[3]
     seen, start = -1, None
     for n, line in enumerate(text.splitlines(), 1):
@@ -49,7 +50,7 @@ def line_of(text: str, path: str) -> int | None:
 
 def first_line(text: str, key: str) -> int | None:
     """The first that begins with that key."""
-    begins = re.compile(rf"\s*(?:\[.*\.)?{re.escape(key)}\b")
+    begins = re.compile(rf"\s*(?:\[(?:.*\.)?)?{re.escape(key)}\b")
     lines = (n for n, line in enumerate(text.splitlines(), 1) if begins.match(line))
     return next(lines, None) if key else None
 

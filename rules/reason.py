@@ -42,6 +42,7 @@ class Reason(StrEnum):
     MCC_BLOCKED = "mcc_blocked"
     CHANNEL_BLOCKED = "channel_blocked"
     CURRENCY_MISMATCH = "currency_mismatch"
+    RATE_UNAVAILABLE = "rate_unavailable"  # none for its currency, or none that is young enough
     TRANSACTION_LIMIT = "transaction_limit"
     SUSPECTED_FRAUD = "suspected_fraud"
     RULE_DECLINED = "rule_declined"  # by a rule that gives no other reason

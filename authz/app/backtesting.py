@@ -29,13 +29,14 @@ from ledger.journal import (
     ListsBody,
     read_entry,
 )
-from rules.backtest import Asked, Backtest, Moved
+from rules.backtest import Asked, Backtest, Moved, as_then
 from rules.decide import limits_for
 from rules.differences import Differences, Report
 from rules.facts import AccountProfile, Blocklists, CardProfile
+from rules.fx import Rates
 from rules.holds import HoldRule, hold_for, make_policy
-from rules.judge import NO_JUDGE, Judge
-from rules.policy import Policy, read_policy
+from rules.judge import NO_JUDGE, Judge, make_judge, texts_of
+from rules.policy import Policy
 from rules.windows import civil_date
 
 ENTRIES_MAX = 10_000_000  # some 7 GB at the worst, where every one is an approval
@@ -161,15 +162,30 @@ class Told:
 
 
 def lists_and_judge(body: ListsBody) -> tuple[Blocklists, Judge]:
-    text = next((value for kind, value in body.entries if kind == "policy"), "")
-    return blocklists_of(body), Judge(read_policy(text)) if text else NO_JUDGE
+    return blocklists_of(body), make_judge(*texts_of(body.entries))
+
+
+class Draft:
+    """A draft, with the rates that were in force at each request."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._rates: Rates | None = None
+        self._judge = Judge(policy)
+
+    def judge(self, then: Judge) -> Judge:
+        """Raises: RatesError, of rates and currencies that the draft names."""
+        if then.rates is not self._rates:
+            self._rates = then.rates
+            self._judge = Judge(self._policy, then.rates)
+        return self._judge
 
 
 async def backtest(client: Redis, order: Order) -> Answer:
     """Raises: PolicyError, where a policy that was in force can no longer be read."""
     holds = make_policy(order.hold_rules, order.hold_days)
-    judge = Judge(order.draft) if order.draft is not None else None
-    replay = Backtest(judge, lambda request: hold_for(request, holds.of(request)))
+    draft = as_then if order.draft is None else Draft(order.draft).judge
+    replay = Backtest(draft, lambda request: hold_for(request, holds.of(request)))
     version = order.draft.version if order.draft else "as it was in force"
     differences, told, read = Differences(version, order.labels), Told(), Read()
     await told.learn_lists(client)

@@ -12,11 +12,10 @@ import msgspec
 from msgspec import Struct
 from redis.asyncio import Redis
 
-from authz.app.history import Plain, Reach, newest_first, reason_of, refusal
+from authz.app.history import Plain, Reach, newest_first, price_of, reason_of, refusal
 from authz.app.looking import NotThere
 from authz.clock import SystemClock, utc
 from authz.hot import keys
-from authz.judgement import POLICY
 from authz.profiles import read_account, read_card
 from ledger.journal import (
     AccountBody,
@@ -28,7 +27,6 @@ from ledger.journal import (
     ListsBody,
     ReversalBody,
 )
-from rules.decide import decide
 from rules.explain import Check, checks_of
 from rules.facts import (
     AccountProfile,
@@ -39,9 +37,10 @@ from rules.facts import (
     Finality,
     Purpose,
 )
-from rules.judge import NO_JUDGE, Judge
-from rules.policy import read_policy
+from rules.fx import RatesError
+from rules.judge import Judge, make_judge, texts_of
 from rules.policy_text import PolicyError
+from rules.price import NETWORK, plan_of
 from rules.reason import Reason
 
 ENTRIES_MAX = 1_000_000  # of one shard: what its journal holds at the most
@@ -86,9 +85,10 @@ async def explain(client: Redis, message_id: str, account_id: str, timed: bool) 
         no = {"check": Reason.CARD_UNKNOWN, "saw": "no such card", "says": body.planned}
         return told | {"checks": [no], "decided_again": body.planned, "same": True}
     as_of = await what_it_was_made_from(client, asked, newer)
-    request = request_of(body)
-    checks = checks_of(request, as_of.card, as_of.account, as_of.lists, as_of.judge)
-    plan = decide(request, as_of.card, as_of.account, as_of.lists, as_of.judge)
+    made_from = as_of.card, as_of.account, as_of.lists, as_of.judge
+    in_part = isinstance(asked.body, IncrementBody)
+    priced, plan = plan_of(request_of(body), *made_from, in_part=in_part)
+    checks = checks_of(priced.request, *made_from)
     told |= {
         "account_version": e.versions[0],
         "card_version": e.versions[1],
@@ -96,17 +96,17 @@ async def explain(client: Redis, message_id: str, account_id: str, timed: bool) 
         "policy": body.policy or "none",
         "rule": body.rule,
         "flags": list(body.flags),
+        "price": price_of(body),
         "checks": [told_of(check) for check in up_to_the_first_no(checks)],
         "ceilings": ceilings_of(asked, body),
         "funds": funds_of(asked, body),
         "decided_again": plan.reason,
         "same": (plan.reason, plan.rule, as_of.judge.version if body.policy else "")
-        == (body.planned, body.rule, body.policy),
+        == (body.planned, body.rule, body.policy)
+        and body.settle_minor in (-1, priced.settle_minor),
     }
     if timed:
-        told["decide_us"] = quickest(
-            lambda: decide(request, as_of.card, as_of.account, as_of.lists, as_of.judge)
-        )
+        told["decide_us"] = quickest(lambda: plan_of(request_of(body), *made_from, in_part=in_part))
     return told
 
 
@@ -177,10 +177,9 @@ async def what_it_was_made_from(client: Redis, asked: Entry, newer: dict[int, Li
     ]
     if account is None or card is None or lists is None:
         raise NotThere(f"the journal does not have what it was judged by: {', '.join(missing)}")
-    text = next((value for kind, value in lists.entries if kind == POLICY), "")
     try:
-        judge = Judge(read_policy(text)) if text else NO_JUDGE
-    except PolicyError as error:
+        judge = make_judge(*texts_of(lists.entries))
+    except (PolicyError, RatesError) as error:
         raise NotThere(f"its policy is of another version of ours: {error}") from None
     return AsOf(card, account, blocklists_of(lists), judge)
 
@@ -195,7 +194,7 @@ def blocklists_of(lists: ListsBody) -> Blocklists:
 
 
 def request_of(body: AuthorizationBody) -> AuthorizationRequest:
-    """The facts as they were judged."""
+    """What was asked, before it was billed by our own rates."""
     names = {field.name for field in msgspec.structs.fields(AuthorizationRequest)}
     said = {name: value for name, value in msgspec.structs.asdict(body).items() if name in names}
     said |= {
@@ -203,6 +202,8 @@ def request_of(body: AuthorizationBody) -> AuthorizationRequest:
         "finality": Finality(body.finality),
         "channel": Channel(body.channel),
     }
+    if body.rate_source not in ("", NETWORK):
+        said |= {"amount_minor": body.transaction_minor, "currency": body.transaction_currency}
     return AuthorizationRequest(**said)
 
 
@@ -255,7 +256,7 @@ def funds_of(asked: Entry, body: AuthorizationBody) -> Plain:
     return {
         "currency": e.currency,
         "available_before_minor": before,
-        "asked_minor": body.amount_minor,
+        "asked_minor": body.amount_minor + body.fee_minor,
         **part,
         "available_after_minor": available,
         "says": says,

@@ -157,7 +157,7 @@ def told(entry: Entry) -> Plain:
             "transaction_minor": body.transaction_minor,
             "transaction_currency": body.transaction_currency,
             "planned": body.planned, "mcc": body.mcc, "merchant_id": body.merchant_id,
-            "terminal_id": body.terminal_id, **refusal(entry, body),
+            "terminal_id": body.terminal_id, **price_of(body), **refusal(entry, body),
         }  # fmt: skip
     elif isinstance(body, ReversalBody):
         act |= {
@@ -170,6 +170,20 @@ def told(entry: Entry) -> Plain:
     else:
         act |= of_no_request(entry)
     return {"stream_id": entry.stream_id} | act
+
+
+def price_of(body: AuthorizationBody) -> Plain:
+    """What it costs: in all, the fees, and the rate it was billed by. Nothing of entries of before
+    prices were kept."""
+    if body.settle_minor < 0:
+        return {}
+    now = {
+        "settle_minor": body.settle_minor, "settle_currency": body.currency,
+        "fee_minor": body.fee_minor, "fee_currency": body.currency,
+        "cross_border_fee_minor": body.cross_border_fee_minor,
+        "cross_border_fee_currency": body.currency,
+    }  # fmt: skip
+    return now | {"rate": body.rate, "rate_source": body.rate_source, "rate_date": body.rate_date}
 
 
 def of_no_request(entry: Entry) -> Plain:

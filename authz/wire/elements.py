@@ -4,6 +4,7 @@ Source: ISO 8583:1987, data element dictionary.
 """
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import lru_cache
 
 import iso3166
@@ -62,6 +63,19 @@ def amount(message: Message, field: int) -> int:
     if not (digits.isascii() and digits.isdigit()):
         raise BadElement(field, "not an amount")
     return int(digits)
+
+
+def billing_rate(message: Message) -> str:
+    """DE 10 in decimals; "" where it says nothing. It is kept and shown, and no money is worked out
+    by it, so one that cannot be read refuses nothing.
+
+    Source: ISO 8583:1987: the first digit tells how many of the other seven stand behind the point.
+    """
+    digits = text(message, 10)
+    if not (len(digits) == 8 and digits.isascii() and digits.isdigit()) or not int(digits[1:]):
+        return ""
+    rate = f"{Decimal(int(digits[1:])).scaleb(-int(digits[0])):f}"
+    return rate.rstrip("0").rstrip(".") if "." in rate else rate
 
 
 def currency(message: Message, field: int) -> str:

@@ -93,6 +93,7 @@ def to_request(
         merchant_name=elements.merchant_name(message, network),
         channel=channel,
         card_present=card_present,
+        network_rate=elements.billing_rate(message) if billed else "",
     )
 
 

@@ -13,6 +13,7 @@ from iso8583.cut import cut
 from iso8583.errors import PartError
 from iso8583.message import Message
 from rules.facts import Approved, Funds, Purpose
+from rules.fx import half_even
 from rules.notices import Balance
 from rules.reason import Reason
 
@@ -86,10 +87,20 @@ def say_part(
     """Less than was asked: what was approved in DE 4 and 6, and what was asked in DE 54."""
     fields[4] = f"{approved.transaction_minor:012}"
     if 6 in message:
-        fields[6] = f"{approved.billing_minor:012}"
+        fields[6] = f"{billed_in_part(message, approved):012}"
     fields[39] = network.codes.partial
     currency = str(message.get(49))
     fields[54] = additional_amount("57", currency, int(str(message[4])))
+
+
+def billed_in_part(message: Message, approved: Approved) -> int:
+    """What the network is to bill. More was approved where fees of ours stand beside it: then the
+    same part of DE 6 as of DE 4, half to even. By the message alone: a repeat is told the same."""
+    billed, asked = int(str(message[6])), int(str(message[4]))
+    part = approved.transaction_minor
+    if approved.billing_minor * asked < (part + 1) * billed:
+        return approved.billing_minor
+    return half_even(billed * part, asked)
 
 
 def balances(funds: Funds) -> str:

@@ -58,7 +58,7 @@ def moved(n: int, took: int, **changes: Any) -> Moved:
 
 
 def test_a_reversal_gives_back_to_the_day_that_was_risen_in() -> None:
-    replay = Backtest(A_DAY)
+    replay = Backtest(lambda then: A_DAY)
     assert replay.ask(asked(1, 800)).reason is Reason.APPROVED
     assert replay.ask(asked(2, 900, NIGHT + 60)).reason is Reason.APPROVED, "a new day"
     replay.move(moved(1, -500))
@@ -70,7 +70,7 @@ def test_a_reversal_gives_back_to_the_day_that_was_risen_in() -> None:
 
 
 def test_what_a_draft_declined_leaves_its_funds() -> None:
-    replay = Backtest(NO_FOOD)
+    replay = Backtest(lambda then: NO_FOOD)
     assert replay.ask(asked(1, 6000)).reason is Reason.RULE_DECLINED
     refused = {"verdict": "no_funds", "authorization_id": "", "took_minor": 0}
     here = replay.ask(asked(2, 7000, mcc="5999", available_minor=4000, **refused))
@@ -85,7 +85,7 @@ def test_what_a_draft_declined_leaves_its_funds() -> None:
 
 
 def test_what_was_in_force_says_the_same_and_the_draft_is_added_up() -> None:
-    then, draft = Backtest(None), Backtest(NO_FOOD)
+    then, draft = Backtest(), Backtest(lambda then: NO_FOOD)
     same, other = Differences("then", {}), Differences("draft", {"m1": True, "000000000002": False})
     for n in (1, 2, 3):
         facts = asked(n, 100 * n, mcc="5411" if n < 3 else "5999")
@@ -103,6 +103,6 @@ def test_what_was_in_force_says_the_same_and_the_draft_is_added_up() -> None:
 
 
 def test_a_journal_without_its_beginning_tells_where_counters_stood() -> None:
-    replay = Backtest(A_DAY)
+    replay = Backtest(lambda then: A_DAY)
     here = replay.ask(asked(1, 300, seen=(("S1/a day/amount/20260322", 800),)))
     assert here.reason is Reason.AMOUNT_LIMIT

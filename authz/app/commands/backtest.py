@@ -16,6 +16,7 @@ from authz.app.options import configured
 from authz.app.output import write_json
 from authz.app.policy_file import FILE, read
 from authz.config import Config
+from rules.fx import RatesError
 from rules.policy_text import PolicyError
 
 EXAMPLES = """
@@ -87,8 +88,8 @@ def backtest(
         answer = asyncio.run(
             at_store(config, "authz rules backtest", lambda client, _: replay(client, order))
         )
-    except PolicyError as error:
-        raise click.ClickException(f"A policy that was in force: {error}") from None
+    except (PolicyError, RatesError) as error:
+        raise click.ClickException(f"A policy or rates that were in force: {error}") from None
     if json_file != "-":
         click.echo("\n".join(in_words(answer)))
     write(answer, json_file, html_file)

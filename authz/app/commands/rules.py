@@ -11,9 +11,11 @@ from authz.app.commands.backtest import backtest
 from authz.app.options import configured
 from authz.app.output import counted
 from authz.app.policy_file import FILE, POLICY, read
+from authz.app.rate_files import rates_in
 from authz.config import Config
-from authz.judgement import policy_in_force, put_policy, put_shadow
-from rules.policy import Policy
+from authz.judgement import put_policy, put_rates, put_shadow, texts_in_force
+from rules.fx import Rates, RatesError, check_exchange, read_rates, write_rates
+from rules.policy import Policy, read_policy
 
 EXAMPLES = """
 \b
@@ -22,10 +24,12 @@ Examples:
   authz rules diff policy.toml
   authz rules load policy.toml
   authz rules show
+  authz rules rates eurofxref-hist.zip
   authz rules shadow draft.toml
   authz rules backtest draft.toml --from 2026-11-01
 
-docs/rules.md has the language. A policy that is wrong is told with its line and changes nothing.
+docs/rules.md has the language, docs/exchange.md rates and fees. A policy that is wrong is told with
+its line and changes nothing, and so are rates.
 
 \b
 Exit codes:
@@ -51,9 +55,9 @@ def check(file: Path) -> None:
 @configured
 def show(config: Config) -> None:
     """Print the policy in force, as it was loaded."""
-    text = asyncio.run(
-        at_store(config, "authz rules show", lambda client, _: policy_in_force(client))
-    )
+    text, rates = in_force(config, "authz rules show")
+    if rates:
+        click.echo(f"# beside it: {of_rates(read_rates(rates))}")
     click.echo(text or "# no policy is in force", nl=not text.endswith("\n"))
 
 
@@ -63,9 +67,7 @@ def show(config: Config) -> None:
 def diff(file: Path, config: Config) -> None:
     """What would change, line by line."""
     _, text = read(file)
-    old = asyncio.run(
-        at_store(config, "authz rules diff", lambda client, _: policy_in_force(client))
-    )
+    old, _ = in_force(config, "authz rules diff")
     lines = list(
         unified_diff(old.splitlines(), text.splitlines(), "in force", file.name, lineterm="")
     )
@@ -80,6 +82,9 @@ def diff(file: Path, config: Config) -> None:
 def load(file: Path, config: Config) -> None:
     """Put a policy in force, from the very next message on every engine."""
     policy, text = read(file)
+    _, rates = in_force(config, "authz rules load")
+    if rates:
+        fitting(policy, read_rates(rates), file)
     version, changed = asyncio.run(
         at_store(
             config, f"authz rules load {file.name}",
@@ -88,6 +93,51 @@ def load(file: Path, config: Config) -> None:
     )  # fmt: skip
     said = "in force" if changed else "was in force already"
     click.echo(f"{in_words(policy)}: {said}, judgement {version}")
+
+
+@command.command(epilog=EXAMPLES)
+@POLICY
+@configured
+def rates(file: Path, config: Config) -> None:
+    """Put reference rates in force: of the European Central Bank, or a TOML table."""
+    try:
+        found = rates_in(file)
+    except OSError as error:
+        raise click.ClickException(f"{file.name}: cannot be read ({error.strerror})") from None
+    except RatesError as error:
+        raise click.ClickException(f"{file.name}: {error}") from None
+    text, _ = in_force(config, "authz rules rates")
+    if text:
+        fitting(read_policy(text), found, file)
+    version, changed = asyncio.run(
+        at_store(
+            config, f"authz rules rates {file.name}",
+            lambda client, _: put_rates(
+                client, write_rates(found), f"authz rules rates {file.name}"
+            ),
+        )
+    )  # fmt: skip
+    said = "in force" if changed else "were in force already"
+    click.echo(f"{of_rates(found)}: {said}, judgement {version}")
+
+
+def in_force(config: Config, who: str) -> tuple[str, str]:
+    """The texts of policy and rates."""
+    return asyncio.run(at_store(config, who, lambda client, _: texts_in_force(client)))
+
+
+def fitting(policy: Policy, rates: Rates, file: Path) -> None:
+    """A policy names what must have a rate. Raises: click.ClickException."""
+    if policy.exchange is None:
+        return
+    try:
+        check_exchange(policy.exchange, rates)
+    except RatesError as error:
+        raise click.ClickException(f"{file.name}: exchange.{error}") from None
+
+
+def of_rates(rates: Rates) -> str:
+    return f"{counted(len(rates.rates), 'rate')} of {rates.date}, {rates.source}"
 
 
 def in_words(policy: Policy) -> str:

@@ -86,3 +86,20 @@ def test_the_merchants_country(fields: dict[str, str], country: str) -> None:
 def test_what_is_no_amount_is_refused(value: str) -> None:
     with pytest.raises(BadElement):
         elements.amount(message(de4=value), 4)
+
+
+@pytest.mark.parametrize(
+    ("digits", "rate"),
+    [
+        ("69972522", "9.972522"),
+        ("71100000", "0.11"),
+        ("00000160", "160"),
+        ("90000001", "0.000000001"),
+        ("20001250", "12.5"),
+        ("60000000", ""),
+        ("", ""),
+    ],
+)
+def test_a_network_s_rate_in_decimals(digits: str, rate: str) -> None:
+    fields = {10: digits} if digits else {}
+    assert elements.billing_rate(Message.of("0100", fields)) == rate

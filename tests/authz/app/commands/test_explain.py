@@ -8,9 +8,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from authz.app import cli
+from authz.clock import utc
 from authz.control import NewAccount, NewCard, put_accounts, put_cards
 from authz.hot import admin
-from authz.judgement import put_lists, put_policy
+from authz.judgement import put_lists, put_policy, put_rates
 from authz.privacy import Pan
 from rules.facts import AccountState, CardState
 from tests.support.engine import KEYS, PAN, World, account, code, purchase
@@ -31,7 +32,15 @@ name = "a day"
 measure = "amount"
 ceiling = 6000
 window = "day"
+[[fee]]
+name = "abroad"
+kind = "cross_border"
+home = ["US"]
+bp = 1000
+[exchange]
 """
+RATES = '{"base":"EUR","date":"DATE","source":"ecb","rates":{"USD":"1.1"}}'
+ABROAD = "X".ljust(38) + "DE"  # DE 43
 
 
 def asked(store: str, *words: str) -> Result:
@@ -59,6 +68,8 @@ def told(fresh_redis: str) -> tuple[str, dict[str, str]]:
         new = NewCard(pan=Pan(PAN), account_id="A1", expiry="2812")
         await put_cards(state, KEYS, [new], "test")
         await put_policy(client, POLICY, "test")
+        today = utc(now_ms).date().isoformat()
+        await put_rates(client, RATES.replace("DATE", today), "test")
         link, ids = world.link(), {}
 
         async def ask(name: str, stan: int, amount: int, answer: str, **changes: str) -> None:
@@ -76,6 +87,9 @@ def told(fresh_redis: str) -> tuple[str, dict[str, str]]:
         await ask("limit", 2, 1001, "61")
         await ask("rule", 3, 10, "05", de18="7995")
         await ask("funds", 4, 501, "51")
+        await ask("abroad", 6, 100, "00", de49="978", de43=ABROAD)
+        await ask("billed", 8, 100, "00", de49="978", de51="840", de6=f"{120:012}", de10="61200000")
+        await ask("no_rate", 7, 100, "57", de49="826")
         await put_cards(state, KEYS, [NewCard(pan=Pan(PAN), account_id="A1", expiry="2812",
                                               state=CardState.FROZEN)], "test")  # fmt: skip
         await ask("frozen", 5, 10, "62")
@@ -127,6 +141,33 @@ def test_counters_and_funds_are_those_of_the_moment(told: tuple[str, dict[str, s
     [row] = limit["ceilings"]
     assert (row["before_minor"], row["after_minor"], row["says"]) == (5000, 5000, "amount_limit")
     assert funds["funds"]["says"] == "funds_insufficient"
+
+
+def test_what_it_costs_is_told_with_its_rate(told: tuple[str, dict[str, str]]) -> None:
+    store, ids = told
+    said = explained(store, ids["abroad"])
+    assert said["same"]
+    price = said["price"]
+    assert (price["settle_minor"], price["settle_currency"]) == (121, "840")
+    assert (price["fee_minor"], price["cross_border_fee_minor"]) == (11, 11)
+    assert (price["rate"], price["rate_source"]) == ("1.1", "ecb")
+    assert price["rate_date"].startswith("20")
+    assert said["funds"]["asked_minor"] == 121
+    text = asked(store, ids["abroad"], "--account", "A1").output
+    assert "1.21 USD" in text
+    billed = explained(store, ids["billed"])["price"]
+    assert (billed["settle_minor"], billed["fee_minor"]) == (120, 0)
+    assert (billed["rate"], billed["rate_source"], billed["rate_date"]) == ("1.2", "network", "")
+    without = explained(store, ids["no_rate"])
+    assert (without["answer"], without["same"]) == ("rate_unavailable", True)
+    assert without["checks"][-1]["check"] == "rate_unavailable"
+
+
+def test_the_audit_agrees_with_what_was_held(told: tuple[str, dict[str, str]]) -> None:
+    store, _ = told
+    env = {"AUTHZ_REDIS_FSYNC": "off"}
+    result = CliRunner().invoke(cli.main, ["reconcile", "--redis", store], env=env)
+    assert result.exit_code == 0, result.output
 
 
 def test_what_is_not_there_is_told(told: tuple[str, dict[str, str]]) -> None:
