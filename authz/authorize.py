@@ -9,6 +9,7 @@ from authz.hot.errors import HotStateError
 from authz.hot.record import AT_APPROVAL, AT_ONCE
 from authz.hot.totals import AUTHORIZATIONS, INQUIRIES
 from ledger.journal import AuthorizationBody, encode_body
+from rules.counters import lasting
 from rules.decide import conclude
 from rules.facts import EXACT_MAX, AuthorizationRequest, Funds, Plan, Purpose
 from rules.holds import HoldRule, hold_for
@@ -89,7 +90,7 @@ def plan_act(
         asked_currency=request.transaction_currency,
         currency=account.currency,
         credit_line_minor=account.credit_line_minor,
-        limits=plan.limits,
+        limits=lasting(plan.limits, engine.linger_s),
         references=identity.references_of_request(request, code, subject),
         sent_at=request.sent_at,
         expires_at=request.sent_at + rule.days * DAY_S,

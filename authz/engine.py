@@ -131,6 +131,11 @@ class Engine:
         """How long an answer is kept: past the last moment at which its repeat is let in."""
         return window_s + 2 * self.settings.clock_skew_s
 
+    @property
+    def linger_s(self) -> int:
+        """How long after a window a message may still be answered that looks at it."""
+        return self.answer_ttl_s(self.settings.answer_window_s)
+
     async def known(self, card_key: str, budget: Budget) -> Known | None:
         """The card, from memory or from the hot state; None where it is not ours."""
         known = self.cards.get(card_key)

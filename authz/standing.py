@@ -9,6 +9,7 @@ from msgspec import Struct
 from authz.hot import keys
 from authz.hot.record import Record, decode_record
 from authz.hot.resp import Argument
+from rules.counters import DAY_S, name_of
 
 # A field, what is there, what should be.
 Row = tuple[str, int | str | None, int | str | None]
@@ -30,6 +31,9 @@ class Seen(Struct):
     entries: int  # of the journal that are this account's,
     digest: str  # and their chain
     position: Position
+    now_s: int = 0  # by the store's clock, when it was looked at
+    ends: dict[str, int] = {}  # of counters: when nobody looks at them any more
+    floors: dict[str, int] = {}  # of a window's field: what rose before this bucket stands in it
 
 
 def look_call(account_id: str) -> tuple[Argument, ...]:
@@ -52,8 +56,12 @@ def read_look(reply: Any) -> tuple[Seen, list[Row]]:
         seen.entries = int(account.get(b"entries", 0))
         seen.version = int(account.get(b"version", 0))
         seen.amounts = {name.decode(): int(amount) for name, amount in balance.items()}
-        seen.used = {name.decode(): int(use) for name, use in used.items()}
-    except ValueError:
+        seen.now_s = int(reply[8])
+        for day, lines in zip(reply[7][::2], reply[7][1::2], strict=True):
+            seen.ends |= {field: int(day) * DAY_S for field in lines.decode().splitlines()}
+        for name, packed in used.items():
+            read_counter(seen, name.decode(), packed)
+    except (ValueError, TypeError, msgspec.MsgspecError):
         rows.append(("balance", "not a number", None))
     for id, packed in auth.items():
         try:
@@ -61,6 +69,22 @@ def read_look(reply: Any) -> tuple[Seen, list[Row]]:
         except msgspec.MsgspecError:
             rows.append((f"record {id.decode()}", "unreadable", None))
     return seen, rows
+
+
+def read_counter(seen: Seen, field: str, packed: bytes) -> None:
+    """A counter, or the buckets of a window: authz/hot/counters.lua. Raises: ValueError and others,
+    where it is neither."""
+    if packed[:1] < b"\x80":
+        seen.used[field] = int(packed)
+        return
+    floor, size, keep, *entries = msgspec.msgpack.decode(packed)
+    seen.ends.pop(field, None)  # what is listed is when to look again
+    if floor:
+        seen.floors[field] = floor
+    for bucket, item, use in zip(entries[::3], entries[1::3], entries[2::3], strict=True):
+        name = name_of(field, (bucket, item))
+        seen.used[name] = use
+        seen.ends[name] = (bucket + 1) * size + keep
 
 
 def by_account(flat: Sequence[bytes]) -> dict[str, dict[str, int]]:

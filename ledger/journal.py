@@ -42,6 +42,15 @@ class Envelope(Struct, frozen=True, array_like=True, kw_only=True):
     versions: list[int]  # of account, card and lists: what the plan was made from
     absorbed: list[str] = []  # authorization ids of tombstones that this one took in
     totals: list[tuple[str, int, int]] = []  # "network/day/currency/kind", count, amount
+    # Of each window that is no single counter: the counter that was asked for, what the window had
+    # in it, and what of the request would be new to it.
+    windows: list[tuple[str, int, int]] = []
+
+
+def seen_in(e: Envelope) -> dict[str, int]:
+    """What each ceiling saw, by its counter, before the act."""
+    seen = {counter: before for counter, before, _ in reversed(e.counters)}
+    return seen | {counter: before for counter, before, _ in e.windows}
 
 
 class AuthorizationBody(Struct, frozen=True, array_like=True, tag="authorization", gc=False):

@@ -3,6 +3,8 @@
 from datetime import date
 from functools import lru_cache
 
+from msgspec.structs import replace
+
 from rules.facts import (
     AccountProfile,
     AccountState,
@@ -15,7 +17,7 @@ from rules.facts import (
 )
 from rules.judge import NO_JUDGE, Judge
 from rules.reason import Reason
-from rules.windows import civil_date, day_bucket, moment_at
+from rules.windows import civil_date, day_bucket, day_end, moment_at
 
 
 def decide(
@@ -31,6 +33,21 @@ def decide(
     counters are not looked at: they change under us, so they are checked where they are
     changed, in one step, by `authz/hot/authorize.lua`.
     """
+    plan = judged(request, card, account, lists, judge)
+    if plan.reason in (Reason.APPROVED, Reason.REFERRED) or not judge.counts_declines:
+        return plan
+    moment = moment_at(request.sent_at, account.time_zone)
+    return replace(plan, limits=judge.declines(request, account, card, moment))
+
+
+def judged(
+    request: AuthorizationRequest,
+    card: CardProfile,
+    account: AccountProfile,
+    lists: Blocklists,
+    judge: Judge,
+) -> Plan:
+    """The same, but for the counters that a decline rises in."""
     assert card.account_id == account.account_id
     today = civil_date(request.sent_at, account.time_zone)
 
@@ -125,13 +142,14 @@ def limits_for(request: AuthorizationRequest, card: CardProfile, today: date) ->
     if amount == 0 or request.sign < 0:
         return ()
     limits = []
-    bucket = day_bucket(today)
+    bucket, until = day_bucket(today), day_end(today)
     if card.daily_count is not None:
         counter = f"{card.limit_subject}/day_count/{bucket}"
-        limits.append(Limit(Reason.DAILY_COUNT_LIMIT, counter, 1, card.daily_count, 0))
+        limits.append(Limit(Reason.DAILY_COUNT_LIMIT, counter, 1, card.daily_count, 0, until))
     if card.daily_amount_minor is not None:
         counter = f"{card.limit_subject}/day_amount/{bucket}"
-        limits.append(Limit(Reason.DAILY_AMOUNT_LIMIT, counter, amount, card.daily_amount_minor, 1))
+        most = card.daily_amount_minor
+        limits.append(Limit(Reason.DAILY_AMOUNT_LIMIT, counter, amount, most, 1, until))
     return tuple(limits)
 
 

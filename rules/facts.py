@@ -238,7 +238,8 @@ class Limit(Struct, frozen=True, array_like=True, gc=False):
     """One ceiling to be checked where its counter is kept: in the hot state.
 
     `scale` says how the counter follows the hold: 1, with its amount; 0, by one
-    for as long as anything is held.
+    for as long as anything is held; 2, not at all: it rises when the request is declined.
+    How counters are named: rules/counters.py.
     """
 
     reason: str  # a `Reason`: what to say when this ceiling is hit
@@ -246,6 +247,9 @@ class Limit(Struct, frozen=True, array_like=True, gc=False):
     use: int
     ceiling: int
     scale: int
+    until: int = 0  # seconds since 1970: when nobody looks at this counter any more; 0 for never
+    since: int = 0  # of a window in buckets: the first that is in it
+    size: int = 0  # of such a bucket, in seconds; 0 of the calendar's
 
 
 class Plan(Struct, frozen=True, gc=False):

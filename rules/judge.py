@@ -7,15 +7,19 @@ into that source: codes and names are constants beside it, found by number.
 import re
 from collections.abc import Callable, Iterable, Sequence
 from fnmatch import translate
+from functools import lru_cache
 from typing import Any
+from urllib.parse import quote
 
 from msgspec import Struct
 
 from rules.codes import COUNTRY, MCC, resolve
-from rules.facts import AccountProfile, AuthorizationRequest, CardProfile, Limit
+from rules.counters import AMOUNT, COUNT, DECLINES
+from rules.facts import AccountProfile, AuthorizationRequest, CardProfile, Limit, Purpose
 from rules.fees import NO_FEES, Fees, fees_of
 from rules.fx import Exchange, Rates, read_rates
 from rules.policy import (
+    DIFFERENT,
     EVERYTHING,
     NO_POLICY,
     WEEKDAYS,
@@ -28,7 +32,7 @@ from rules.policy import (
     read_policy,
 )
 from rules.reason import Reason
-from rules.windows import Moment
+from rules.windows import Moment, rolling
 
 LEVELS = ("program", "account", "card")  # in the order in which they are asked
 
@@ -50,7 +54,7 @@ NOTHING_SAID = Judgement()
 # What every limit of a function needs, looked up once.
 LIMIT_HEAD = (
     "    card, account, amount = c.limit_subject, '@' + a.account_id, f.amount_minor",
-    "    add, buckets = e.append, t.buckets",
+    "    add, buckets, ends, at = e.append, t.buckets, t.ends, f.sent_at",
 )
 
 # f: the request, a: its account, c: its card, t: the moment at home, e: what holds besides.
@@ -75,11 +79,15 @@ class Judge:
         self._writer = Writer(policy)
         self._rules = self._compiled(policy.rule)
         self._limits = self._compiled(policy.limit)
+        self._declines = self._compiled(
+            tuple(row for row in policy.limit if row.measure == "declines")
+        )
         self._fees = self._compiled(policy.fee)
         self.exchange = None if policy.exchange is None else Exchange(policy.exchange, rates)
         self.prices_nothing = not policy.fee and policy.exchange is None
         self.says_nothing = not policy.rule
         self.limits_nothing = not policy.limit
+        self.counts_declines = bool(self._declines)
         self.is_empty = self.says_nothing and self.limits_nothing
 
     def judge(
@@ -103,17 +111,23 @@ class Judge:
     def limits(
         self, request: AuthorizationRequest, account: AccountProfile, card: CardProfile, t: Moment
     ) -> tuple[Limit, ...]:
-        """The ceilings that this request must stay under, in the order of the file by level."""
-        if self.limits_nothing or request.amount_minor == 0 or request.sign < 0:
+        """The ceilings that this request must stay under, in the order of the file by level.
+
+        What uses nothing up (an account check, an inquiry) is declined too, and counted then.
+        """
+        if self.limits_nothing or request.sign < 0:
             return ()
-        limits: list[Limit] = []
-        for level, everybody, some in self._limits:
-            if everybody is not None:
-                everybody(request, account, card, t, limits)
-            asked = some.get(whose(level, account, card)) if some else None
-            if asked is not None:
-                asked(request, account, card, t, limits)
-        return tuple(limits)
+        if request.amount_minor == 0 or request.purpose is Purpose.BALANCE_INQUIRY:
+            return self.declines(request, account, card, t)
+        return all_of(self._limits, request, account, card, t)
+
+    def declines(
+        self, request: AuthorizationRequest, account: AccountProfile, card: CardProfile, t: Moment
+    ) -> tuple[Limit, ...]:
+        """Those of them that count what is declined. Money that comes to the card is not."""
+        if not self._declines or request.sign < 0:
+            return ()
+        return all_of(self._declines, request, account, card, t)
 
     def fees(
         self,
@@ -163,6 +177,23 @@ class Judge:
         return tables
 
 
+def all_of(
+    tables: list[Table],
+    request: AuthorizationRequest,
+    account: AccountProfile,
+    card: CardProfile,
+    t: Moment,
+) -> tuple[Limit, ...]:
+    limits: list[Limit] = []
+    for level, everybody, some in tables:
+        if everybody is not None:
+            everybody(request, account, card, t, limits)
+        asked = some.get(whose(level, account, card)) if some else None
+        if asked is not None:
+            asked(request, account, card, t, limits)
+    return tuple(limits)
+
+
 def whose(level: str, account: AccountProfile, card: CardProfile) -> str:
     """Whom a row of that level must be about."""
     if level == "program":
@@ -188,6 +219,27 @@ def conclusion(last: Rule | None, besides: list[Rule], amount_minor: int) -> Jud
         uplift_minor=max(uplifts, default=0),
         flags=tuple(rule.name for rule in besides if rule.outcome == "flag"),
     )
+
+
+# What a limit says when it is full, and how its counters follow.
+MEASURES = {
+    "amount": (Reason.AMOUNT_LIMIT, AMOUNT),
+    "count": (Reason.COUNT_LIMIT, COUNT),
+    "declines": (Reason.DECLINE_LIMIT, DECLINES),
+    "merchants": (Reason.MERCHANTS_LIMIT, COUNT),
+    "countries": (Reason.COUNTRIES_LIMIT, COUNT),
+}
+# What there is a counter for each of, and what different ones are told from one another by.
+VALUES = {
+    "merchant": "merchant_id", "country": "country", "channel": "channel", "mcc": "mcc",
+    "merchants": "merchant_id", "countries": "country",
+}  # fmt: skip
+
+
+@lru_cache(maxsize=65_536)  # the merchants in play
+def spelt(value: str) -> str:
+    """A value as a part of a counter's name. Those that say none are one; no other is spelt so."""
+    return quote(value, safe=" ") or "%"
 
 
 class Writer:
@@ -219,18 +271,30 @@ class Writer:
 
     def _limit(self, row: LimitRule) -> str:
         """A limit of this request. Its counter: whose, which row's, what it counts (a limit may
-        change that), and when."""
-        by_amount = row.measure == "amount"
-        reason = Reason.AMOUNT_LIMIT if by_amount else Reason.COUNT_LIMIT
-        limit, said, name = (
-            self._name(Limit),
-            self._name(reason),
-            self._name(f"/{row.name}/{row.measure}/"),
+        change that), when, of which one, and in which bucket (rules/counters.py)."""
+        reason, scale = MEASURES[row.measure]
+        limit, said, name, quoted = map(
+            self._name, (Limit, reason, f"/{row.name}/{row.measure}/", spelt)
         )
-        subject = "card" if row.per == "card" else "account"
-        counter = f"{subject} + {name} + buckets[{self._name(row.window)}]"
-        use = "amount" if by_amount else "1"
-        return f"{limit}({said}, {counter}, {use}, {row.ceiling:d}, {by_amount:d})"
+        moves = rolling(row.window)
+        window = self._name(f"{moves.seconds}s" if moves else row.window)
+        counter = f"{'card' if row.per == 'card' else 'account'} + {name} + "
+        counter += window if moves else f"buckets[{window}]"
+        if row.each:
+            counter += f" + ':' + {quoted}(f.{VALUES[row.each]})"
+        bucket, until, since, size = "'0'", f"ends[{window}]", "0", 0
+        if moves:
+            size = moves.bucket_s
+            bucket = f"str(at // {size})"
+            until = f"(at // {size} + 1) * {size} + {moves.seconds}"
+            since = f"(at - {moves.seconds - 1}) // {size}"
+        if moves or row.measure in DIFFERENT:
+            counter += f" + '|' + {bucket}"
+        if row.measure in DIFFERENT:
+            counter += f" + '|' + {quoted}(f.{VALUES[row.measure]})"
+        use = "amount" if scale == AMOUNT else "1"
+        how = f"{until}, {since}, {size}"
+        return f"{limit}({said}, {counter}, {use}, {row.ceiling:d}, {scale:d}, {how})"
 
     def _name(self, value: Any) -> str:
         name = f"k{len(self._known)}"

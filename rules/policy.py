@@ -39,7 +39,7 @@ from rules.facts import Channel, Finality, Purpose
 from rules.fx import ExchangeRules, RatesError, check_exchange
 from rules.policy_text import PolicyError, at, refuse_card_numbers, split
 from rules.reason import Reason
-from rules.windows import WINDOWS
+from rules.windows import rolling
 
 # Above these a judgement would take longer than its share of the budget (`authz bench decide`).
 RULES_MAX = 1000
@@ -139,12 +139,18 @@ class LimitRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """So much, or so often, in a window."""
 
     name: Plain
-    measure: Literal["amount", "count"]
-    ceiling: Minor  # minor units of the account's currency, or a number of authorizations
-    window: str  # hour | day | week | month | year | lifetime
+    measure: Literal["amount", "count", "declines", "merchants", "countries"]
+    ceiling: Minor  # minor units of the account's currency, or a number
+    window: str  # hour | day | week | month | year | lifetime, or rolling: 10s to 90d
     per: Literal["card", "account"] = "card"
+    each: Literal["merchant", "country", "channel", "mcc"] | None = None  # a counter for each
     scope: Scope = Scope()
     when: When = EVERYTHING
+
+
+# They are remembered one by one, in one field of the account.
+DIFFERENT = frozenset({"merchants", "countries"})
+DIFFERENT_MAX = 100
 
 
 class FeeRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -263,8 +269,12 @@ def check(policy: Policy, text: str) -> None:
         if patterns > PATTERNS_MAX:
             raise at(text, f"{where}.when", f"more than {PATTERNS_MAX} merchant names")
         if isinstance(row, LimitRule):
-            if row.window not in WINDOWS:
-                raise at(text, f"{where}.window", f"unknown; known are {', '.join(WINDOWS)}")
+            try:
+                rolling(row.window)
+            except ValueError as error:
+                raise at(text, f"{where}.window", str(error)) from None
+            if row.measure in DIFFERENT and row.ceiling > DIFFERENT_MAX:
+                raise at(text, f"{where}.ceiling", f"more than {DIFFERENT_MAX} different ones")
         elif isinstance(row, FeeRule):
             problem = problem_of_fee(row)
             if problem:

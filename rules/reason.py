@@ -54,6 +54,9 @@ class Reason(StrEnum):
     DAILY_AMOUNT_LIMIT = "daily_amount_limit"
     COUNT_LIMIT = "count_limit"  # of the policy, in a window of its own
     AMOUNT_LIMIT = "amount_limit"
+    MERCHANTS_LIMIT = "merchants_limit"  # so many different ones
+    COUNTRIES_LIMIT = "countries_limit"
+    DECLINE_LIMIT = "decline_limit"  # declined too often before
     FUNDS_INSUFFICIENT = "funds_insufficient"
 
     # No verdict at all. Never stored, never replayed: a repeat is decided afresh.

@@ -4,6 +4,7 @@ It says in Python what the Lua says, and a property test holds the two together.
 keeps no keys, shards or life times: an answer is forgotten by `forget`.
 """
 
+from collections.abc import Sequence
 from copy import deepcopy
 
 from msgspec.structs import replace
@@ -27,6 +28,7 @@ from authz.hot.model import (
     Account,
     Answer,
     Base,
+    count_decline,
     decided,
     fits,
     has_room,
@@ -47,6 +49,7 @@ from authz.hot.record import (
     Act,
     Given,
     Record,
+    Touched,
     add_act,
     add_beside,
     add_references,
@@ -111,6 +114,7 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryTotals):
             self._give(act.message_id, given, "", (act.tally, act.currency))
             self.count(act.tally, act.currency, act.sign, 0, 1, True)
             return said(given, "")
+        tried = count_decline(account, act.limits, kind, detail, self.now_s)
         record.holds, record.posted = fold(record)
         given = Given(act.fingerprint, kind, detail, act.planned, 0, [act.attempt])
         if kind == "held":
@@ -123,10 +127,10 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryTotals):
         posted_delta = (base.posted - record.posted) * act.sign
         self.count(act.tally, act.currency, act.sign, posted_delta, 1, kind == "held")
         if kind != "held" and not tombstones:
-            self._give(act.message_id, given, "")
+            self._give(act.message_id, given, "", tried=tried)
             return said(given, "")
-        record.given = given
-        account.settle(record, act.message_id, taken, base)
+        record.given, record.tried = given, tried
+        account.settle(record, act.message_id, taken, base, self.now_s)
         return said(given, act.message_id, record=record)
 
     async def apply(self, act: Apply, timeout_s: float = 0) -> Verdict | Stale:
@@ -185,12 +189,13 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryTotals):
                 kind = "declined"
             if kind != "held":
                 given = Given(act.fingerprint, kind, detail, decision.planned, 0, [act.attempt])
-                self._give(act.message_id, given, "")
+                tried = count_decline(account, decision.limits, kind, detail, self.now_s)
+                self._give(act.message_id, given, "", tried=tried)
                 self.journal.append((act.kind, act.message_id, 0))
                 return said(given, "")
         free = account.free_of_others(references, id) if matched else references
         add_references(record, free)
-        account.settle(record, id, taken, base)
+        account.settle(record, id, taken, base, self.now_s)
         kind = "reversed" if reversal else "applied"
         if not (matched or joins):
             kind = "unmatched"
@@ -222,7 +227,7 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryTotals):
         base.add(record)
         add_act(record.acts, Act(act.kind, act.act_id, act.at))
         record.holds, record.posted = fold(record)
-        account.settle(record, act.authorization_id, [], base)
+        account.settle(record, act.authorization_id, [], base, self.now_s)
         self.journal.append(("close", act.act_id, (record.holds - base.hold) * record.sign))
         return "closed", base.hold - record.holds
 
@@ -268,7 +273,11 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryTotals):
         tally, currency = answer.tally
         if record is not None:
             tally, currency = record.tally, record.currency
-        answer.given, answer.id, answer.tally = Given(), "", ("", "")
+        tried = record.tried if record is not None else answer.tried
+        if account is not None:
+            for one in tried:
+                account.used.add(one.counter, -1, one.ends, one.size, self.now_s)
+        answer.given, answer.id, answer.tally, answer.tried = Given(), "", ("", ""), []
         base, released = Base(), False
         if account is not None and increment is not None:
             record = increment
@@ -281,16 +290,17 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryTotals):
             ]
             record.holds, record.posted = fold(record)
             released = (record.holds, record.posted) != (base.hold, base.posted)
-            account.settle(record, id, [], base)
+            account.settle(record, id, [], base, self.now_s)
             if not record.original and all(one.kind == "void" for one in record.acts):
                 account.drop(record, id)
         elif account is not None and record is not None:
             base.add(record)
             record.asked, record.asked_in, record.approved, record.original = 0, "", 0, ""
             record.posts, record.given, record.touched, record.tally = 0, Given(), [], ""
+            record.tried = []
             record.holds, record.posted = fold(record)
             released = (record.holds, record.posted) != (base.hold, base.posted)
-            account.settle(record, act.message_id, [], base)
+            account.settle(record, act.message_id, [], base, self.now_s)
             targets = targets_of(record.acts)
             names = [name for name in record.references if name in targets]
             record.references = [name for name in record.references if name not in targets]
@@ -354,6 +364,10 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryTotals):
 
     # -- parts ------------------------------------------------------------------
 
+    @property
+    def now_s(self) -> int:
+        return self.now_ms // 1000
+
     def _enter(self, deadline_ms: int) -> None:
         if not self.open:
             raise Cold
@@ -388,7 +402,12 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryTotals):
         return said(answer.given, answer.id, replayed=True)
 
     def _give(
-        self, message_id: str, given: Given, id: str, tally: tuple[str, str] = ("", "")
+        self,
+        message_id: str,
+        given: Given,
+        id: str,
+        tally: tuple[str, str] = ("", ""),
+        tried: Sequence[Touched] = (),
     ) -> None:
         old = self.answers.get(message_id, Answer())
-        self.answers[message_id] = Answer(given, id, old.withdrawn, tally)
+        self.answers[message_id] = Answer(given, id, old.withdrawn, tally, list(tried))

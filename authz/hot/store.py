@@ -22,7 +22,7 @@ from authz.hot.acts import (
 from authz.hot.errors import Cold, Full, HotStateError, NotConnected, OutOfStep, TooLate
 from authz.hot.networks import Days, RedisNetworks, verdict_of
 from authz.hot.outbox import RedisOutbox, Taken
-from authz.hot.record import AT_APPROVAL, AT_ONCE
+from authz.hot.record import AT_APPROVAL, AT_ONCE, touched_by
 from authz.hot.resp import Argument, Connection
 from authz.hot.totals import RedisTotals, Totals
 from ledger.journal import WithdrawalBody, encode_body
@@ -316,7 +316,7 @@ def _record(act: Authorize) -> bytes:
         (
             act.asked_minor, act.asked_currency, act.hold_minor, act.currency, act.card_id,
             act.expires_at, act.message_id, act.references, (),
-            [(limit.counter, limit.scale) for limit in act.limits], hold,
+            touched_by(act.limits), hold,
             (act.fingerprint, "held", "", act.planned, hold, (act.attempt,)),
             act.posts, act.sign, posts, (),
             act.sent_at, act.tally,

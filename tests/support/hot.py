@@ -15,6 +15,7 @@ from authz.hot.outbox import Word
 from authz.hot.record import decode_record
 from authz.hot.resp import connect
 from authz.hot.store import RedisHotState
+from authz.standing import read_look
 from ledger.journal import AccountBody, CardBody, encode_body
 
 EVER = ("posted:840", "held:840")  # of the account's own currency; of others, while not zero
@@ -65,7 +66,9 @@ def card_act(card_id: str, account_id: str, profile: bytes = b"c1") -> PutCard:
 async def dump_redis(client: Any, account_id: str) -> dict[str, Any]:
     """One account in Redis, in the shape of `dump_memory`."""
     look = await client.fcall_ro("authz_look", 4, *keys.account_keys(account_id))
-    _, balance, auth, ref, used = (_pairs(flat) for flat in look[:5])
+    _, balance, auth, ref, _ = (_pairs(flat) for flat in look[:5])
+    seen, rows = read_look(look)
+    assert not rows, rows
     expiry = await client.zrange(keys.account_keys(account_id)[2], 0, -1, withscores=True)
     records = {}
     for id, packed in auth.items():
@@ -74,7 +77,7 @@ async def dump_redis(client: Any, account_id: str) -> dict[str, Any]:
         "balance": {k: int(v) for k, v in balance.items() if int(v) or k in EVER},
         "records": records,
         "references": ref,
-        "used": {k: int(v) for k, v in used.items()},
+        "used": live(seen.used, seen.ends, seen.now_s),
         "expiry": {
             member.decode().split(" ")[1]: int(score)
             for member, score in expiry
@@ -96,9 +99,14 @@ def dump_memory(model: MemoryHotState, account_id: str) -> dict[str, Any]:
         "balance": {k: v for k, v in balance.items() if v or k in EVER},
         "records": a.records,
         "references": dict(a.references),
-        "used": dict(a.used),
+        "used": live(a.used.flat(), a.used.ends, model.now_s),
         "expiry": dict(a.expiry),
     }
+
+
+def live(used: dict[str, int], ends: dict[str, int], now_s: int) -> dict[str, int]:
+    """Counters that are not zero and have not come to their end: those are dropped at leisure."""
+    return {k: v for k, v in used.items() if v and not 0 < ends.get(k, 0) <= now_s}
 
 
 def word(network: str = "generic", code: str = "add", sealed: str = "sealed") -> Word:

@@ -15,7 +15,7 @@ from authz.hot.acts import Apply, Authorize, Close, Decision, Note, Stale, Terms
 from authz.hot.errors import Cold, HotStateError, Refused, TooLate
 from authz.hot.memory import MemoryHotState
 from authz.hot.model import NAMED_MAX
-from authz.hot.record import OTHER_ACTS_MAX, Act, fold
+from authz.hot.record import OTHER_ACTS_MAX, Act, Touched, fold, touched_by
 from rules.facts import Approved, Limit
 from tests.support.hot import account_act, card_act, dump_memory, dump_redis, opened
 
@@ -68,9 +68,14 @@ limits = st.lists(
             Limit("daily_count_limit", "S/day_count/20261121", 1, 3, 0),
             Limit("daily_amount_limit", "S/day_amount/20261121", 0, 2500, 1),
             Limit("daily_amount_limit", "S/day_amount/20261122", 0, 900, 1),
+            Limit("count_limit", "S/a/count/600s|7", 1, 2, 0, 1_990_000_080, 6, 10),
+            Limit("amount_limit", "S/a/amount/600s|8", 0, 1700, 1, 1_990_000_090, 7, 10),
+            Limit("merchants_limit", "S/b/merchants/ever|0|M1", 1, 1, 0, 0),
+            Limit("merchants_limit", "S/b/merchants/ever|0|M2", 1, 1, 0, 0),
+            Limit("decline_limit", "S/c/declines/ever", 1, 2, 2),
         ]
     ),
-    max_size=2,
+    max_size=3,
     unique_by=lambda limit: limit.counter,
 )
 references = st.lists(st.sampled_from(REFERENCES), max_size=3, unique=True).map(tuple)
@@ -80,7 +85,7 @@ attempts = st.sampled_from(["t1", "t2", "t3"])
 @st.composite
 def an_authorize(draw: st.DrawFn) -> Authorize:
     amount = draw(st.sampled_from([0, 1, 700, 1000, 4000, 9999]))
-    rows = [Limit(r.reason, r.counter, r.use or amount, r.ceiling, r.scale) for r in draw(limits)]
+    rows = [msgspec.structs.replace(r, use=r.use or amount) for r in draw(limits)]
     return authorize(
         draw(st.integers(1, 5)),
         fingerprint=draw(st.sampled_from(["f", "f", "f", "g"])),
@@ -188,6 +193,30 @@ def test_the_functions_mean_what_the_model_says(fresh_redis: str, history: list[
 CLOSINGS = ("expired", "released")
 
 
+BUCKET = SENT // 10
+FAR = 23_000 * 86_400  # days after 1970 from now
+
+
+def some_windows(rng: Random, amount: int) -> list[Limit]:
+    """Limits of every other kind: in buckets, of different ones, of declines, and of old."""
+    at = BUCKET + rng.choice([0, 0, 1, 2, 6])
+    rolls = (at + 1) * 10 + FAR, at - rng.choice([0, 1, 6]), 10
+    past = (at + 1) * 10, at - 6, 10
+    shop, land = rng.choice(["|M1", "|M2", "|%"]), rng.choice(["|US", "|FR", "|DE"])
+    rows = [
+        Limit("count_limit", f"S/often/count/600s|{at}", 1, 3, 0, *rolls),
+        Limit("amount_limit", f"@A1/much/amount/600s|{at}", amount, 3000, 1, *rolls),
+        Limit("count_limit", f"S/each/count/600s:M1|{at}", 1, 2, 0, *rolls),
+        Limit("merchants_limit", f"S/shops/merchants/20261121|0{shop}", 1, 2, 0, FAR),
+        Limit("countries_limit", f"S/lands/countries/600s|{at}{land}", 1, 2, 0, *rolls),
+        Limit("decline_limit", "S/no/declines/20261121", 1, 3, 2, FAR),
+        Limit("decline_limit", f"S/not so often/declines/600s|{at}", 1, 2, 2, *rolls),
+        Limit("count_limit", "S/once/count/20250101", 1, 2, 0, 86_400),
+        Limit("count_limit", f"S/once rolling/count/600s|{at}", 1, 2, 0, *past),
+    ]
+    return rng.sample(rows, rng.randint(0, 4))
+
+
 def a_dense_history(rng: Random, length: int) -> list[object]:
     """Few messages, references and attempts, so that nearly every act meets another.
 
@@ -205,6 +234,7 @@ def a_dense_history(rng: Random, length: int) -> list[object]:
             rows = (
                 Limit("daily_count_limit", "S/day_count/20261121", 1, 2, 0),
                 Limit("daily_amount_limit", "S/day_amount/20261121", amount, 3100, 1),
+                *some_windows(rng, amount),
             )
             wanted = amount and amount + rng.choice([0, 0, 0, 1, 500])
             act: object = authorize(
@@ -239,18 +269,21 @@ def a_dense_history(rng: Random, length: int) -> list[object]:
                 exact=rng.choice([0, 0, 1]), terms=rng.choice([None, Terms(20, 2, 60)]),
                 currency=rng.choice(["840", "840", "840", "978"]),
                 expires_at=rng.choice([1_790_600_000, 1_990_700_000]),  # past, and far ahead
-                touched=rng.choice([(), (("S/day_count/20261121", 0), ("S/other", 1))]),
+                touched=rng.choice([(), (Touched("S/day_count/20261121", 0), Touched("S/other", 1))]),
             )  # fmt: skip
         elif kind == "i":
             one = Act(
                 "more", f"m{rng.randint(4, 5)}", SENT + rng.randint(50, 150), amount * 2,
                 rng.choice(["840", "978"]), amount, rng.choice(["", "90:x1", "90:x2"]),
             )  # fmt: skip
-            rows = (Limit("daily_amount_limit", "S/day_amount/20261121", amount, 3100, 1),)
+            rows = (
+                Limit("daily_amount_limit", "S/day_amount/20261121", amount, 3100, 1),
+                *some_windows(rng, amount),
+            )
             act = applied(
                 one, kind="authorization", attempt=attempt, currency="840",
                 references=tuple((name[:2], name) for name in named), expires_at=1_990_700_000,
-                touched=tuple((row.counter, row.scale) for row in rows),
+                touched=touched_by(rows),
                 decision=Decision(
                     rng.choice(["approved", "approved", "card_frozen"]), rng.choice([0, 600]),
                     rng.choice([1, 1, 1, 2]), 1, 0, rng.choice([(), rows]),

@@ -1,0 +1,273 @@
+--[[
+Counters: fields of an account's hash, and how windows look at them. Said in Python in
+rules/counters.py, which also says how counters are named.
+
+  u:<field>   use; or the buckets of a window: {floor, size, keep, bucket, item, use, bucket, …} in
+              MessagePack, by bucket. A bucket ends, so that nobody looks at it any more,
+              `keep` seconds after its last second. What rose before `floor` stands in it.
+  w           the days on which fields end, counted from 1970, the first first
+  w:<day>     the fields that end before that day, a line each
+
+A *book* is what an act has read of them, and what it changes; nothing is written before the end.
+]]
+local ENTRIES_MAX = 192 -- of one field: rules/counters.py says why
+local SWEEP_MAX = 8 -- fields that ended, looked at in one act
+local DAY_S = 86400
+local FLOOR, SIZE, KEEP, FIRST = 1, 2, 3, 4
+local BY_AMOUNT, DECLINES = 1, 2 -- how a counter follows
+
+local function open_book(account, now_ms)
+  return {account = account, now_s = math.floor(now_ms / 1000), fields = {}, changed = {},
+    dated = {}, created = {}}
+end
+
+-- A counter's field, and of one in buckets which it is.
+local function parts_of(counter)
+  local field, bucket, item = string.match(counter, '^([^|]+)|(%d+)(.*)$')
+  if not field then return counter, nil, '' end
+  return field, bucket + 0, item
+end
+
+local function name_of(field, bucket, item) return field .. '|' .. text(bucket) .. item end
+
+-- A field as it was read: a number, the buckets of a window, or false.
+local function learn(book, field, raw)
+  local value = false
+  if raw then value = string.byte(raw) >= 128 and cmsgpack.unpack(raw) or whole(raw) end
+  book.fields[field] = value
+  return value
+end
+
+local function standing_at(book, field, bucket)
+  local value = book.fields[field]
+  if value == nil then value = learn(book, field, redis.call('HGET', book.account, 'u:' .. field)) end
+  if value and (type(value) == 'table') ~= (bucket ~= nil) then
+    error('bad_args: a counter of another kind')
+  end
+  return value
+end
+
+-- A limit's counter, taken apart once.
+local function prepare(limit)
+  for i = 3, 5 do limit[i] = whole(limit[i]) end
+  for i = 6, 8 do limit[i] = whole(limit[i] or 0) end
+  limit.field, limit.bucket, limit.item = parts_of(limit[2])
+end
+
+-- What a limit's window has in it, and whether what is asked for is among it already.
+local function seen_of(book, limit)
+  local held = standing_at(book, limit.field, limit.bucket)
+  if not held then return 0, false end
+  if not limit.bucket then return held, false end
+  local since, seen = limit[7], 0
+  if limit.item == '' then
+    for i = #held - 2, FIRST, -3 do
+      if held[i] < since then break end
+      seen = seen + held[i + 2]
+    end
+    return seen, false
+  end
+  local items = {}
+  for i = #held - 2, FIRST, -3 do
+    if held[i] < since then break end
+    local item = held[i + 1]
+    if not items[item] then items[item], seen = true, seen + 1 end
+  end
+  return seen, items[limit.item] or false
+end
+
+-- How much of these shares stands in a limit's window.
+local function had_of(book, shares, limit)
+  if not limit.bucket then return shares[limit[2]] or 0 end
+  local held, had = standing_at(book, limit.field, limit.bucket), 0
+  for counter, share in pairs(shares) do
+    local field, bucket, item = parts_of(counter)
+    if field == limit.field and item == limit.item then
+      if held and bucket < held[FLOOR] then bucket = held[FLOOR] end
+      if bucket >= limit[7] then had = had + share end
+    end
+  end
+  return had
+end
+
+-- What a record adds to a counter while that much is spent under it: held or posted.
+local function share(spent, scale)
+  if scale == BY_AMOUNT then return spent end
+  return spent > 0 and 1 or 0
+end
+
+-- What is new in a limit's window where that much is spent, some of it before.
+local function use_of(book, limit, known, spent, shares)
+  if limit[5] == DECLINES then return 1 end
+  if known then return 0 end
+  return share(spent, limit[5]) - had_of(book, shares, limit)
+end
+
+-- Where an entry is, or would be: most are of the newest bucket.
+local function place_of(held, bucket, item)
+  for i = #held - 2, FIRST, -3 do
+    if held[i] == bucket and held[i + 1] == item then return i, true end
+    if held[i] < bucket then return i + 3, false end
+  end
+  return FIRST, false
+end
+
+local function put(held, bucket, item, use)
+  local at, there = place_of(held, bucket, item)
+  if use == 0 then
+    if there then for _ = 1, 3 do table.remove(held, at) end end
+  elseif there then
+    held[at + 2] = use
+  elseif at > #held then
+    held[at], held[at + 1], held[at + 2] = bucket, item, use
+  else
+    table.insert(held, at, use)
+    table.insert(held, at, item)
+    table.insert(held, at, bucket)
+  end
+end
+
+local function use_in(held, bucket, item)
+  local at, there = place_of(held, bucket, item)
+  return there and held[at + 2] or 0
+end
+
+local function ended(book, held, bucket)
+  local at = (bucket + 1) * held[SIZE] + held[KEEP]
+  return at > 0 and at <= book.now_s
+end
+
+-- What ended is dropped; and beyond the bound the oldest bucket joins the one after it.
+local function trim(book, moves, field, held)
+  while #held > FIRST and ended(book, held, held[FIRST]) do
+    moves[#moves + 1] = {name_of(field, held[FIRST], held[FIRST + 1]), held[FIRST + 2], 0}
+    for _ = 1, 3 do table.remove(held, FIRST) end
+  end
+  while #held >= FIRST + 3 * ENTRIES_MAX do
+    local oldest, into = held[FIRST], nil
+    for i = FIRST, #held, 3 do
+      if held[i] > oldest then into = held[i]; break end
+    end
+    if not into then return end
+    while held[FIRST] == oldest do
+      local item, use = held[FIRST + 1], held[FIRST + 2]
+      local before = use_in(held, into, item)
+      put(held, oldest, item, 0)
+      put(held, into, item, before + use)
+      moves[#moves + 1] = {name_of(field, oldest, item), use, 0}
+      moves[#moves + 1] = {name_of(field, into, item), before, before + use}
+    end
+    held[FLOOR] = into
+  end
+end
+
+-- One counter rises, or falls, and `moves` tells of it. One whose end has come does not move any more.
+local function move(book, moves, counter, change, ends, size)
+  if ends > 0 and ends <= book.now_s then return end
+  local field, bucket, item = parts_of(counter)
+  local held = standing_at(book, field, bucket)
+  if not held and change <= 0 then
+    moves[#moves + 1] = {counter, 0, 0}
+    return
+  end
+  if not held and ends > 0 then book.created[#book.created + 1] = {field, ends} end
+  if change ~= 0 then book.changed[field] = true end
+  if not bucket then
+    local before = held or 0
+    local after = whole(math.max(before + change, 0))
+    book.fields[field], book.dated[field] = after, ends > 0
+    moves[#moves + 1] = {counter, before, after}
+    return
+  end
+  if not held then
+    held = {0, size, ends - (bucket + 1) * size}
+    book.fields[field] = held
+  end
+  if bucket < held[FLOOR] then bucket = held[FLOOR] end
+  local before = use_in(held, bucket, item)
+  local after = whole(math.max(before + change, 0))
+  put(held, bucket, item, after)
+  moves[#moves + 1] = {name_of(field, bucket, item), before, after}
+  if change > 0 then trim(book, moves, field, held) end
+end
+
+-- Fields whose day has come, a few at a time: those that ended go, windows that moved on stay.
+local function sweep(book, moves, drop, set, days)
+  local list = {}
+  for day in string.gmatch(days or '', '%d+') do list[#list + 1] = day + 0 end
+  book.days = list
+  if not list[1] or list[1] * DAY_S > book.now_s then return end
+  local line, left, count = 'w:' .. text(list[1]), {}, 0
+  for field in string.gmatch(redis.call('HGET', book.account, line) or '', '[^\n]+') do
+    count = count + 1
+    if count > SWEEP_MAX then
+      left[#left + 1] = field
+    else
+      local held = book.fields[field]
+      if held == nil then held = learn(book, field, redis.call('HGET', book.account, 'u:' .. field)) end
+      local moved = type(held) == 'table' and #held > FIRST and not ended(book, held, held[#held - 2])
+      if moved then
+        book.created[#book.created + 1] = {field, (held[#held - 2] + 1) * held[SIZE] + held[KEEP]}
+      elseif held then
+        for i = FIRST, type(held) == 'table' and #held or 0, 3 do
+          moves[#moves + 1] = {name_of(field, held[i], held[i + 1]), held[i + 2], 0}
+        end
+        if held ~= 0 and type(held) == 'number' then moves[#moves + 1] = {field, held, 0} end
+        drop[#drop + 1], book.changed[field] = 'u:' .. field, nil
+      end
+    end
+  end
+  if #left > 0 then
+    set[#set + 1], set[#set + 2] = line, table.concat(left, '\n') .. '\n'
+  else
+    drop[#drop + 1] = line
+    table.remove(list, 1)
+    book.days_changed = true
+  end
+end
+
+-- What is new is listed under the day that it ends before.
+local function plan_days(book, set, drop)
+  if #book.created > 0 and not book.days then
+    book.days = {}
+    for day in string.gmatch(redis.call('HGET', book.account, 'w') or '', '%d+') do
+      book.days[#book.days + 1] = day + 0
+    end
+  end
+  local lines = {}
+  for _, one in ipairs(book.created) do
+    local day = math.ceil(one[2] / DAY_S)
+    if not has(book.days, day) then
+      book.days[#book.days + 1], book.days_changed = day, true
+    end
+    lines[day] = (lines[day] or '') .. one[1] .. '\n'
+  end
+  for day, more in pairs(lines) do
+    local line = 'w:' .. text(day)
+    set[#set + 1] = line
+    set[#set + 1] = (redis.call('HGET', book.account, line) or '') .. more
+  end
+  if not book.days_changed then return end
+  table.sort(book.days)
+  if #book.days == 0 then
+    drop[#drop + 1] = 'w'
+  else
+    for i = 1, #book.days do book.days[i] = text(book.days[i]) end
+    set[#set + 1], set[#set + 2] = 'w', table.concat(book.days, ' ')
+  end
+end
+
+-- Adds the counters that moved to the fields to be set, or to those to be dropped. One that has an
+-- end stays until then, also at nothing: so it is listed once.
+local function plan_counters(book, set, drop)
+  for field in pairs(book.changed) do
+    local value = book.fields[field]
+    if value == 0 and not book.dated[field] then
+      drop[#drop + 1] = 'u:' .. field
+    else
+      set[#set + 1] = 'u:' .. field
+      set[#set + 1] = type(value) == 'table' and cmsgpack.pack(value) or text(value)
+    end
+  end
+  plan_days(book, set, drop)
+end
