@@ -53,6 +53,17 @@ def seen_in(e: Envelope) -> dict[str, int]:
     return seen | {counter: before for counter, before, _ in e.windows}
 
 
+def seen_after(e: Envelope) -> dict[str, int]:
+    """The same after it."""
+    seen, new = seen_in(e), {counter: use for counter, _, use in e.windows}
+    for counter, before, after in e.counters:
+        if counter in new and after > before and "|" in counter.partition("|")[2]:
+            seen[counter] += new[counter]  # of different ones
+        else:
+            seen[counter] += after - before
+    return seen
+
+
 class AuthorizationBody(Struct, frozen=True, array_like=True, tag="authorization", gc=False):
     """The facts and the plan of one authorization."""
 

@@ -73,6 +73,18 @@ class Counters:
             return self._plain.get(field, 0)
         return self._fields.get(field, {}).get((self._raised(field, bucket), item), 0)
 
+    def begin(self, counter: str, before: int) -> None:
+        """A counter of which nothing is known but what its window had in it."""
+        field, bucket, item = parts_of(counter)
+        if bucket is None:
+            self._plain[field] = before
+            return
+        self._fields.setdefault(field, {})
+        for number in range(before) if item else ():
+            self.add(f"{field}|{bucket}|?{number}", 1)
+        if not item:
+            self.add(counter, before)
+
     def flat(self) -> dict[str, int]:
         """All that are not zero, by name."""
         found = {counter: use for counter, use in self._plain.items() if use}

@@ -28,6 +28,7 @@ from ledger.journal import (
     IncrementBody,
     ListsBody,
     read_entry,
+    seen_in,
 )
 from rules.backtest import Asked, Backtest, Moved, as_then
 from rules.decide import limits_for
@@ -205,7 +206,9 @@ async def backtest(client: Redis, order: Order) -> Answer:
             ruling = replay.ask(asked)
             if wanted:
                 differences.add(ruling, utc(e.at_ms).date().isoformat())
-        elif e.authorization_id and (e.kind in TAKES_BACK or e.kind in TELLS):
+        elif e.kind == "withdrawal" or (
+            e.authorization_id and (e.kind in TAKES_BACK or e.kind in TELLS)
+        ):
             replay.move(moved_of(entry, told))
     return Answer(differences.report, read)
 
@@ -223,11 +226,11 @@ def asked_of(
         return None
     took = e.held_delta - e.posted_delta
     refused = [counter for reason, counter, *_ in facts.limits if reason == e.detail]
-    befores = {counter: before for counter, before, _ in e.counters}
+    befores, uses = seen_in(e), {counter: new for counter, _, new in e.windows}
     if e.verdict == "over_limit":
         full = [
             counter for _, counter, use, ceiling, _ in facts.limits
-            if counter in refused and befores.get(counter, 0) + use > ceiling
+            if counter in refused and befores.get(counter, 0) + uses.get(counter, use) > ceiling
         ]  # fmt: skip
         refused = full or refused
     return Asked(
@@ -268,4 +271,5 @@ def moved_of(entry: Entry, told: Told) -> Moved:
         is_taken_back=e.kind in TAKES_BACK,
         touched=touched,
         absorbed=tuple(e.absorbed),
+        withdrew=e.message_id if e.kind == "withdrawal" else "",
     )

@@ -26,6 +26,8 @@ from ledger.journal import (
     IncrementBody,
     ListsBody,
     ReversalBody,
+    seen_after,
+    seen_in,
 )
 from rules.explain import Check, checks_of
 from rules.facts import (
@@ -225,10 +227,12 @@ def told_of(check: Check) -> Plain:
 def ceilings_of(asked: Entry, body: AuthorizationBody) -> list[Plain]:
     """The ceilings, with what each counter stood at before and after. Nothing is known of the
     counters of an increment that was declined."""
-    moved = {counter: (before, after) for counter, before, after in asked.envelope.counters}
+    e = asked.envelope
+    befores, afters = seen_in(e), seen_after(e)
+    new = {counter: use for counter, _, use in e.windows}
     rows = []
-    for reason, counter, use, ceiling, scale in body.limits:
-        before, after = moved.get(counter, (None, None))
+    for reason, counter, asks, ceiling, scale in body.limits:
+        before, after, use = befores.get(counter), afters.get(counter), new.get(counter, asks)
         refuses = asked.envelope.verdict == "over_limit" and asked.envelope.detail == reason
         if refuses and before is not None and before + use <= ceiling:
             refuses = False  # it was another of the same reason

@@ -29,6 +29,7 @@ from ledger.journal import (
     ReconciliationBody,
     ReversalBody,
     read_entry,
+    seen_after,
 )
 from rules.decide import conclude
 from rules.reason import Reason
@@ -243,9 +244,10 @@ def refusal(entry: Entry, body: AuthorizationBody) -> Plain:
         ledger, _, available = e.detail.partition(" ")
         return {"detail": "", "ledger_minor": int(ledger), "available_minor": int(available)}
     if e.detail == "partial":
+        after = seen_after(e)
         full = [
             reason for reason, counter, _, ceiling, scale in body.limits
-            if scale == 1 and (counter, ceiling) in {(c, after) for c, _, after in e.counters}
+            if scale == 1 and after.get(counter) == ceiling
         ]  # fmt: skip
         # Where there are funds left, and room under each ceiling, a rule allowed no more.
         left = e.posted_after - e.held_after + body.credit_line_minor

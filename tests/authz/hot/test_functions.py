@@ -193,6 +193,7 @@ def test_the_functions_mean_what_the_model_says(fresh_redis: str, history: list[
 CLOSINGS = ("expired", "released")
 
 
+TOUCHED = (Touched("S/day_count/20261121", 0), Touched("S/other", 1))
 BUCKET = SENT // 10
 FAR = 23_000 * 86_400  # days after 1970 from now
 
@@ -269,7 +270,7 @@ def a_dense_history(rng: Random, length: int) -> list[object]:
                 exact=rng.choice([0, 0, 1]), terms=rng.choice([None, Terms(20, 2, 60)]),
                 currency=rng.choice(["840", "840", "840", "978"]),
                 expires_at=rng.choice([1_790_600_000, 1_990_700_000]),  # past, and far ahead
-                touched=rng.choice([(), (Touched("S/day_count/20261121", 0), Touched("S/other", 1))]),
+                touched=rng.choice([(), TOUCHED]),
             )  # fmt: skip
         elif kind == "i":
             one = Act(
