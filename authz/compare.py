@@ -109,8 +109,8 @@ def compare_counters(seen: Seen, used: dict[str, int]) -> list[Row]:
 
     def is_told(counter: str) -> bool:
         field, bucket, _ = parts_of(counter)
-        joined = bucket is not None and bucket <= seen.floors.get(field, 0)
-        over = 0 < ends.get(counter, 0) <= seen.now_s
+        joined = bucket is not None and bucket <= seen.floors.get(field, -1)
+        over = 0 < ends.get(counter, 0) <= seen.clock
         return not (joined or over or counts_declines(counter))
 
     return unequal(

@@ -31,9 +31,9 @@ class Seen(Struct):
     entries: int  # of the journal that are this account's,
     digest: str  # and their chain
     position: Position
-    now_s: int = 0  # by the store's clock, when it was looked at
+    clock: int = 0  # what has ended by then does not move any more: authz/hot/counters.lua
     ends: dict[str, int] = {}  # of counters: when nobody looks at them any more
-    floors: dict[str, int] = {}  # of a window's field: what rose before this bucket stands in it
+    floors: dict[str, int] = {}  # of a window's field: up to here buckets joined, or have gone
 
 
 def look_call(account_id: str) -> tuple[Argument, ...]:
@@ -56,7 +56,7 @@ def read_look(reply: Any) -> tuple[Seen, list[Row]]:
         seen.entries = int(account.get(b"entries", 0))
         seen.version = int(account.get(b"version", 0))
         seen.amounts = {name.decode(): int(amount) for name, amount in balance.items()}
-        seen.now_s = int(reply[8])
+        seen.clock = int(account.get(b"w", b"0").partition(b" ")[0])
         for day, lines in zip(reply[7][::2], reply[7][1::2], strict=True):
             seen.ends |= {field: int(day) * DAY_S for field in lines.decode().splitlines()}
         for name, packed in used.items():
@@ -77,10 +77,9 @@ def read_counter(seen: Seen, field: str, packed: bytes) -> None:
     if packed[:1] < b"\x80":
         seen.used[field] = int(packed)
         return
-    floor, size, keep, *entries = msgspec.msgpack.decode(packed)
+    floor, size, keep, cleared, *entries = msgspec.msgpack.decode(packed)
     seen.ends.pop(field, None)  # what is listed is when to look again
-    if floor:
-        seen.floors[field] = floor
+    seen.floors[field] = max(floor or -1, cleared - 1)
     for bucket, item, use in zip(entries[::3], entries[1::3], entries[2::3], strict=True):
         name = name_of(field, (bucket, item))
         seen.used[name] = use

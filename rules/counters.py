@@ -61,7 +61,10 @@ class Counters:
         self._plain: dict[str, int] = {}
         self._fields: dict[str, dict[Key, int]] = {}
         self._floors: dict[str, int] = {}  # what rose before this bucket stands in it
+        self._cleared: dict[str, int] = {}  # buckets before this one have ended and are gone
         self.ends: dict[str, int] = {}  # after which nobody looks; those that have an end
+        self._dated = False
+        self.clock = 0  # what has ended by then does not move any more
 
     def __contains__(self, counter: str) -> bool:
         field, bucket, _ = parts_of(counter)
@@ -91,6 +94,11 @@ class Counters:
         for field, entries in self._fields.items():
             found |= {name_of(field, key): use for key, use in entries.items()}
         return found
+
+    def tick(self, sent_at: int) -> None:
+        """A request of that time is judged: none that is still answered asks for what ended."""
+        if self._dated:
+            self.clock = max(self.clock, sent_at // DAY_S * DAY_S)
 
     def seen(self, limit: Limit) -> tuple[int, bool]:
         """What a limit's window has in it, and whether what is asked for is among it already."""
@@ -123,14 +131,17 @@ class Counters:
         return seen, 0 if known else share(spent, limit.scale) - self.had(shares, limit)
 
     def add(self, counter: str, change: int, ends: int = 0, size: int = 0, now_s: int = 0) -> None:
-        """One rises, or falls. One whose end has come does not move any more."""
-        if not change or 0 < ends <= now_s:
+        """One rises, or falls; one that has ended does not. `now_s`: of a request, else 0."""
+        if not change or 0 < ends <= self.clock:
             return
+        self._dated = self._dated or (ends > 0 and change > 0)
         field, bucket, item = parts_of(counter)
         if bucket is None:
             self._plain[field] = max(self._plain.get(field, 0) + change, 0)
             if ends:
                 self.ends[field] = ends
+            return
+        if bucket < self._cleared.get(field, 0):
             return
         entries = self._fields.setdefault(field, {})
         key = self._raised(field, bucket), item
@@ -156,6 +167,7 @@ class Counters:
         for key in list(entries):
             if 0 < self.ends.get(name_of(field, key), 0) <= now_s:
                 self._set(field, key, 0)
+                self._cleared[field] = max(key[0] + 1, self._cleared.get(field, 0))
         while len(entries) > ENTRIES_MAX:
             oldest = min(key[0] for key in entries)
             later = [key[0] for key in entries if key[0] > oldest]

@@ -161,10 +161,11 @@ local function apply(keys, args)
   end
 
   local hold, posted, total = fold(r)
-  local book, windows = open_book(account, gate.now_ms), {}
+  local book, windows = open_book(account, decision and act[SENT_AT] or 0), {}
   if decision then
     local limits, seen = decision[6], {}
     for i = 1, #limits do prepare(limits[i]) end
+    clock_of(book)
     seen, windows = looked_at(book, limits)
     local kind, detail = judge(book, r, base, hold + posted, decision, act, seen)
     if kind == 'held' and not kept then kind = 'declined' end
@@ -250,7 +251,7 @@ local function close(keys, args)
   add_to(base, r)
   add_act(r[ACTS], {kind, act_id, at, 0, '', 0, ''})
   local hold, posted = fold(r)
-  local book = open_book(account, gate.now_ms)
+  local book = open_book(account, 0)
   local moved = plan_moves(book, r, base, hold, posted, set, drop)
   set[#set + 1], set[#set + 2] = 'a:' .. id, cmsgpack.pack(r)
 

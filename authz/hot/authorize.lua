@@ -171,7 +171,8 @@ local function authorize(keys, args)
 
   local balance, held = whole(now[3] or 0), whole(now[4] or 0)
   local funds = sign == 1 and balance - held + credit_line or nil
-  local book, kind, detail, fit = open_book(account, gate.now_ms), 'declined', '', amount
+  local book, kind, detail, fit = open_book(account, sent_at), 'declined', '', amount
+  learn_days(book, now[8])
   for i = 1, #limits do learn(book, limits[i].field, now[at_counters + i]) end
   local seen, windows = looked_at(book, limits)
   if planned ~= 'approved' then
@@ -260,7 +261,7 @@ local function authorize(keys, args)
       for i = 1, #references do set[#set + 1], set[#set + 2] = fields[at_references + i], id end
     end
   end
-  sweep(book, counters, drop, set, now[8])
+  sweep(book, counters, set, drop)
   plan_counters(book, set, drop)
   if held_delta ~= 0 then set[#set + 1], set[#set + 2] = held_field, text(held + held_delta) end
   if posted_delta ~= 0 then

@@ -160,15 +160,14 @@ look: one account as it stands, in one step, with the journal position it stands
 keys   1-4 as in prelude.lua
 reply  flat lists of: account (version, profile, entries, digest); balance; records; references;
        counters; cards ("<version> <profile>"); then the id of the newest journal entry; the fields
-       that end, by day; and the store's time, s
+       that end, by day
 ]]
 local PARTS = {['a:'] = 3, ['r:'] = 4, ['u:'] = 5, ['c:'] = 6, ['w:'] = 8}
 
 local function look(keys, _)
   local newest = redis.call('XREVRANGE', keys[4], '+', '-', 'COUNT', 1)
   local flat = redis.call('HGETALL', keys[2])
-  local out = {{}, {}, {}, {}, {}, {}, newest[1] and newest[1][1] or '0-0', {},
-    math.floor(store_ms() / 1000)}
+  local out = {{}, {}, {}, {}, {}, {}, newest[1] and newest[1][1] or '0-0', {}}
   for i = 1, #flat, 2 do
     local name, part = flat[i], PARTS[string.sub(flat[i], 1, 2)]
     if part then

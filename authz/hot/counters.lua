@@ -2,23 +2,44 @@
 Counters: fields of an account's hash, and how windows look at them. Said in Python in
 rules/counters.py, which also says how counters are named.
 
-  u:<field>   use; or the buckets of a window: {floor, size, keep, bucket, item, use, bucket, …} in
-              MessagePack, by bucket. A bucket ends, so that nobody looks at it any more,
-              `keep` seconds after its last second. What rose before `floor` stands in it.
-  w           the days on which fields end, counted from 1970, the first first
-  w:<day>     the fields that end before that day, a line each
+  u:<field>   use; or the buckets of a window: {floor, size, keep, cleared, bucket, item, use,
+              bucket, …} in MessagePack, by bucket. A bucket ends, so that nobody looks at it any
+              more, `keep` seconds after its last second. What rose before `floor` stands in it;
+              those before `cleared` have ended and are gone.
+  w           "<clock> <day> …": what has ended by that moment does not move any more; then the
+              days by which fields end, counted from 1970, the first first
+  w:<day>     the fields that end by that day, a line each
+
+Time is that of requests, by their DE 7: none that is still answered asks for what has ended by the
+time of another.
 
 A *book* is what an act has read of them, and what it changes; nothing is written before the end.
 ]]
 local ENTRIES_MAX = 192 -- of one field: rules/counters.py says why
 local SWEEP_MAX = 8 -- fields that ended, looked at in one act
 local DAY_S = 86400
-local FLOOR, SIZE, KEEP, FIRST = 1, 2, 3, 4
+local FLOOR, SIZE, KEEP, CLEARED, FIRST = 1, 2, 3, 4, 5
 local BY_AMOUNT, DECLINES = 1, 2 -- how a counter follows
 
-local function open_book(account, now_ms)
-  return {account = account, now_s = math.floor(now_ms / 1000), fields = {}, changed = {},
-    dated = {}, created = {}}
+-- `sent_at` is of a request that is judged, which moves time on; of other acts it is 0.
+local function open_book(account, sent_at)
+  return {account = account, now_s = sent_at, fields = {}, changed = {}, dated = {}, created = {}}
+end
+
+-- The clock, and the days by which fields end.
+local function learn_days(book, raw)
+  book.days, book.clock = {}, nil
+  for number in string.gmatch(raw or '', '%d+') do
+    if book.clock then book.days[#book.days + 1] = number + 0 else book.clock = number + 0 end
+  end
+  local day = book.now_s - book.now_s % DAY_S
+  if book.clock and day > book.clock then book.clock, book.days_changed = day, true end
+  book.clock = book.clock or 0
+end
+
+local function clock_of(book)
+  if not book.clock then learn_days(book, redis.call('HGET', book.account, 'w')) end
+  return book.clock
 end
 
 -- A counter's field, and of one in buckets which it is.
@@ -132,14 +153,16 @@ local function use_in(held, bucket, item)
   return there and held[at + 2] or 0
 end
 
-local function ended(book, held, bucket)
+-- Whether a bucket has ended by that moment.
+local function ended(held, bucket, by)
   local at = (bucket + 1) * held[SIZE] + held[KEEP]
-  return at > 0 and at <= book.now_s
+  return at > 0 and at <= by
 end
 
 -- What ended is dropped; and beyond the bound the oldest bucket joins the one after it.
 local function trim(book, moves, field, held)
-  while #held > FIRST and ended(book, held, held[FIRST]) do
+  while #held > FIRST and ended(held, held[FIRST], book.now_s) do
+    held[CLEARED] = held[FIRST] + 1
     moves[#moves + 1] = {name_of(field, held[FIRST], held[FIRST + 1]), held[FIRST + 2], 0}
     for _ = 1, 3 do table.remove(held, FIRST) end
   end
@@ -163,9 +186,10 @@ end
 
 -- One counter rises, or falls, and `moves` tells of it. One whose end has come does not move any more.
 local function move(book, moves, counter, change, ends, size)
-  if ends > 0 and ends <= book.now_s then return end
+  if ends > 0 and ends <= clock_of(book) then return end
   local field, bucket, item = parts_of(counter)
   local held = standing_at(book, field, bucket)
+  if bucket and held and bucket < held[CLEARED] then return end
   if not held and change <= 0 then
     moves[#moves + 1] = {counter, 0, 0}
     return
@@ -180,7 +204,7 @@ local function move(book, moves, counter, change, ends, size)
     return
   end
   if not held then
-    held = {0, size, ends - (bucket + 1) * size}
+    held = {0, size, ends - (bucket + 1) * size, 0}
     book.fields[field] = held
   end
   if bucket < held[FLOOR] then bucket = held[FLOOR] end
@@ -192,12 +216,10 @@ local function move(book, moves, counter, change, ends, size)
 end
 
 -- Fields whose day has come, a few at a time: those that ended go, windows that moved on stay.
-local function sweep(book, moves, drop, set, days)
-  local list = {}
-  for day in string.gmatch(days or '', '%d+') do list[#list + 1] = day + 0 end
-  book.days = list
-  if not list[1] or list[1] * DAY_S > book.now_s then return end
-  local line, left, count = 'w:' .. text(list[1]), {}, 0
+local function sweep(book, moves, set, drop)
+  local clock, day = clock_of(book), book.days[1]
+  if not day or day * DAY_S > clock then return end
+  local line, left, count = 'w:' .. text(day), {}, 0
   for field in string.gmatch(redis.call('HGET', book.account, line) or '', '[^\n]+') do
     count = count + 1
     if count > SWEEP_MAX then
@@ -205,14 +227,14 @@ local function sweep(book, moves, drop, set, days)
     else
       local held = book.fields[field]
       if held == nil then held = learn(book, field, redis.call('HGET', book.account, 'u:' .. field)) end
-      local moved = type(held) == 'table' and #held > FIRST and not ended(book, held, held[#held - 2])
-      if moved then
-        book.created[#book.created + 1] = {field, (held[#held - 2] + 1) * held[SIZE] + held[KEEP]}
+      local last = type(held) == 'table' and held[#held - 2]
+      if last and #held > FIRST and not ended(held, last, clock) then
+        book.created[#book.created + 1] = {field, (last + 1) * held[SIZE] + held[KEEP]}
       elseif held then
         for i = FIRST, type(held) == 'table' and #held or 0, 3 do
           moves[#moves + 1] = {name_of(field, held[i], held[i + 1]), held[i + 2], 0}
         end
-        if held ~= 0 and type(held) == 'number' then moves[#moves + 1] = {field, held, 0} end
+        if type(held) == 'number' and held ~= 0 then moves[#moves + 1] = {field, held, 0} end
         drop[#drop + 1], book.changed[field] = 'u:' .. field, nil
       end
     end
@@ -221,19 +243,13 @@ local function sweep(book, moves, drop, set, days)
     set[#set + 1], set[#set + 2] = line, table.concat(left, '\n') .. '\n'
   else
     drop[#drop + 1] = line
-    table.remove(list, 1)
+    table.remove(book.days, 1)
     book.days_changed = true
   end
 end
 
--- What is new is listed under the day that it ends before.
+-- What is new is listed under the day that it ends by.
 local function plan_days(book, set, drop)
-  if #book.created > 0 and not book.days then
-    book.days = {}
-    for day in string.gmatch(redis.call('HGET', book.account, 'w') or '', '%d+') do
-      book.days[#book.days + 1] = day + 0
-    end
-  end
   local lines = {}
   for _, one in ipairs(book.created) do
     local day = math.ceil(one[2] / DAY_S)
@@ -249,12 +265,9 @@ local function plan_days(book, set, drop)
   end
   if not book.days_changed then return end
   table.sort(book.days)
-  if #book.days == 0 then
-    drop[#drop + 1] = 'w'
-  else
-    for i = 1, #book.days do book.days[i] = text(book.days[i]) end
-    set[#set + 1], set[#set + 2] = 'w', table.concat(book.days, ' ')
-  end
+  local words = {text(book.clock)}
+  for i = 1, #book.days do words[i + 1] = text(book.days[i]) end
+  set[#set + 1], set[#set + 2] = 'w', table.concat(words, ' ')
 end
 
 -- Adds the counters that moved to the fields to be set, or to those to be dropped. One that has an

@@ -107,6 +107,7 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryTotals):
             if fits(record, other) and has_room(record, other):
                 take_in(record, other, base)
                 taken.append(id)
+        account.used.tick(act.sent_at)
         kind, detail = decided(account, act, record, base, bool(tombstones))
         if kind == "told":
             given = Given(act.fingerprint, kind, detail, act.planned, 0, [act.attempt])
@@ -114,7 +115,7 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryTotals):
             self._give(act.message_id, given, "", (act.tally, act.currency))
             self.count(act.tally, act.currency, act.sign, 0, 1, True)
             return said(given, "")
-        tried = count_decline(account, act.limits, kind, detail, self.now_s)
+        tried = count_decline(account, act.limits, kind, detail, act.sent_at)
         record.holds, record.posted = fold(record)
         given = Given(act.fingerprint, kind, detail, act.planned, 0, [act.attempt])
         if kind == "held":
@@ -130,7 +131,7 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryTotals):
             self._give(act.message_id, given, "", tried=tried)
             return said(given, "")
         record.given, record.tried = given, tried
-        account.settle(record, act.message_id, taken, base, self.now_s)
+        account.settle(record, act.message_id, taken, base, act.sent_at)
         return said(given, act.message_id, record=record)
 
     async def apply(self, act: Apply, timeout_s: float = 0) -> Verdict | Stale:
@@ -183,19 +184,21 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryTotals):
                 add_beside(record, touched)
             record.expires = max(record.expires, act.expires_at)
         record.holds, record.posted = fold(record)
+        now_s = one.sent_at if decision is not None else 0
         if decision is not None:
+            account.used.tick(now_s)
             kind, detail = judge(account, record, base, decision, one)
             if kind == "held" and not kept:
                 kind = "declined"
             if kind != "held":
                 given = Given(act.fingerprint, kind, detail, decision.planned, 0, [act.attempt])
-                tried = count_decline(account, decision.limits, kind, detail, self.now_s)
+                tried = count_decline(account, decision.limits, kind, detail, now_s)
                 self._give(act.message_id, given, "", tried=tried)
                 self.journal.append((act.kind, act.message_id, 0))
                 return said(given, "")
         free = account.free_of_others(references, id) if matched else references
         add_references(record, free)
-        account.settle(record, id, taken, base, self.now_s)
+        account.settle(record, id, taken, base, now_s)
         kind = "reversed" if reversal else "applied"
         if not (matched or joins):
             kind = "unmatched"
@@ -227,7 +230,7 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryTotals):
         base.add(record)
         add_act(record.acts, Act(act.kind, act.act_id, act.at))
         record.holds, record.posted = fold(record)
-        account.settle(record, act.authorization_id, [], base, self.now_s)
+        account.settle(record, act.authorization_id, [], base, 0)
         self.journal.append(("close", act.act_id, (record.holds - base.hold) * record.sign))
         return "closed", base.hold - record.holds
 
@@ -276,7 +279,7 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryTotals):
         tried = record.tried if record is not None else answer.tried
         if account is not None:
             for one in tried:
-                account.used.add(one.counter, -1, one.ends, one.size, self.now_s)
+                account.used.add(one.counter, -1, one.ends, one.size)
         answer.given, answer.id, answer.tally, answer.tried = Given(), "", ("", ""), []
         base, released = Base(), False
         if account is not None and increment is not None:
@@ -290,7 +293,7 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryTotals):
             ]
             record.holds, record.posted = fold(record)
             released = (record.holds, record.posted) != (base.hold, base.posted)
-            account.settle(record, id, [], base, self.now_s)
+            account.settle(record, id, [], base, 0)
             if not record.original and all(one.kind == "void" for one in record.acts):
                 account.drop(record, id)
         elif account is not None and record is not None:
@@ -300,7 +303,7 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryTotals):
             record.tried = []
             record.holds, record.posted = fold(record)
             released = (record.holds, record.posted) != (base.hold, base.posted)
-            account.settle(record, act.message_id, [], base, self.now_s)
+            account.settle(record, act.message_id, [], base, 0)
             targets = targets_of(record.acts)
             names = [name for name in record.references if name in targets]
             record.references = [name for name in record.references if name not in targets]
@@ -363,10 +366,6 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryTotals):
         self.answers.pop(message_id, None)
 
     # -- parts ------------------------------------------------------------------
-
-    @property
-    def now_s(self) -> int:
-        return self.now_ms // 1000
 
     def _enter(self, deadline_ms: int) -> None:
         if not self.open:

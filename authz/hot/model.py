@@ -233,6 +233,8 @@ def decided(
             record.approved = asked
             kind, detail = stands(account, act, record, base, available)
         return kind, detail
+    if act.hold_minor == 0:
+        return "held", ""
     # The most that everything has room for; what is asked fits, or the first that says no is told.
     rooms = [("over_limit", act.hold_minor, "transaction_limit")]
     for limit in act.limits:

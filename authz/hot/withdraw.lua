@@ -59,7 +59,7 @@ local function withdraw(keys, args)
   end
 
   local set, drop, base, moved = {}, {}, nothing(), {0, 0, 0, 0, {}}
-  local book = open_book(account, gate.now_ms)
+  local book = open_book(account, 0)
   -- A decline is taken back as well: the repeat is decided afresh, and counts itself.
   local tried, fallen = r and r[TRIED] or not r and said and said[TOLD_TRIED] or {}, {}
   for i = 1, #tried do move(book, fallen, tried[i][1], -1, tried[i][3], tried[i][4]) end

@@ -77,7 +77,7 @@ async def dump_redis(client: Any, account_id: str) -> dict[str, Any]:
         "balance": {k: int(v) for k, v in balance.items() if int(v) or k in EVER},
         "records": records,
         "references": ref,
-        "used": live(seen.used, seen.ends, seen.now_s),
+        "used": live(seen.used, seen.ends, seen.clock),
         "expiry": {
             member.decode().split(" ")[1]: int(score)
             for member, score in expiry
@@ -99,14 +99,14 @@ def dump_memory(model: MemoryHotState, account_id: str) -> dict[str, Any]:
         "balance": {k: v for k, v in balance.items() if v or k in EVER},
         "records": a.records,
         "references": dict(a.references),
-        "used": live(a.used.flat(), a.used.ends, model.now_s),
+        "used": live(a.used.flat(), a.used.ends, a.used.clock),
         "expiry": dict(a.expiry),
     }
 
 
-def live(used: dict[str, int], ends: dict[str, int], now_s: int) -> dict[str, int]:
+def live(used: dict[str, int], ends: dict[str, int], clock: int) -> dict[str, int]:
     """Counters that are not zero and have not come to their end: those are dropped at leisure."""
-    return {k: v for k, v in used.items() if v and not 0 < ends.get(k, 0) <= now_s}
+    return {k: v for k, v in used.items() if v and not 0 < ends.get(k, 0) <= clock}
 
 
 def word(network: str = "generic", code: str = "add", sealed: str = "sealed") -> Word:

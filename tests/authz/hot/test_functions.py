@@ -194,25 +194,29 @@ CLOSINGS = ("expired", "released")
 
 
 TOUCHED = (Touched("S/day_count/20261121", 0), Touched("S/other", 1))
+LATER = [500, 86_400, 200_000]  # when some of what was counted before has ended
 BUCKET = SENT // 10
+ENDS = (SENT // 86_400 + 1) * 86_400
 FAR = 23_000 * 86_400  # days after 1970 from now
 
 
 def some_windows(rng: Random, amount: int) -> list[Limit]:
     """Limits of every other kind: in buckets, of different ones, of declines, and of old."""
     at = BUCKET + rng.choice([0, 0, 1, 2, 6])
+    soon = (at + 1) * 10 + 600, at - rng.choice([0, 1, 6]), 10
     rolls = (at + 1) * 10 + FAR, at - rng.choice([0, 1, 6]), 10
-    past = (at + 1) * 10, at - 6, 10
+    past = (at + 1) * 10 + 100, at - 6, 10
     shop, land = rng.choice(["|M1", "|M2", "|%"]), rng.choice(["|US", "|FR", "|DE"])
     rows = [
         Limit("count_limit", f"S/often/count/600s|{at}", 1, 3, 0, *rolls),
-        Limit("amount_limit", f"@A1/much/amount/600s|{at}", amount, 3000, 1, *rolls),
+        Limit("amount_limit", f"@A1/much/amount/600s|{at}", amount, 3000, 1, *soon),
         Limit("count_limit", f"S/each/count/600s:M1|{at}", 1, 2, 0, *rolls),
         Limit("merchants_limit", f"S/shops/merchants/20261121|0{shop}", 1, 2, 0, FAR),
         Limit("countries_limit", f"S/lands/countries/600s|{at}{land}", 1, 2, 0, *rolls),
         Limit("decline_limit", "S/no/declines/20261121", 1, 3, 2, FAR),
-        Limit("decline_limit", f"S/not so often/declines/600s|{at}", 1, 2, 2, *rolls),
-        Limit("count_limit", "S/once/count/20250101", 1, 2, 0, 86_400),
+        Limit("decline_limit", f"S/not so often/declines/600s|{at}", 1, 2, 2, *soon),
+        Limit("count_limit", "S/soon/count/20261121", 1, 2, 0, ENDS),
+        Limit("merchants_limit", f"S/soon/merchants/20261121|0{shop}", 1, 2, 0, ENDS),
         Limit("count_limit", f"S/once rolling/count/600s|{at}", 1, 2, 0, *past),
     ]
     return rng.sample(rows, rng.randint(0, 4))
@@ -247,7 +251,7 @@ def a_dense_history(rng: Random, length: int) -> list[object]:
                 planned=rng.choice(["approved", "approved", "approved", "card_frozen"]),
                 credit_line_minor=rng.choice([0, 0, 600]), sign=sign,
                 posts=rng.choice([0, 0, 0, 1, 2 if sign == -1 else 0]),
-                sent_at=SENT + rng.choice([0, 0, 60, 120]),
+                sent_at=SENT + rng.choice([0, 0, 60, 120] + LATER * (rng.random() < 0.2)),
             )  # fmt: skip
         elif kind == "r":
             act = reverse(
