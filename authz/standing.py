@@ -75,7 +75,9 @@ def read_counter(seen: Seen, field: str, packed: bytes) -> None:
     """A counter, or the buckets of a window: authz/hot/counters.lua. Raises: ValueError and others,
     where it is neither."""
     if packed[:1] < b"\x80":
-        seen.used[field] = int(packed)
+        use = int(packed)
+        if use:  # one that has an end stays until then, also at nothing
+            seen.used[field] = use
         return
     floor, size, keep, cleared, *entries = msgspec.msgpack.decode(packed)
     seen.ends.pop(field, None)  # what is listed is when to look again

@@ -25,7 +25,8 @@ from rules.facts import (
     Plan,
     Purpose,
 )
-from rules.judge import MEASURES, Judge
+from rules.judge import Judge
+from rules.limits import MEASURES
 from rules.price import Price, plan_of
 from rules.reason import Reason
 

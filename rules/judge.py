@@ -7,19 +7,16 @@ into that source: codes and names are constants beside it, found by number.
 import re
 from collections.abc import Callable, Iterable, Sequence
 from fnmatch import translate
-from functools import lru_cache
 from typing import Any
-from urllib.parse import quote
 
 from msgspec import Struct
 
 from rules.codes import COUNTRY, MCC, resolve
-from rules.counters import AMOUNT, COUNT, DECLINES
 from rules.facts import AccountProfile, AuthorizationRequest, CardProfile, Limit, Purpose
 from rules.fees import NO_FEES, Fees, fees_of
 from rules.fx import Exchange, Rates, read_rates
+from rules.limits import LIMIT_HEAD, written
 from rules.policy import (
-    DIFFERENT,
     EVERYTHING,
     NO_POLICY,
     WEEKDAYS,
@@ -32,7 +29,7 @@ from rules.policy import (
     read_policy,
 )
 from rules.reason import Reason
-from rules.windows import Moment, rolling
+from rules.windows import Moment
 
 LEVELS = ("program", "account", "card")  # in the order in which they are asked
 
@@ -50,12 +47,6 @@ class Judgement(Struct, frozen=True, gc=False):
 
 
 NOTHING_SAID = Judgement()
-
-# What every limit of a function needs, looked up once.
-LIMIT_HEAD = (
-    "    card, account, amount = c.limit_subject, '@' + a.account_id, f.amount_minor",
-    "    add, buckets, ends, at = e.append, t.buckets, t.ends, f.sent_at",
-)
 
 # f: the request, a: its account, c: its card, t: the moment at home, e: what holds besides.
 Row = Rule | LimitRule | FeeRule
@@ -221,27 +212,6 @@ def conclusion(last: Rule | None, besides: list[Rule], amount_minor: int) -> Jud
     )
 
 
-# What a limit says when it is full, and how its counters follow.
-MEASURES = {
-    "amount": (Reason.AMOUNT_LIMIT, AMOUNT),
-    "count": (Reason.COUNT_LIMIT, COUNT),
-    "declines": (Reason.DECLINE_LIMIT, DECLINES),
-    "merchants": (Reason.MERCHANTS_LIMIT, COUNT),
-    "countries": (Reason.COUNTRIES_LIMIT, COUNT),
-}
-# What there is a counter for each of, and what different ones are told from one another by.
-VALUES = {
-    "merchant": "merchant_id", "country": "country", "channel": "channel", "mcc": "mcc",
-    "merchants": "merchant_id", "countries": "country",
-}  # fmt: skip
-
-
-@lru_cache(maxsize=65_536)  # the merchants in play
-def spelt(value: str) -> str:
-    """A value as a part of a counter's name. Those that say none are one; no other is spelt so."""
-    return quote(value, safe=" ") or "%"
-
-
 class Writer:
     """Writes rules as Python. What it cannot say in one expression, no condition asks."""
 
@@ -256,7 +226,7 @@ class Writer:
         for row in rows:
             test = self._test(row.when)
             if isinstance(row, LimitRule):
-                does = f"add({self._limit(row)})"
+                does = f"add({written(row, self._name)})"
             elif isinstance(row, Rule) and row.outcome in ("approve", "decline", "refer"):
                 does = f"return {self._name(row)}"
             else:
@@ -268,33 +238,6 @@ class Writer:
         exec("\n".join(body), scope)
         asked: Asked = scope["asked"]
         return asked
-
-    def _limit(self, row: LimitRule) -> str:
-        """A limit of this request. Its counter: whose, which row's, what it counts (a limit may
-        change that), when, of which one, and in which bucket (rules/counters.py)."""
-        reason, scale = MEASURES[row.measure]
-        limit, said, name, quoted = map(
-            self._name, (Limit, reason, f"/{row.name}/{row.measure}/", spelt)
-        )
-        moves = rolling(row.window)
-        window = self._name(f"{moves.seconds}s" if moves else row.window)
-        counter = f"{'card' if row.per == 'card' else 'account'} + {name} + "
-        counter += window if moves else f"buckets[{window}]"
-        if row.each:
-            counter += f" + ':' + {quoted}(f.{VALUES[row.each]})"
-        bucket, until, since, size = "'0'", f"ends[{window}]", "0", 0
-        if moves:
-            size = moves.bucket_s
-            bucket = f"str(at // {size})"
-            until = f"(at // {size} + 1) * {size} + {moves.seconds}"
-            since = f"(at - {moves.seconds - 1}) // {size}"
-        if moves or row.measure in DIFFERENT:
-            counter += f" + '|' + {bucket}"
-        if row.measure in DIFFERENT:
-            counter += f" + '|' + {quoted}(f.{VALUES[row.measure]})"
-        use = "amount" if scale == AMOUNT else "1"
-        how = f"{until}, {since}, {size}"
-        return f"{limit}({said}, {counter}, {use}, {row.ceiling:d}, {scale:d}, {how})"
 
     def _name(self, value: Any) -> str:
         name = f"k{len(self._known)}"

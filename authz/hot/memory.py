@@ -16,14 +16,12 @@ from authz.hot.acts import (
     Close,
     Decision,
     Note,
-    PutAccount,
-    PutCard,
-    PutCardSaid,
     Stale,
     Verdict,
     Withdraw,
 )
 from authz.hot.errors import Cold, TooLate
+from authz.hot.memory_control import MemoryControl
 from authz.hot.model import (
     Account,
     Answer,
@@ -59,7 +57,7 @@ from authz.hot.record import (
 from authz.hot.totals import MemoryTotals
 
 
-class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryTotals):
+class MemoryHotState(MemoryControl, MemoryNetworks, MemoryOutbox, MemoryTotals):
     """The oracle. Time stands at `now_ms` until a test moves it."""
 
     def __init__(self, now_ms: int = 0) -> None:
@@ -191,11 +189,7 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryTotals):
             if kind == "held" and not kept:
                 kind = "declined"
             if kind != "held":
-                given = Given(act.fingerprint, kind, detail, decision.planned, 0, [act.attempt])
-                tried = count_decline(account, decision.limits, kind, detail, now_s)
-                self._give(act.message_id, given, "", tried=tried)
-                self.journal.append((act.kind, act.message_id, 0))
-                return said(given, "")
+                return self._refuse(act, decision, account, kind, detail)
         free = account.free_of_others(references, id) if matched else references
         add_references(record, free)
         account.settle(record, id, taken, base, now_s)
@@ -318,49 +312,6 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryTotals):
         self.journal.append(("withdrawal", act.message_id, left_held - base.hold))
         return "released" if released else "forgotten"
 
-    async def look_up(self, card_key: str, timeout_s: float = 0) -> tuple[str, str] | None:
-        return self.directory.get(card_key)
-
-    async def profiles(
-        self, account_id: str, card_id: str, timeout_s: float = 0
-    ) -> tuple[int, bytes, int, bytes]:
-        account, card = self._account(account_id), self.cards[card_id]
-        return account.version, account.profile, card[0], card[1]
-
-    async def lists(self, timeout_s: float = 0) -> tuple[int, frozenset[tuple[str, str]]]:
-        return self.blocked
-
-    async def put_account(self, act: PutAccount, timeout_s: float = 0) -> str:
-        self._enter(0)
-        account = self.accounts.get(act.account_id)
-        if account is None:
-            self.accounts[act.account_id] = Account(
-                1, act.profile, {act.currency: act.opening_minor}, {act.currency: 0}
-            )
-            return "created"
-        if account.profile == act.profile:
-            return "same"
-        if act.currency not in account.posted:
-            return "currency_fixed"
-        account.version, account.profile = account.version + 1, act.profile
-        return "moved"
-
-    async def put_card(self, act: PutCard, timeout_s: float = 0) -> PutCardSaid:
-        self._enter(0)
-        if act.account_id not in self.accounts:
-            return PutCardSaid("no_account")
-        old = self.cards.get(act.card_id)
-        verdict = "same" if old and old[1] == act.profile else "moved" if old else "created"
-        version = (old[0] if old else 0) + (verdict != "same")
-        self.cards[act.card_id] = (version, act.profile, act.account_id)
-        shard = keys.shard_of(act.account_id)
-        return PutCardSaid(verdict, *self.plan_words(shard, act.card_id, act.words, version))
-
-    async def put_directory(
-        self, card_key: str, account_id: str, card_id: str, timeout_s: float = 0
-    ) -> None:
-        self.directory[card_key] = (account_id, card_id)
-
     def forget(self, message_id: str) -> None:
         """The answer's life is over."""
         self.answers.pop(message_id, None)
@@ -399,6 +350,15 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryTotals):
             return Verdict(kind="mismatch", replayed=True)
         hold(answer.given.holders, attempt)
         return said(answer.given, answer.id, replayed=True)
+
+    def _refuse(
+        self, act: Apply, decision: Decision, account: Account, kind: str, detail: str
+    ) -> Verdict:
+        given = Given(act.fingerprint, kind, detail, decision.planned, 0, [act.attempt])
+        tried = count_decline(account, decision.limits, kind, detail, act.act.sent_at)
+        self._give(act.message_id, given, "", tried=tried)
+        self.journal.append((act.kind, act.message_id, 0))
+        return said(given, "")
 
     def _give(
         self,
