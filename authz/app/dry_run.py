@@ -26,6 +26,7 @@ from authz.hot.store import RedisHotState
 from authz.profiles import read_account, read_card
 from authz.standing import Seen, look_call, read_look
 from authz.wire.networks import NETWORKS
+from rules.categories import mcc_name
 from rules.explain import checks_of
 from rules.facts import AuthorizationRequest
 from rules.price import Price, plan_of
@@ -149,6 +150,7 @@ def told(
         "purpose": request.purpose,
         "channel": request.channel,
         "mcc": request.mcc,
+        "mcc_name": mcc_name(request.mcc),
         "merchant_id": request.merchant_id,
         "country": request.country,
         "asked_minor": request.amount_minor,

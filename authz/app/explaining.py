@@ -27,6 +27,7 @@ from ledger.journal import (
     ListsBody,
     ReversalBody,
 )
+from rules.categories import mcc_name
 from rules.explain import Check, checks_of
 from rules.facts import (
     AccountProfile,
@@ -76,6 +77,7 @@ async def explain(client: Redis, message_id: str, account_id: str, timed: bool) 
         "purpose": body.purpose,
         "channel": body.channel,
         "mcc": body.mcc,
+        "mcc_name": mcc_name(body.mcc),
         "merchant_id": body.merchant_id,
         "country": body.country,
         "asked_minor": body.amount_minor,
