@@ -66,6 +66,14 @@ class Counters:
         self._dated = False
         self.clock = 0  # what has ended by then does not move any more
 
+    @classmethod
+    def of(cls, flat: Mapping[str, int]) -> "Counters":
+        """Those that there are, to look at."""
+        counters = cls()
+        for counter, use in flat.items():
+            counters.add(counter, use)
+        return counters
+
     def __contains__(self, counter: str) -> bool:
         field, bucket, _ = parts_of(counter)
         return field in (self._plain if bucket is None else self._fields)

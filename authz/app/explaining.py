@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from authz.app.history import Plain, Reach, newest_first, price_of, reason_of, refusal
@@ -29,6 +30,7 @@ from ledger.journal import (
     seen_after,
     seen_in,
 )
+from rules.categories import mcc_name
 from rules.explain import Check, checks_of
 from rules.facts import (
     AccountProfile,
@@ -37,6 +39,7 @@ from rules.facts import (
     CardProfile,
     Channel,
     Finality,
+    Limit,
     Purpose,
 )
 from rules.fx import RatesError
@@ -77,6 +80,7 @@ async def explain(client: Redis, message_id: str, account_id: str, timed: bool) 
         "purpose": body.purpose,
         "channel": body.channel,
         "mcc": body.mcc,
+        "mcc_name": mcc_name(body.mcc),
         "merchant_id": body.merchant_id,
         "country": body.country,
         "asked_minor": body.amount_minor,
@@ -231,20 +235,26 @@ def ceilings_of(asked: Entry, body: AuthorizationBody) -> list[Plain]:
     befores, afters = seen_in(e), seen_after(e)
     new = {counter: use for counter, _, use in e.windows}
     rows = []
-    for reason, counter, asks, ceiling, scale in body.limits:
-        before, after, use = befores.get(counter), afters.get(counter), new.get(counter, asks)
-        refuses = asked.envelope.verdict == "over_limit" and asked.envelope.detail == reason
-        if refuses and before is not None and before + use <= ceiling:
+    for limit in (Limit(*row) for row in body.limits):
+        limit = replace(limit, use=new.get(limit.counter, limit.use))
+        before, after = befores.get(limit.counter), afters.get(limit.counter)
+        refuses = e.verdict == "over_limit" and e.detail == limit.reason
+        if refuses and before is not None and before + limit.use <= limit.ceiling:
             refuses = False  # it was another of the same reason
-        unit = "minor" if scale == 1 else "count"
-        rows.append({
-            "check": reason, "counter": counter, f"before_{unit}": before, f"use_{unit}": use,
-            f"ceiling_{unit}": ceiling, f"after_{unit}": after,
-            "says": reason if refuses else "no objection",
-        })  # fmt: skip
+        rows.append(ceiling_of(limit, before, after, limit.reason if refuses else "no objection"))
         if refuses:
             break
     return rows
+
+
+def ceiling_of(limit: Limit, before: int | None, after: int | None, says: str) -> Plain:
+    """One ceiling for people: what its counter stood at, and what was to be added."""
+    unit = "minor" if limit.scale == 1 else "count"
+    return {
+        "check": limit.reason, "counter": limit.counter, f"before_{unit}": before,
+        f"use_{unit}": limit.use, f"ceiling_{unit}": limit.ceiling, f"after_{unit}": after,
+        "says": says,
+    }  # fmt: skip
 
 
 def funds_of(asked: Entry, body: AuthorizationBody) -> Plain:

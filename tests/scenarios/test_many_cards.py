@@ -588,7 +588,9 @@ async def compare(town: Town) -> None:
             "held": int(fields[b"held:840"]),
             "open holds": sum(end.startswith(holder.name.encode() + b" ") for end in ends),
             "counters": {
-                name[2:].decode(): int(use) for name, use in fields.items() if name[:2] == b"u:"
+                name[2:].decode(): int(use)
+                for name, use in fields.items()
+                if name[:2] == b"u:" and use != b"0"  # it stays until its day has passed
             },
         }
         books = {
