@@ -25,11 +25,10 @@ from rules.policy import (
     Policy,
     Rule,
     When,
-    minutes_of,
     read_policy,
 )
 from rules.reason import Reason
-from rules.windows import Moment
+from rules.windows import Moment, minutes_of
 
 LEVELS = ("program", "account", "card")  # in the order in which they are asked
 

@@ -40,7 +40,7 @@ from rules.facts import Channel, Finality, Purpose
 from rules.fx import ExchangeRules, RatesError, check_exchange
 from rules.policy_text import PolicyError, at, refuse_card_numbers, split
 from rules.reason import Reason
-from rules.windows import rolling
+from rules.windows import minutes_of, rolling
 
 # Above these a judgement would take longer than its share of the budget (`authz bench decide`).
 RULES_MAX = 1000
@@ -340,20 +340,6 @@ def problem_of_fee(fee: FeeRule) -> str:
     except ValueError as error:
         return f"home: {error}"
     return ""
-
-
-TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
-
-
-def minutes_of(time: str) -> tuple[int, int]:
-    """From and to, in minutes of the day. Raises: ValueError."""
-    match = TIME.fullmatch(time)
-    if match is None:
-        raise ValueError("time: expected HH:MM-HH:MM")
-    first, last = int(match[1]) * 60 + int(match[2]), int(match[3]) * 60 + int(match[4])
-    if first == last:
-        raise ValueError("time: from and to are the same")
-    return first, last
 
 
 def problem_of(when: When, policy: Policy, depth: int) -> str:

@@ -122,3 +122,17 @@ def rolling(window: str) -> Rolling | None:
             "(a number with s, m, h or d)"
         )
     return Rolling(seconds, max(1, seconds // 60))
+
+
+TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
+
+
+def minutes_of(time: str) -> tuple[int, int]:
+    """From and to, in minutes of the day. Raises: ValueError."""
+    match = TIME.fullmatch(time)
+    if match is None:
+        raise ValueError("time: expected HH:MM-HH:MM")
+    first, last = int(match[1]) * 60 + int(match[2]), int(match[3]) * 60 + int(match[4])
+    if first == last:
+        raise ValueError("time: from and to are the same")
+    return first, last
