@@ -12,6 +12,7 @@ Examples:
   authz bench codec                                 beside pyiso8583 (make peers)
   authz bench decide                                by the size of a policy
   authz bench hot --json -                          our connection beside redis-py
+  authz bench velocity                              ten velocity limits beside none
   authz bench load --rate 3000 --seconds 30         an engine and a network, open loop
   authz bench storm                                 eight links, 4,000 requests each at once
   authz bench memory --cards 100000                 bytes per card and account
@@ -60,6 +61,18 @@ def hot(json_path: str | None, **given: Any) -> None:
     Under both appendfsync policies; the headline is `always`, the product's default.
     """
     from bench.hot import run
+
+    run(json_path, **said(given))
+
+
+@command.command(epilog="\b\nExample:\n  authz bench velocity --rounds 5")
+@click.option("--rounds", type=click.IntRange(1), help="Turns of each side. [7]")
+@click.option("--calls", type=click.IntRange(64), help="Calls in a turn. [6000]")
+@click.option("--buckets", type=click.IntRange(0), help="Used in each rolling window. [20]")
+@json_option
+def velocity(json_path: str | None, **given: Any) -> None:
+    """The authorization function under ten velocity limits, beside the same under none."""
+    from bench.velocity import run
 
     run(json_path, **said(given))
 

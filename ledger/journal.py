@@ -8,6 +8,7 @@ are MessagePack; arrays rather than maps, since there is one per act.
 A field is only ever added at the end, with a default: old entries stay readable.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -42,26 +43,31 @@ class Envelope(Struct, frozen=True, array_like=True, kw_only=True):
     versions: list[int]  # of account, card and lists: what the plan was made from
     absorbed: list[str] = []  # authorization ids of tombstones that this one took in
     totals: list[tuple[str, int, int]] = []  # "network/day/currency/kind", count, amount
-    # Of each window that is no single counter: the counter that was asked for, what the window had
+    # Of each window that is no single counter: which of the body's limits looked at it, what it had
     # in it, and what of the request would be new to it.
-    windows: list[tuple[str, int, int]] = []
+    windows: list[tuple[int, int, int]] = []
 
 
-def seen_in(e: Envelope) -> dict[str, int]:
-    """What each ceiling saw, by its counter, before the act."""
-    seen = {counter: before for counter, before, _ in reversed(e.counters)}
-    return seen | {counter: before for counter, before, _ in e.windows}
+# Reason, counter, use, ceiling, scale.
+LimitRow = tuple[str, str, int, int, int]
 
 
-def seen_after(e: Envelope) -> dict[str, int]:
-    """The same after it."""
-    seen, new = seen_in(e), {counter: use for counter, _, use in e.windows}
-    for counter, before, after in e.counters:
-        if counter in new and after > before and "|" in counter.partition("|")[2]:
-            seen[counter] += new[counter]  # of different ones
+def seen_by(e: Envelope, limits: Sequence[LimitRow]) -> list[tuple[int | None, int | None, int]]:
+    """Of each ceiling what its counter or window had before the act, after it, and what of the
+    request was new to it. None where nothing is known."""
+    moved = {counter: (before, after) for counter, before, after in reversed(e.counters)}
+    windows = {place: (seen, new) for place, seen, new in e.windows}
+    rows: list[tuple[int | None, int | None, int]] = []
+    for place, (_, counter, use, *_) in enumerate(limits):
+        before, after = moved.get(counter, (None, None))
+        if place in windows:
+            seen, use = windows[place]
+            rise = (after or 0) - (before or 0)
+            is_different = counter.count("|") > 1
+            rows.append((seen, seen + (min(rise, use) if is_different else rise), use))
         else:
-            seen[counter] += after - before
-    return seen
+            rows.append((before, after, use))
+    return rows
 
 
 class AuthorizationBody(Struct, frozen=True, array_like=True, tag="authorization", gc=False):
@@ -85,7 +91,7 @@ class AuthorizationBody(Struct, frozen=True, array_like=True, tag="authorization
     rrn: str
     sent_at: int
     planned: str  # the plan's reason
-    limits: tuple[tuple[str, str, int, int, int], ...]  # reason, counter, use, ceiling, scale
+    limits: tuple[LimitRow, ...]
     credit_line_minor: int
     mti: str = "0100"
     rule: str = ""  # of the policy: which had the last word

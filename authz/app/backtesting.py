@@ -28,7 +28,7 @@ from ledger.journal import (
     IncrementBody,
     ListsBody,
     read_entry,
-    seen_in,
+    seen_by,
 )
 from rules.backtest import Asked, Backtest, Moved, as_then
 from rules.decide import limits_for
@@ -225,13 +225,14 @@ def asked_of(
     if account is None or card is None or lists is None:
         return None
     took = e.held_delta - e.posted_delta
-    refused = [counter for reason, counter, *_ in facts.limits if reason == e.detail]
-    befores, uses = seen_in(e), {counter: new for counter, _, new in e.windows}
+    looked_at = list(zip(facts.limits, seen_by(e, facts.limits), strict=True))
+    refused = [row[1] for row, _ in looked_at if row[0] == e.detail]
     if e.verdict == "over_limit":
         full = [
-            counter for _, counter, use, ceiling, _ in facts.limits
-            if counter in refused and befores.get(counter, 0) + uses.get(counter, use) > ceiling
-        ]  # fmt: skip
+            counter
+            for (_, counter, _, ceiling, _), (before, _, new) in looked_at
+            if counter in refused and (before or 0) + new > ceiling
+        ]
         refused = full or refused
     return Asked(
         message_id=e.message_id,
@@ -251,7 +252,9 @@ def asked_of(
         took_minor=took,
         available_minor=e.posted_after - e.held_after + facts.credit_line_minor + took,
         absorbed=tuple(e.absorbed),
-        seen=() if read.whole else tuple(befores.items()),
+        seen=()
+        if read.whole
+        else tuple((row[1], saw[0]) for row, saw in looked_at if saw[0] is not None),
     )
 
 

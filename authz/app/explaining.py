@@ -27,8 +27,7 @@ from ledger.journal import (
     IncrementBody,
     ListsBody,
     ReversalBody,
-    seen_after,
-    seen_in,
+    seen_by,
 )
 from rules.categories import mcc_name
 from rules.explain import Check, checks_of
@@ -232,12 +231,9 @@ def ceilings_of(asked: Entry, body: AuthorizationBody) -> list[Plain]:
     """The ceilings, with what each counter stood at before and after. Nothing is known of the
     counters of an increment that was declined."""
     e = asked.envelope
-    befores, afters = seen_in(e), seen_after(e)
-    new = {counter: use for counter, _, use in e.windows}
     rows = []
-    for limit in (Limit(*row) for row in body.limits):
-        limit = replace(limit, use=new.get(limit.counter, limit.use))
-        before, after = befores.get(limit.counter), afters.get(limit.counter)
+    for row, (before, after, new) in zip(body.limits, seen_by(e, body.limits), strict=True):
+        limit = replace(Limit(*row), use=new)
         refuses = e.verdict == "over_limit" and e.detail == limit.reason
         if refuses and before is not None and before + limit.use <= limit.ceiling:
             refuses = False  # it was another of the same reason

@@ -63,14 +63,14 @@ local function standing(book, r, base, limits, seen, funds)
 end
 
 -- What each limit's window has in it. Where that is not one number, the journal is told so:
--- {counter, what was seen, what is new of what is asked}.
+-- {which limit, what was seen, what is new of what is asked}.
 local function looked_at(book, limits)
   local seen, windows = {}, {}
   for i = 1, #limits do
     local limit = limits[i]
     seen[i], limit.known = seen_of(book, limit)
     if limit.bucket then
-      windows[#windows + 1] = {limit[2], seen[i], limit.known and 0 or limit[3]}
+      windows[#windows + 1] = {i - 1, seen[i], limit.known and 0 or limit[3]}
     end
   end
   return seen, windows
@@ -89,7 +89,7 @@ local function count_decline(book, limits, kind, detail, moves)
   for i = 1, #limits do
     local limit = limits[i]
     if limit[5] == DECLINES then
-      move(book, moves, limit[2], 1, limit[6], limit[8])
+      move_limit(book, moves, limit, 1)
       tried[#tried + 1] = {limit[2], DECLINES, limit[6], limit[8]}
     end
   end
@@ -227,7 +227,7 @@ local function authorize(keys, args)
     local follows = limit[5] ~= DECLINES
     local risen = kind == 'held' and follows and share(spent, limit[5]) or 0
     if risen > 0 or (not limit.bucket and (follows or #tried == 0)) then
-      move(book, counters, limit[2], risen, limit[6], limit[8])
+      move_limit(book, counters, limit, risen)
     end
   end
 

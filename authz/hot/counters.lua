@@ -185,11 +185,9 @@ local function trim(book, moves, field, held)
 end
 
 -- One counter rises, or falls, and `moves` tells of it. One whose end has come does not move any more.
-local function move(book, moves, counter, change, ends, size)
+local function move_part(book, moves, counter, field, bucket, item, change, ends, size)
   if ends > 0 and ends <= clock_of(book) then return end
-  local field, bucket, item = parts_of(counter)
   local held = standing_at(book, field, bucket)
-  if bucket and held and bucket < held[CLEARED] then return end
   if not held and change <= 0 then
     moves[#moves + 1] = {counter, 0, 0}
     return
@@ -206,13 +204,32 @@ local function move(book, moves, counter, change, ends, size)
   if not held then
     held = {0, size, ends - (bucket + 1) * size, 0}
     book.fields[field] = held
+  elseif bucket < held[CLEARED] then
+    return
+  elseif bucket < held[FLOOR] then
+    bucket = held[FLOOR]
+    counter = name_of(field, bucket, item)
   end
-  if bucket < held[FLOOR] then bucket = held[FLOOR] end
-  local before = use_in(held, bucket, item)
+  local at, there = place_of(held, bucket, item)
+  local before = there and held[at + 2] or 0
   local after = whole(math.max(before + change, 0))
-  put(held, bucket, item, after)
-  moves[#moves + 1] = {name_of(field, bucket, item), before, after}
+  if there and after > 0 then
+    held[at + 2] = after
+  else
+    put(held, bucket, item, after)
+  end
+  moves[#moves + 1] = {counter, before, after}
   if change > 0 then trim(book, moves, field, held) end
+end
+
+local function move(book, moves, counter, change, ends, size)
+  local field, bucket, item = parts_of(counter)
+  move_part(book, moves, counter, field, bucket, item, change, ends, size)
+end
+
+-- The same of a limit's counter.
+local function move_limit(book, moves, limit, change)
+  move_part(book, moves, limit[2], limit.field, limit.bucket, limit.item, change, limit[6], limit[8])
 end
 
 -- Fields whose day has come, a few at a time: those that ended go, windows that moved on stay.
