@@ -14,6 +14,8 @@ from rules.counters import DAY_S, name_of
 # A field, what is there, what should be.
 Row = tuple[str, int | str | None, int | str | None]
 
+HEAD_BYTES, BUCKET_BYTES = 34, 12  # of a window of sums
+
 # A place in a shard's journal: milliseconds and sequence.
 Position = tuple[int, int]
 
@@ -79,13 +81,29 @@ def read_counter(seen: Seen, field: str, packed: bytes) -> None:
         if use:  # one that has an end stays until then, also at nothing
             seen.used[field] = use
         return
-    floor, size, keep, cleared, *entries = msgspec.msgpack.decode(packed)
+    floor, size, keep, cleared, *entries = (
+        sums_of(packed) if packed[:1] == b"\x80" else msgspec.msgpack.decode(packed)
+    )
     seen.ends.pop(field, None)  # what is listed is when to look again
     seen.floors[field] = max(floor or -1, cleared - 1)
     for bucket, item, use in zip(entries[::3], entries[1::3], entries[2::3], strict=True):
         name = name_of(field, (bucket, item))
         seen.used[name] = use
         seen.ends[name] = (bucket + 1) * size + keep
+
+
+def sums_of(packed: bytes) -> list[Any]:
+    """Buckets of fixed width, as `packed` of authz/hot/counters.lua writes them."""
+    if (len(packed) - HEAD_BYTES) % BUCKET_BYTES:
+        raise ValueError("torn")
+
+    def number(first: int, width: int) -> int:
+        return int.from_bytes(packed[first : first + width], "big")
+
+    told: list[Any] = [number(1, 5), number(6, 4), number(10, 5), number(15, 5)]
+    for first in range(HEAD_BYTES, len(packed), BUCKET_BYTES):
+        told += [number(first, 5), "", number(first + 5, 7)]
+    return told
 
 
 def by_account(flat: Sequence[bytes]) -> dict[str, dict[str, int]]:

@@ -22,7 +22,6 @@ from authz.hot.store import RedisHotState
 from bench.hot import (
     PLENTY_MINOR,
     ROUNDS,
-    SENT_AT,
     Round,
     make_acts,
     one_round,
@@ -127,7 +126,7 @@ async def use_buckets(
 def used(limit: Limit, buckets: int) -> tuple[str, bytes]:
     """The field of a window, as authz/hot/counters.lua keeps it."""
     field, newest, item = parts_of(limit.counter)
-    assert newest == SENT_AT // limit.size or newest is not None
+    assert newest is not None
     first = max(newest - buckets, limit.since)
     entries: list[Any] = [0, limit.size, limit.until - (newest + 1) * limit.size, 0]
     for number in range(buckets):
@@ -139,7 +138,14 @@ def used(limit: Limit, buckets: int) -> tuple[str, bytes]:
             merged[-1] += entries[place + 2]
         else:
             merged += entries[place : place + 3]
-    return field, msgspec.msgpack.encode(merged)
+    if item:
+        return field, msgspec.msgpack.encode(merged)
+    packed = b"\x80" + b"".join(n.to_bytes(w, "big") for n, w in zip(merged[:4], (5, 4, 5, 5)))
+    total = sum(merged[6::3])
+    packed += first.to_bytes(5, "big") + total.to_bytes(7, "big") + (1).to_bytes(2, "big")
+    for place in range(4, len(merged), 3):
+        packed += merged[place].to_bytes(5, "big") + merged[place + 2].to_bytes(7, "big")
+    return field, packed
 
 
 def table(answer: dict[str, Any]) -> Iterator[str]:

@@ -2,10 +2,14 @@
 Counters: fields of an account's hash, and how windows look at them. Said in Python in
 rules/counters.py, which also says how counters are named.
 
-  u:<field>   use; or the buckets of a window: {floor, size, keep, cleared, bucket, item, use,
-              bucket, …} in MessagePack, by bucket. A bucket ends, so that nobody looks at it any
-              more, `keep` seconds after its last second. What rose before `floor` stands in it;
-              those before `cleared` have ended and are gone.
+  u:<field>   use; or the buckets of a window, {floor, size, keep, cleared, bucket, item, use,
+              bucket, …}, by bucket. A bucket ends, so that nobody looks at it any more, `keep`
+              seconds after its last second. What rose before `floor` stands in it; those before
+              `cleared` have ended and are gone. Of different ones this is MessagePack. Of sums it
+              is fixed in width, with a running total: a window is read and risen in without
+              its buckets being taken apart (`authz bench velocity`). After a byte of 128: floor,
+              size, keep, cleared, since, total of the buckets from `since` on, the place of the
+              first of these; then 12 bytes a bucket.
   w           "<clock> <day> …": what has ended by that moment does not move any more; then the
               days by which fields end, counted from 1970, the first first
   w:<day>     the fields that end by that day, a line each
@@ -19,6 +23,7 @@ local ENTRIES_MAX = 192 -- of one field: rules/counters.py says why
 local SWEEP_MAX = 8 -- fields that ended, looked at in one act
 local DAY_S = 86400
 local FLOOR, SIZE, KEEP, CLEARED, FIRST = 1, 2, 3, 4, 5
+local SUMS, HEAD, BUCKET, WIDTH = '>BI5I4I5I5I5I7I2', 34, '>I5I7', 12
 local BY_AMOUNT, DECLINES = 1, 2 -- how a counter follows
 
 -- `sent_at` is of a request that is judged, which moves time on; of other acts it is 0.
@@ -51,12 +56,57 @@ end
 
 local function name_of(field, bucket, item) return field .. '|' .. text(bucket) .. item end
 
--- A field as it was read: a number, the buckets of a window, or false.
+-- A field as it was read: a number, the buckets of a window, or false. Those of sums stay in `raw`
+-- until something else is done with them than what is done with most.
 local function learn(book, field, raw)
   local value = false
-  if raw then value = string.byte(raw) >= 128 and cmsgpack.unpack(raw) or whole(raw) end
+  local first = raw and string.byte(raw)
+  if first == 128 then
+    local _, floor, size, keep, cleared, since, total, from = struct.unpack(SUMS, raw)
+    value = {floor, size, keep, cleared, raw = raw, sums = true, since = since, total = total,
+      from = from, count = (#raw - HEAD) / WIDTH}
+  elseif raw then
+    value = first > 128 and cmsgpack.unpack(raw) or whole(raw)
+  end
   book.fields[field] = value
   return value
+end
+
+local function bucket_at(held, place)
+  local bucket, use = struct.unpack(BUCKET, held.raw, HEAD + 1 + (place - 1) * WIDTH)
+  return bucket, use
+end
+
+-- Takes sums apart, for the functions that look at every bucket.
+local function expand(held)
+  if not held.raw then return end
+  for place = 1, held.count do
+    local n = #held
+    held[n + 1], held[n + 3] = bucket_at(held, place)
+    held[n + 2] = ''
+  end
+  held.raw = nil
+end
+
+-- A window as it is written.
+local function packed(held)
+  if not held.sums then return cmsgpack.pack(held) end
+  local parts = {}
+  if held.raw then
+    parts[1] = string.sub(held.raw, HEAD + 1)
+  else
+    held.total, held.from = 0, 1
+    for i = FIRST, #held, 3 do
+      parts[#parts + 1] = struct.pack(BUCKET, held[i], held[i + 2])
+      if held[i] >= held.since then
+        held.total = held.total + held[i + 2]
+      else
+        held.from = held.from + 1
+      end
+    end
+  end
+  return struct.pack(SUMS, 128, held[FLOOR], held[SIZE], held[KEEP], held[CLEARED], held.since,
+    held.total, held.from) .. table.concat(parts)
 end
 
 local function standing_at(book, field, bucket)
@@ -81,7 +131,17 @@ local function seen_of(book, limit)
   if not held then return 0, false end
   if not limit.bucket then return held, false end
   local since, seen = limit[7], 0
+  if held.raw and since >= held.since then
+    while held.from <= held.count do
+      local bucket, use = bucket_at(held, held.from)
+      if bucket >= since then break end
+      held.total, held.from = held.total - use, held.from + 1
+    end
+    held.since = since
+    return held.total, false
+  end
   if limit.item == '' then
+    expand(held)
     for i = #held - 2, FIRST, -3 do
       if held[i] < since then break end
       seen = seen + held[i + 2]
@@ -161,6 +221,7 @@ end
 
 -- What ended is dropped; and beyond the bound the oldest bucket joins the one after it.
 local function trim(book, moves, field, held)
+  expand(held)
   while #held > FIRST and ended(held, held[FIRST], book.now_s) do
     held[CLEARED] = held[FIRST] + 1
     moves[#moves + 1] = {name_of(field, held[FIRST], held[FIRST + 1]), held[FIRST + 2], 0}
@@ -184,6 +245,33 @@ local function trim(book, moves, field, held)
   end
 end
 
+-- What happens to most sums: the newest bucket rises, or one that is newer, and the oldest end.
+-- Returns what the bucket had, or nil where more is to be done.
+local function rise_at_end(held, bucket, change)
+  local last, use = 0, 0
+  if held.count > 0 then last, use = bucket_at(held, held.count) end
+  if bucket < last or held.count >= ENTRIES_MAX or bucket < held.since then return nil end
+  if bucket == last then
+    held.raw = string.sub(held.raw, 1, -WIDTH - 1) .. struct.pack(BUCKET, bucket, use + change)
+  else
+    held.raw, held.count, use = held.raw .. struct.pack(BUCKET, bucket, change), held.count + 1, 0
+  end
+  held.total = held.total + change
+  return use
+end
+
+local function drop_ended(book, moves, field, held)
+  while held.count > 0 do
+    local bucket, use = bucket_at(held, 1)
+    if not ended(held, bucket, book.now_s) then return end
+    held[CLEARED] = bucket + 1
+    moves[#moves + 1] = {name_of(field, bucket, ''), use, 0}
+    held.raw = string.sub(held.raw, 1, HEAD) .. string.sub(held.raw, HEAD + WIDTH + 1)
+    held.count = held.count - 1
+    if held.from > 1 then held.from = held.from - 1 else held.total = held.total - use end
+  end
+end
+
 -- One counter rises, or falls, and `moves` tells of it. One whose end has come does not move any more.
 local function move_part(book, moves, counter, field, bucket, item, change, ends, size)
   if ends > 0 and ends <= clock_of(book) then return end
@@ -203,6 +291,10 @@ local function move_part(book, moves, counter, field, bucket, item, change, ends
   end
   if not held then
     held = {0, size, ends - (bucket + 1) * size, 0}
+    if item == '' then
+      held.raw, held.sums, held.since, held.total = string.rep(' ', HEAD), true, 0, 0
+      held.from, held.count = 1, 0
+    end
     book.fields[field] = held
   elseif bucket < held[CLEARED] then
     return
@@ -210,6 +302,13 @@ local function move_part(book, moves, counter, field, bucket, item, change, ends
     bucket = held[FLOOR]
     counter = name_of(field, bucket, item)
   end
+  local had = held.raw and change > 0 and rise_at_end(held, bucket, change)
+  if had then
+    moves[#moves + 1] = {counter, had, whole(had + change)}
+    drop_ended(book, moves, field, held)
+    return
+  end
+  expand(held)
   local at, there = place_of(held, bucket, item)
   local before = there and held[at + 2] or 0
   local after = whole(math.max(before + change, 0))
@@ -244,6 +343,7 @@ local function sweep(book, moves, set, drop)
     else
       local held = book.fields[field]
       if held == nil then held = learn(book, field, redis.call('HGET', book.account, 'u:' .. field)) end
+      if type(held) == 'table' then expand(held) end
       local last = type(held) == 'table' and held[#held - 2]
       if last and #held > FIRST and not ended(held, last, clock) then
         book.created[#book.created + 1] = {field, (last + 1) * held[SIZE] + held[KEEP]}
@@ -296,7 +396,7 @@ local function plan_counters(book, set, drop)
       drop[#drop + 1] = 'u:' .. field
     else
       set[#set + 1] = 'u:' .. field
-      set[#set + 1] = type(value) == 'table' and cmsgpack.pack(value) or text(value)
+      set[#set + 1] = type(value) == 'table' and packed(value) or text(value)
     end
   end
   plan_days(book, set, drop)
