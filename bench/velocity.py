@@ -142,7 +142,7 @@ def used(limit: Limit, buckets: int) -> tuple[str, bytes]:
         return field, msgspec.msgpack.encode(merged)
     packed = b"\x80" + b"".join(n.to_bytes(w, "big") for n, w in zip(merged[:4], (5, 4, 5, 5)))
     total = sum(merged[6::3])
-    packed += first.to_bytes(5, "big") + total.to_bytes(7, "big") + (1).to_bytes(2, "big")
+    packed += limit.since.to_bytes(5, "big") + total.to_bytes(7, "big") + (1).to_bytes(2, "big")
     for place in range(4, len(merged), 3):
         packed += merged[place].to_bytes(5, "big") + merged[place + 2].to_bytes(7, "big")
     return field, packed
