@@ -16,6 +16,7 @@ from authz.hot.errors import Cold, HotStateError, Refused, TooLate
 from authz.hot.memory import MemoryHotState
 from authz.hot.model import NAMED_MAX
 from authz.hot.record import OTHER_ACTS_MAX, Act, Touched, fold, touched_by
+from rules.counters import ENTRIES_MAX
 from rules.facts import Approved, Limit
 from tests.support.hot import account_act, card_act, dump_memory, dump_redis, opened
 
@@ -916,5 +917,65 @@ def test_what_is_due_is_told_the_oldest_first_and_ends_once(fresh_redis: str) ->
         assert await state.close(close, 5) == ("closed", 1000)  # type: ignore[attr-defined]
         assert await state.close(close, 5) == ("gone", 0)  # type: ignore[attr-defined]
         assert await state.due(shard, SENT + 10, 9, 5) == due[1:]  # type: ignore[attr-defined]
+
+    run(fresh_redis, scenario)
+
+
+def in_bucket(n: int, bucket: int, item: str = "", back: int = 60, **changes: object) -> Authorize:
+    counter = f"S/w/count/600s|{bucket}{item}"
+    row = Limit("count_limit", counter, 1, 10**6, 0, (bucket + 1) * 10 + FAR, bucket - back, 10)
+    return authorize(n, hold_minor=1, asked_minor=1, limits=(row,), **changes)
+
+
+@pytest.mark.parametrize("different", [False, True], ids=["sums", "different ones"])
+def test_the_buckets_of_a_window_are_bounded_and_the_oldest_join(
+    fresh_redis: str, different: bool
+) -> None:
+    """Late ones rise in what older ones joined, and fall out of it; nothing is lost."""
+    dice = Random(1)
+    said: list[object] = []
+    for n in range(1, ENTRIES_MAX + 40):
+        item = f"|M{dice.randint(1, 3)}" if different else ""
+        bucket = BUCKET + n - dice.choice([0, 0, 0, 1, 30, 300])
+        said.append(in_bucket(n, bucket, item, references=(f"90:x{n}",)))
+        if n % 5 == 0:
+            said.append(reverse(n - dice.randint(0, 4)))
+    _, there = on_both(fresh_redis, said)
+    used: dict[str, int] = there["used"]  # type: ignore[assignment]
+    assert len(used) <= ENTRIES_MAX
+    records = there["records"].values()  # type: ignore[attr-defined]
+    assert sum(used.values()) == sum(record.holds > 0 for record in records)
+
+
+def test_fields_that_have_ended_are_dropped_a_few_at_a_time(fresh_redis: str) -> None:
+    """And what they followed may be taken back all the same."""
+
+    async def scenario(state: object, client: object) -> None:
+        for n in range(1, 31):
+            row = Limit("count_limit", f"S/w{n}/count/20260921", 1, 9, 0, ENDS)
+            await state.authorize(authorize(n, hold_minor=1, asked_minor=1, limits=(row,)), 5)  # type: ignore[attr-defined]
+        left = []
+        for n in range(31, 37):
+            act = authorize(n, hold_minor=1, asked_minor=1, sent_at=ENDS + n)
+            assert (await state.authorize(act, 5)).kind == "held"  # type: ignore[attr-defined]
+            names = await client.hkeys(keys.account(ACCOUNT))  # type: ignore[attr-defined]
+            left.append(sum(name[:2] == b"u:" for name in names))
+        assert left == [22, 14, 6, 0, 0, 0]
+        assert (await state.apply(reverse(1), 5)).kind == "reversed"  # type: ignore[attr-defined]
+        assert (await dump_redis(client, ACCOUNT))["used"] == {}
+
+    run(fresh_redis, scenario)
+
+
+@pytest.mark.parametrize("odd", [b"many", b"\x80torn", b"\x93\x00\x01", b"", b"\xc1"])
+@pytest.mark.parametrize("item", ["", "|M1"])
+def test_an_odd_window_changes_nothing(fresh_redis: str, odd: bytes, item: str) -> None:
+    async def scenario(state: object, client: object) -> None:
+        field = "u:S/w/count/600s"
+        await client.hset(keys.account(ACCOUNT), field, odd)  # type: ignore[attr-defined]
+        before = await everything(client)
+        with pytest.raises(Refused):
+            await state.authorize(in_bucket(1, BUCKET, item), 5)  # type: ignore[attr-defined]
+        assert await everything(client) == before
 
     run(fresh_redis, scenario)
