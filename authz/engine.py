@@ -20,7 +20,7 @@ from authz.hot.totals import tally_of
 from authz.log_lines import Lines
 from authz.readings import Readings
 from authz.shadow import Shadow
-from rules.facts import Approved, Blocklists, Funds
+from rules.facts import Approved, AuthorizationRequest, Blocklists, Funds
 from rules.fx import RatesError
 from rules.holds import HoldRule, make_policy
 from rules.judge import NO_JUDGE, SHADOW, make_judge, texts_of
@@ -75,6 +75,14 @@ class Observer(Protocol):
     def near_cache_stale(self) -> None: ...
 
 
+class Panel(Protocol):
+    """Optional checks beside the decision: authz/checks."""
+
+    async def ask(
+        self, request: AuthorizationRequest, known: Known, about: str, budget: Budget
+    ) -> AuthorizationRequest: ...
+
+
 class Engine:
     """State shared by the stories of `authorize.py` and `reverse.py`."""
 
@@ -97,6 +105,7 @@ class Engine:
         self.lists = Blocklists()
         self.judge = NO_JUDGE
         self.shadow = Shadow()
+        self.checks: Panel | None = None
         self.days: dict[str, Days | None] = {}  # by network; None: it never cut over
         self.holds = make_policy(settings.hold_rules, settings.hold_days)
         self.readings = Readings(hot)

@@ -30,6 +30,7 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from authz.checks.link import OUTCOMES as CHECK_OUTCOMES
 from authz.dialer import OUTCOMES, STATES
 from rules.reason import Reason, answer_of
 
@@ -45,7 +46,7 @@ MTIS_1993 = (
     "1500", "1501", "1520", "1521",
 )  # fmt: skip
 MTIS = (*MTIS_1987, *MTIS_1993, OTHER)
-STAGES = ("decode", "decide", "hot", "encode", OTHER)
+STAGES = ("decode", "checks", "decide", "hot", "encode", OTHER)
 # Verdicts of the hot state by their own names, then the ways to get none.
 HOT_CALLS = {
     "held": "held",
@@ -293,6 +294,10 @@ class Metrics:
             "authz_link_dials_total", "Tries to connect links that we dial.", ("link", "outcome"),
             registry=registry,
         )  # fmt: skip
+        self._checks = Counter(
+            "authz_checks_total", "Questions to optional checks.", ("check", "outcome"),
+            registry=registry,
+        )  # fmt: skip
         tell_build(version, registry)
 
     def answered(self, mti: str, reason: Reason, seconds: float) -> None:
@@ -340,6 +345,11 @@ class Metrics:
 
     def dialled(self, link: str, outcome: str) -> None:
         self._dials.labels(link, outcome).inc()
+
+    def checks_of(self, name: str) -> Callable[[str], None]:
+        """The counter of one check. Its name is from the configuration: it makes no series."""
+        counts = {outcome: self._checks.labels(name, outcome).inc for outcome in CHECK_OUTCOMES}
+        return lambda outcome: counts[outcome]()
 
     def text(self) -> bytes:
         """The exposition, as Prometheus reads it. 3 ms: the largest part of a scrape."""

@@ -27,7 +27,8 @@ def decide(
 ) -> Plan:
     """Judge a request on facts alone, and plan the rest.
 
-    Reads top to bottom in the order of `Reason`; the policy's rules come last. Money and
+    Reads top to bottom in the order of `Reason`; then checks that were not answered, and the
+    policy's rules last, which may ask what checks tell. Money and
     counters are not looked at: they change under us, so they are checked where they are
     changed, in one step, by `authz/hot/authorize.lua`.
     """
@@ -73,6 +74,10 @@ def decide(
     ceiling = card.transaction_limit_minor
     if ceiling is not None and request.amount_minor > ceiling:
         return Plan(Reason.TRANSACTION_LIMIT)
+
+    if request.skipped_means:  # of a check that gave no answer in its time
+        declines = request.skipped_means == "decline"
+        return Plan(Reason.CHECK_UNAVAILABLE if declines else Reason.REFERRED)
 
     if judge.is_empty:
         # No objection left but those that depend on money and counters.

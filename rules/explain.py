@@ -104,6 +104,19 @@ def place_checks(
             + ("no ceiling" if ceiling is None else f"at most {ceiling} minor units"),
             ceiling is not None and amount > ceiling,
         ),
+        *skipped_checks(request),
+    ]
+
+
+def skipped_checks(request: AuthorizationRequest) -> list[Check]:
+    """Optional checks that gave no answer in their time; nothing where all did."""
+    if not request.skipped:
+        return []
+    seen = f"no answer from {' '.join(request.skipped)}"
+    means = request.skipped_means
+    return [
+        Check(Reason.CHECK_UNAVAILABLE, seen, means == "decline"),
+        Check(Reason.REFERRED, seen, means == "refer"),
     ]
 
 

@@ -22,6 +22,8 @@ from authz.app.store import Store, pan_keys
 from authz.audit import audit_before_opening
 from authz.backoff import Backoff
 from authz.cards import NearCache
+from authz.checks.link import RECONNECT_MAX_S, RECONNECT_MIN_S, Check
+from authz.checks.panel import Panel
 from authz.clock import SystemClock
 from authz.config import Config, LinkConfig
 from authz.dialects import find_dialect
@@ -124,6 +126,9 @@ async def running(
     name = secrets.token_hex(3)
     engine = Engine(hot, cards, clock, spool, watch, settings_of(config), name)
     engine.shadow.count = metrics.shadowed
+    checks = checks_of(config, clock, metrics, name)
+    if checks:
+        engine.checks = Panel(checks)
     own_keys = pan_keys(config)
     server = Server(
         Dispatcher(engine, own_keys), clock, watch,
@@ -162,6 +167,7 @@ async def running(
         announcer = announcer_of(config, run, own_keys)
         parts = (keeper, spool, expiry, announcer, Forgetting(engine, keeper))
         tasks = [asyncio.ensure_future(part.run()) for part in parts]
+        tasks += [asyncio.ensure_future(check.run()) for check in checks]
         dial_links(config, run, name, worker)
         # What is alive now lives as long as we do: the collector need not look at it again.
         gc.collect()
@@ -185,6 +191,18 @@ def announcer_of(config: Config, run: Running, own_keys: PanKeys) -> Announcer:
     run.server.file_answered = announcer.answered
     run.metrics.watch("announcements_pending", lambda: announcer.pending)
     return announcer
+
+
+def checks_of(config: Config, clock: SystemClock, metrics: Metrics, name: str) -> list[Check]:
+    """The optional checks; each worker has its own connection to each of them."""
+    return [
+        Check(
+            check, clock,
+            Backoff(RECONNECT_MIN_S, RECONNECT_MAX_S, Random(f"{name}/{check.name}")),
+            metrics.checks_of(check.name),
+        )
+        for check in config.checks
+    ]  # fmt: skip
 
 
 def watch_gauges(run: Running, cards: NearCache) -> None:

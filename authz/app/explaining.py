@@ -96,6 +96,7 @@ async def explain(client: Redis, message_id: str, account_id: str, timed: bool) 
         "policy": body.policy or "none",
         "rule": body.rule,
         "flags": list(body.flags),
+        "skipped_checks": list(body.skipped),
         "price": price_of(body),
         "checks": [told_of(check) for check in up_to_the_first_no(checks)],
         "ceilings": ceilings_of(asked, body),
