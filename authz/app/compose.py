@@ -126,9 +126,7 @@ async def running(
     name = secrets.token_hex(3)
     engine = Engine(hot, cards, clock, spool, watch, settings_of(config), name)
     engine.shadow.count = metrics.shadowed
-    checks = checks_of(config, clock, metrics, name)
-    if checks:
-        engine.checks = Panel(checks)
+    checks = seat_checks(config, engine, metrics, name)
     own_keys = pan_keys(config)
     server = Server(
         Dispatcher(engine, own_keys), clock, watch,
@@ -166,8 +164,8 @@ async def running(
         expiry = Expiry(engine, keeper, metrics.hold_ended)
         announcer = announcer_of(config, run, own_keys)
         parts = (keeper, spool, expiry, announcer, Forgetting(engine, keeper))
-        tasks = [asyncio.ensure_future(part.run()) for part in parts]
-        tasks += [asyncio.ensure_future(check.run()) for check in checks]
+        runs = (*(part.run() for part in parts), *(check.run() for check in checks))
+        tasks = [asyncio.ensure_future(each) for each in runs]
         dial_links(config, run, name, worker)
         # What is alive now lives as long as we do: the collector need not look at it again.
         gc.collect()
@@ -193,16 +191,17 @@ def announcer_of(config: Config, run: Running, own_keys: PanKeys) -> Announcer:
     return announcer
 
 
-def checks_of(config: Config, clock: SystemClock, metrics: Metrics, name: str) -> list[Check]:
+def seat_checks(config: Config, engine: Engine, metrics: Metrics, name: str) -> list[Check]:
     """The optional checks; each worker has its own connection to each of them."""
-    return [
-        Check(
-            check, clock,
-            Backoff(RECONNECT_MIN_S, RECONNECT_MAX_S, Random(f"{name}/{check.name}")),
-            metrics.checks_of(check.name),
-        )
-        for check in config.checks
-    ]  # fmt: skip
+    seated = []
+    for check in config.checks:
+        chance = Random(f"{name}/{check.name}")
+        backoff = Backoff(RECONNECT_MIN_S, RECONNECT_MAX_S, chance)
+        seated.append(Check(check, engine.clock, backoff, metrics.checks.counter(check.name)))
+        metrics.checks.watch(check.name, seated[-1].is_up)
+    if seated:
+        engine.checks = Panel(seated)
+    return seated
 
 
 def watch_gauges(run: Running, cards: NearCache) -> None:

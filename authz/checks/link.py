@@ -150,7 +150,6 @@ class Check:
         self._link: Link | None = None
         self._asked = 0
 
-    @property
     def is_up(self) -> bool:
         return self._link is not None
 

@@ -63,7 +63,7 @@ class Seat:
         self.counts[outcome] += 1
 
     async def up(self) -> None:
-        await until(lambda: all(check.is_up for check in self.checks))
+        await until(lambda: all(check.is_up() for check in self.checks))
 
     async def end(self) -> None:
         for task in self._running:
@@ -164,7 +164,7 @@ def test_what_follows(
         await seat.up()
         if answers == "is not there":
             await scorer.stop()
-            await until(lambda: not seat.checks[0].is_up)
+            await until(lambda: not seat.checks[0].is_up())
         asked = purchase(1, 5000)
         answer = await seat.world.link().say("0100", asked)
         assert code(answer) == said
@@ -320,7 +320,7 @@ def test_it_is_connected_again_after_a_restart_and_after_it_sent_nonsense() -> N
         link = seat.world.link()
         assert code(await link.say("0100", purchase(1, 10))) == "00"
         await scorer.stop()
-        await until(lambda: not seat.checks[0].is_up)
+        await until(lambda: not seat.checks[0].is_up())
         assert code(await link.say("0100", purchase(2, 10))) == "05"
         await scorer.start()
         await seat.up()
