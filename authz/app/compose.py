@@ -21,6 +21,7 @@ from authz.app.spools import open_spool
 from authz.app.store import Store, pan_keys
 from authz.audit import audit_before_opening
 from authz.backoff import Backoff
+from authz.budget import Budget
 from authz.cards import NearCache
 from authz.checks.link import RECONNECT_MAX_S, RECONNECT_MIN_S, Check
 from authz.checks.panel import Panel
@@ -48,6 +49,7 @@ from rules.reason import Reason
 log = structlog.get_logger()
 
 END_S = 5.0  # for our own tasks to end; what they wait for is over in two
+FIRST_READ_S = 10.0  # of the policy at the start; one at its bound is compiled in under one
 AGAIN_S = 0.1  # between one cancel and the next
 
 # A request leaves no cycles behind, so the collector finds next to nothing: it looks seldom.
@@ -137,7 +139,7 @@ async def running(
     async def on_ready(offset_ms: int) -> None:
         engine.store_offset_ms = offset_ms
         if engine.lists.version == 0:
-            await engine.refresh_lists(engine.budget(clock.monotonic()))
+            await engine.refresh_lists(Budget(clock, clock.monotonic(), FIRST_READ_S))
         await engine.refresh_days(engine.budget(clock.monotonic()))
 
     keeper = Keeper(
