@@ -96,6 +96,12 @@ class PanConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return None if self.key is None else unhexlify(self.key.reveal())
 
 
+class RulesConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The policy that is put in force by whoever serves."""
+
+    file: Path | None = None  # at the start and at SIGHUP; none: `authz rules load` alone
+
+
 class MetricsConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where /metrics, /health and /latency are served."""
 
@@ -145,6 +151,7 @@ class Config(Struct, frozen=True, kw_only=True):
     redis: RedisConfig = RedisConfig()
     embedded: EmbeddedConfig = EmbeddedConfig()
     pan: PanConfig = PanConfig()
+    rules: RulesConfig = RulesConfig()
     metrics: MetricsConfig = MetricsConfig()
     links: tuple[LinkConfig, ...] = (LinkConfig(),)  # [[link]] in the file
     holds: tuple[HoldRule, ...] = ()  # [[hold]], the first that fits; none: rules/holds.py
@@ -156,6 +163,7 @@ SECTIONS: dict[str, type[Struct]] = {
     "redis": RedisConfig,
     "embedded": EmbeddedConfig,
     "pan": PanConfig,
+    "rules": RulesConfig,
     "metrics": MetricsConfig,
     "link": LinkConfig,
     "hold": HoldRule,
@@ -186,6 +194,7 @@ def load_config(path: Path | None, env: Mapping[str, str], flags: Mapping[str, o
         redis=RedisConfig(**tables["redis"]),
         embedded=EmbeddedConfig(**tables["embedded"]),
         pan=PanConfig(**tables["pan"]),
+        rules=RulesConfig(**tables["rules"]),
         metrics=MetricsConfig(**tables["metrics"]),
         links=tuple(link_of(table) for table in sources.listed["link"]),
         holds=tuple(hold_rule(at, table) for at, table in enumerate(sources.listed["hold"])),
