@@ -9,6 +9,7 @@ from datetime import date
 from msgspec import Struct
 
 from rules.decide import is_expired
+from rules.exceptions import exception_for
 from rules.facts import (
     AccountProfile,
     AccountState,
@@ -110,8 +111,9 @@ def place_checks(
 def rule_checks(
     request: AuthorizationRequest, card: CardProfile, account: AccountProfile, judge: Judge
 ) -> list[Check]:
-    """The policy's rules, up to the one with the last word."""
+    """The policy's rules, up to the one with the last word; with the exception that answers it."""
     moment = moment_at(request.sent_at, account.time_zone)
+    exception = exception_for(request, card)
     checks = []
     for rule, holds in judge.explain(request, account, card, moment):
         amount, allowed = request.amount_minor, rule.amount
@@ -123,6 +125,9 @@ def rule_checks(
         }.get(rule.outcome, rule.outcome)
         objects = holds and (rule.outcome in ("decline", "refer") or capped)
         seen = f"{rule.outcome}, policy {judge.version}, {'holds' if holds else 'does not hold'}"
+        if holds and exception is not None and rule.outcome in ("decline", "refer"):
+            objects = False
+            seen += f"; exception {exception.exception_id} of {exception.opened_by} lets it pass"
         checks.append(Check(reason, seen, objects, rule.name))
         if holds and rule.outcome in ("approve", "decline", "refer"):
             break
