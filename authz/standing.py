@@ -30,6 +30,7 @@ class Seen(Struct):
     entries: int  # of the journal that are this account's,
     digest: str  # and their chain
     position: Position
+    reviews: dict[str, int] = {}  # open cases by message: since when
 
 
 def look_call(account_id: str) -> tuple[Argument, ...]:
@@ -46,7 +47,7 @@ def read_look(reply: Any) -> tuple[Seen, list[Row]]:
         0, account.get(b"profile", b""), {}, {},
         {name.decode(): ids.decode() for name, ids in references.items()}, {},
         {id.decode(): card for id, card in cards.items()},
-        0, account.get(b"digest", b"").decode(), position(reply[6]),
+        0, account.get(b"digest", b"").decode(), position(reply[6]), {},
     )  # fmt: skip
     try:
         seen.entries = int(account.get(b"entries", 0))
@@ -55,6 +56,9 @@ def read_look(reply: Any) -> tuple[Seen, list[Row]]:
         seen.used = {name.decode(): int(use) for name, use in used.items()}
     except ValueError:
         rows.append(("balance", "not a number", None))
+    for id, case in dict(zip(reply[7][::2], reply[7][1::2], strict=True)).items():
+        since = case.split(b" ", 2)[1:2]
+        seen.reviews[id.decode()] = int(since[0]) if since and since[0].isdigit() else -1
     for id, packed in auth.items():
         try:
             seen.records[id.decode()] = decode_record(packed)

@@ -42,6 +42,7 @@ class Account:
     references: dict[str, str] = field(default_factory=dict)
     used: dict[str, int] = field(default_factory=dict)
     expiry: dict[str, int] = field(default_factory=dict)
+    reviews: dict[str, bytes] = field(default_factory=dict)
 
     def named(self, reference: str) -> list[str]:
         """The records that a reference names."""
