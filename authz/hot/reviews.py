@@ -31,6 +31,22 @@ class ReviewCounts(Struct, frozen=True):
     declined: int = 0
     ended: int = 0  # nobody looked at them in time
 
+    @classmethod
+    def of(cls, replies: list[Any]) -> "ReviewCounts":
+        """Out of the replies to COUNTS."""
+        rows = [[int(n or 0) for n in row] for row in replies[1::2]]
+        return cls(sum(replies[::2]), *map(sum, zip(*rows, strict=True)))
+
+
+COUNTS: list[tuple[Argument, ...]] = [
+    call
+    for shard in keys.ALL_SHARDS
+    for call in (
+        ("ZCARD", keys.reviews(shard)),
+        ("HMGET", keys.control(shard), *(f"reviews:{what}" for what in WHATS)),
+    )
+]
+
 
 class Case(Struct, frozen=True):
     """An open case as the account's hash has it."""
@@ -82,14 +98,7 @@ class RedisReviews:
 
     async def review_counts(self, timeout_s: float) -> ReviewCounts:
         """Of all shards, in two small reads of each."""
-        fields = [f"reviews:{what}" for what in WHATS]
-        calls: list[tuple[Argument, ...]] = []
-        for shard in keys.ALL_SHARDS:
-            calls.append(("ZCARD", keys.reviews(shard)))
-            calls.append(("HMGET", keys.control(shard), *fields))
-        replies = await self._call_all(calls, timeout_s)
-        rows = [[int(n or 0) for n in row] for row in replies[1::2]]
-        return ReviewCounts(sum(replies[::2]), *map(sum, zip(*rows, strict=True)))
+        return ReviewCounts.of(await self._call_all(COUNTS, timeout_s))
 
     async def used(self, account_id: str, counters: list[str], timeout_s: float) -> list[int]:
         """How far these counters of an account stand."""
