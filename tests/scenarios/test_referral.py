@@ -76,6 +76,13 @@ class Stage:
         assert found["waiting"] == len(found["reviews"])
         return list(found["reviews"])
 
+    async def explained(self, stan: int) -> Any:
+        words = ("show", "message", "--stan", str(stan), "--account", "A1", "--json")
+        [message] = json.loads((await self.run(*words)).stdout)["messages"]
+        words = ("explain", message["message_id"], "--account", "A1")
+        assert "exception" in (await self.run(*words)).stdout
+        return json.loads((await self.run(*words, "--json")).stdout)
+
     async def approve_the_only_one(self, *words: str) -> str:
         [case] = await self.waiting()
         await self.run("review", "approve", case["review_id"], "--by", "J. Doe", *words)
@@ -107,6 +114,9 @@ async def stage(url: str, funds: int = 1_000_000) -> AsyncIterator[Stage]:
     await here.put_card()
     await put_policy(client, POLICY, "test")
     yield here
+    # Every answer comes out again of the journal alone, exceptions and what they were used for.
+    backtest = json.loads((await here.run("rules", "backtest", "--json", "-")).stdout)
+    assert backtest["report"]["same"] == backtest["report"]["requests"] > 0
     assert (await audit_store(url)).differences == []
     async for key in client.scan_iter():
         assert PAN.encode() not in key
@@ -141,6 +151,16 @@ def test_referred_approved_and_the_next_attempt_passes_once(fresh_redis: str) ->
             assert await here.used() == {"count/ever": 1, "amount/ever": 6000}
             assert await here.buy(3) == "01"
             [again] = await here.waiting()
+            passed, referred = [await here.explained(stan) for stan in (2, 3)]
+            one = passed["exception"]
+            assert (one["review_id"], one["opened_by"]) == (id, "J. Doe")
+            assert passed["checks"][-1]["check"] == "large"
+            assert f"exception {one['exception_id']} of J. Doe" in passed["checks"][-1]["saw"]
+            assert (passed["answer"], referred["answer"]) == ("approved", "referred")
+            assert (passed["same"], referred["same"]) == (True, True)
+            assert referred["review"] == "a case was opened"
+            [ceiling] = referred["ceilings"]
+            assert (ceiling["before_count"], ceiling["says"]) == (1, "referred")
             assert again["review_id"] != id
             assert again["exception_used_up"]
 
