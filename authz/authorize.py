@@ -107,13 +107,8 @@ def plan_act(
 
 def may_be_referred(plan: Plan) -> bool:
     """Whether a person may have to look at it: by a rule, or once its exception is used up."""
-    if plan.reason == Reason.REFERRED:
-        return True
-    return (
-        bool(plan.exception)
-        and plan.limits[:1] != ()
-        and (plan.limits[0].reason == Reason.REFERRED)
-    )
+    used_up = plan.limits[0].reason if plan.exception and plan.limits else ""
+    return Reason.REFERRED in (plan.reason, used_up)
 
 
 def counted_as(request: AuthorizationRequest) -> str:

@@ -56,7 +56,8 @@ def read_look(reply: Any) -> tuple[Seen, list[Row]]:
         seen.used = {name.decode(): int(use) for name, use in used.items()}
     except ValueError:
         rows.append(("balance", "not a number", None))
-    for id, case in dict(zip(reply[7][::2], reply[7][1::2], strict=True)).items():
+    cases = reply[7] if len(reply) > 7 else []  # of a library of before there were any
+    for id, case in zip(cases[::2], cases[1::2], strict=True):
         since = case.split(b" ", 2)[1:2]
         seen.reviews[id.decode()] = int(since[0]) if since and since[0].isdigit() else -1
     for id, packed in auth.items():

@@ -4,7 +4,7 @@ The same questions once more, for people: `decide` stops at the first no, this g
 `tests/rules/test_explain.py` holds the two against each other.
 """
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 from msgspec import Struct
 
@@ -15,6 +15,7 @@ from rules.facts import (
     AccountState,
     AuthorizationRequest,
     Blocklists,
+    CardException,
     CardProfile,
     CardState,
 )
@@ -127,8 +128,14 @@ def rule_checks(
         seen = f"{rule.outcome}, policy {judge.version}, {'holds' if holds else 'does not hold'}"
         if holds and exception is not None and rule.outcome in ("decline", "refer"):
             objects = False
-            seen += f"; exception {exception.exception_id} of {exception.opened_by} lets it pass"
+            seen += f"; {in_words(exception)}"
         checks.append(Check(reason, seen, objects, rule.name))
         if holds and rule.outcome in ("approve", "decline", "refer"):
             break
     return checks
+
+
+def in_words(one: CardException) -> str:
+    until = datetime.fromtimestamp(one.until_s, UTC).isoformat()
+    often = ", if it is not used up" if one.uses else ""
+    return f"exception {one.exception_id} of {one.opened_by} until {until} lets it pass{often}"

@@ -155,7 +155,8 @@ def test_referred_approved_and_the_next_attempt_passes_once(fresh_redis: str) ->
             one = passed["exception"]
             assert (one["review_id"], one["opened_by"]) == (id, "J. Doe")
             assert passed["checks"][-1]["check"] == "large"
-            assert f"exception {one['exception_id']} of J. Doe" in passed["checks"][-1]["saw"]
+            said = f"exception {one['exception_id']} of J. Doe until {one['until']} lets it pass"
+            assert said in passed["checks"][-1]["saw"]
             assert (passed["answer"], referred["answer"]) == ("approved", "referred")
             assert (passed["same"], referred["same"]) == (True, True)
             assert referred["review"] == "a case was opened"
