@@ -137,6 +137,8 @@ def compare_reviews(seen: Seen, told: Told) -> list[Row]:
     rows: list[Row] = [(f"review {id}", None, "open") for id in sorted(told.reviews - there)]
     if told.whole:
         rows += [(f"review {id}", "open", None) for id in sorted(there - told.reviews)]
+    if seen.review_count != len(seen.reviews):
+        rows.append(("open reviews", seen.review_count, len(seen.reviews)))
     return rows
 
 

@@ -31,6 +31,7 @@ class Seen(Struct):
     digest: str  # and their chain
     position: Position
     reviews: dict[str, int] = {}  # open cases by message: since when
+    review_count: int = 0  # how many it says that there are
 
 
 def look_call(account_id: str) -> tuple[Argument, ...]:
@@ -52,6 +53,7 @@ def read_look(reply: Any) -> tuple[Seen, list[Row]]:
     try:
         seen.entries = int(account.get(b"entries", 0))
         seen.version = int(account.get(b"version", 0))
+        seen.review_count = int(account.get(b"reviews", 0))
         seen.amounts = {name.decode(): int(amount) for name, amount in balance.items()}
         seen.used = {name.decode(): int(use) for name, use in used.items()}
     except ValueError:

@@ -47,7 +47,7 @@ from rules.price import NETWORK, plan_of
 from rules.reason import Reason
 
 ENTRIES_MAX = 1_000_000  # of one shard: what its journal holds at the most
-REVIEW = {"opened": "a case was opened", "full": "no room for a case in its shard"}
+REVIEW = {"opened": "a case was opened", "full": "there was no room for a case"}
 ROUNDS = 200  # of a check that is timed; the quickest counts
 
 

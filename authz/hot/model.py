@@ -222,6 +222,8 @@ def decided(
             record.approved = asked
             kind, detail = stands(account, act, record, base, available)
         return kind, detail
+    if asked == 0:
+        return "held", ""  # it takes nothing, and an advice may have filled more than there was
     # The most that everything has room for; what is asked fits, or the first that says no is told.
     rooms = [("over_limit", act.hold_minor, "transaction_limit")]
     for limit in act.limits:

@@ -25,7 +25,7 @@ Keys of an act on an account, in this order:
                        a:<authorization id>  record
                        r:<reference>         the authorization ids that it names, or *
                        u:<counter>           use
-                       v:<message id>        an open case, see reviews.lua
+                       v:<message id>        an open case, see reviews.lua; reviews, how many
   3 expiry   zset    "<account> <authorization id>" by the second the hold ends
   4 journal  stream  e envelope, b body
   5 answer   string  an answer that stands in no record, and the attempts that must not run

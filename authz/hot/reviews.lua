@@ -4,12 +4,15 @@ its journal entry.
 
   {NN}:reviews   zset   "<account> <message id>" of what is open, by the second it was opened
   v:<message id>        in the account's hash: "<card id> <that second> <body>"
+  reviews               in the account's hash: how many those are
   reviews:<what>        in the control hash: how many were ever opened, full (there was no room),
                         approved, declined, ended
 ]]
 -- Open cases of one shard, so 64,000 in all: far beyond what people look at in the days that one
 -- waits, and with half a kilobyte each some 30 MB. Beyond it a referral is answered all the same.
 local REVIEWS_MAX = 1000
+-- Of one account: whoever tries a card a thousand times must not keep others from being looked at.
+local ACCOUNT_REVIEWS_MAX = 32
 
 -- One more of those that are counted: its field, and the value afterwards.
 local function one_more(control, what)
@@ -24,9 +27,10 @@ local function plan_review(control, account, reviews, wanted, given, message_id)
   local reason = given[KIND] == 'declined' and given[PLANNED]
     or given[KIND] == 'over_limit' and given[DETAIL]
   if reason ~= wanted or redis.call('HEXISTS', account, 'v:' .. message_id) == 1 then return nil end
-  local what = open < REVIEWS_MAX and 'opened' or 'full'
+  local mine = whole(redis.call('HGET', account, 'reviews') or 0)
+  local what = open < REVIEWS_MAX and mine < ACCOUNT_REVIEWS_MAX and 'opened' or 'full'
   local field, count = one_more(control, what)
-  return {what = what, field = field, count = count}
+  return {what = what, field = field, count = count, mine = text(mine + 1)}
 end
 
 -- Its part of what is set in the account's hash.
@@ -34,6 +38,7 @@ local function set_review(plan, set, message_id, card_id, now_ms, body)
   if plan and plan.what == 'opened' then
     plan.at = text(math.floor(now_ms / 1000))
     set[#set + 1], set[#set + 2] = 'v:' .. message_id, card_id .. ' ' .. plan.at .. ' ' .. body
+    set[#set + 1], set[#set + 2] = 'reviews', plan.mine
   end
 end
 
@@ -82,7 +87,8 @@ local function settle_review(keys, args)
   end
   local gate, shut = enter(control, keys[4], args[1], 0)
   if not gate then return {id, shut} end
-  local now = redis.call('HMGET', account, 'v:' .. id, 'entries', 'digest', 'c:' .. card_id)
+  local now = redis.call('HMGET', account, 'v:' .. id, 'entries', 'digest', 'c:' .. card_id,
+    'reviews')
   local member = account_id .. ' ' .. id
   redis.call('ZCARD', reviews) -- a wrong type fails here
   if not now[1] then
@@ -95,7 +101,7 @@ local function settle_review(keys, args)
   end
   local version = string.match(now[4] or '', '^(%d+) ')
   if approves and (not version or whole(version) ~= made_from) then return {id, 'stale'} end
-  local chain = chain_of(now[2], now[3])
+  local chain, left = chain_of(now[2], now[3]), text(whole(now[5] or 1) - 1)
   local field, count = one_more(control, verdict)
 
   -- From here on only writes, and none may fail.
@@ -104,8 +110,8 @@ local function settle_review(keys, args)
     chain = commit(gate, account, chain, {'c:' .. card_id, moved .. ' ' .. args[4]}, {}, {1, 'card',
       card_id, '', account_id, card_id, 'moved', '', '', 0, 0, 0, 0, 0, {}, {made_from + 1}}, args[5])
   end
-  commit(gate, account, chain, {}, {'v:' .. id}, {1, 'review', id, '', account_id, of or '', verdict,
-    '', '', 0, 0, 0, 0, 0, {}, {}}, args[3])
+  commit(gate, account, chain, {'reviews', left}, {'v:' .. id}, {1, 'review', id, '', account_id,
+    of or '', verdict, '', '', 0, 0, 0, 0, 0, {}, {}}, args[3])
   redis.call('ZREM', reviews, member)
   redis.call('HSET', control, field, count)
   return {id, verdict}

@@ -16,6 +16,7 @@ from authz.hot.record import Given
 from authz.hot.resp import Argument
 
 REVIEWS_MAX = 1000  # why: reviews.lua
+ACCOUNT_REVIEWS_MAX = 32  # likewise
 WHATS = ("opened", "full", "approved", "declined", "ended")
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -140,7 +141,8 @@ class MemoryReviews:
         if not act.review or reason != act.review or act.message_id in reviews:
             return told
         shard = keys.shard_of(act.account_id)
-        what = "opened" if len(self._open(shard)) < REVIEWS_MAX else "full"
+        has_room = len(self._open(shard)) < REVIEWS_MAX and len(reviews) < ACCOUNT_REVIEWS_MAX
+        what = "opened" if has_room else "full"
         self.review_rows[shard][what] += 1
         if what == "opened":
             since = self.now_ms // 1000

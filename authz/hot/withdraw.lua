@@ -24,7 +24,7 @@ local function withdraw(keys, args)
   -- The answer stands in its record, or in its string, or was never given.
   local said = read_answer(answer)
   local now = redis.call('HMGET', account, 'a:' .. message_id, 'entries', 'digest',
-    'v:' .. message_id)
+    'v:' .. message_id, 'reviews')
   local case = a[3] .. ' ' .. message_id
   redis.call('ZCARD', keys[6]) -- a wrong type fails here
   local r, hash, chain = now[1] and cmsgpack.unpack(now[1]), account, chain_of(now[2], now[3])
@@ -113,7 +113,10 @@ local function withdraw(keys, args)
   end
   local totals = plan_totals(keys[1], tally, currency, r and r[SIGN] or 1, moved[1], -1, counts)
   local outcome = (moved[1] ~= 0 or moved[2] ~= 0) and 'released' or 'forgotten'
-  if now[4] then drop[#drop + 1] = 'v:' .. message_id end
+  if now[4] then
+    drop[#drop + 1] = 'v:' .. message_id
+    set[#set + 1], set[#set + 2] = 'reviews', text(whole(now[5] or 1) - 1)
+  end
 
   -- From here on only writes, and none but the first may fail.
   if r and base.hold ~= r[HOLDS] then write_end(keys[3], a[3], id, r, {}) end

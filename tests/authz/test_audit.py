@@ -407,11 +407,15 @@ def test_each_damage_is_told_alone(fresh_redis: str, damage: Any, expected: Any)
 
 
 CASES: list[tuple[Callable[[Any], Awaitable[Any]], list[str]]] = [
-    (lambda c: c.hdel(WHOLE, "v:m8"), ["review m8", "review m8 in the list"]),
+    (lambda c: c.hdel(WHOLE, "v:m8"), ["review m8", "open reviews", "review m8 in the list"]),
+    (lambda c: c.hset(WHOLE, "reviews", 7), ["open reviews"]),
     (lambda c: c.zrem(keys.reviews(SHARD), f"{ACCOUNT} m8"), ["review m8 in the list"]),
     (lambda c: c.zadd(keys.reviews(SHARD), {f"{ACCOUNT} m8": 1}), ["review m8 in the list"]),
     (lambda c: c.zadd(keys.reviews(SHARD), {"A9 m1": 1}), ["review m1 in the list"]),
-    (lambda c: c.hset(WHOLE, "v:m7", f"{SUBJECT} 1 x"), ["review m7", "review m7 in the list"]),
+    (
+        lambda c: c.hset(WHOLE, "v:m7", f"{SUBJECT} 1 x"),
+        ["review m7", "open reviews", "review m7 in the list"],
+    ),
 ]
 
 

@@ -72,7 +72,7 @@ class Stage:
         return result
 
     async def waiting(self) -> list[Any]:
-        found = json.loads((await self.run("review", "list", "--json")).stdout)
+        found = json.loads((await self.run("review", "list", "--json", "-")).stdout)
         assert found["waiting"] == len(found["reviews"])
         return list(found["reviews"])
 

@@ -8,11 +8,13 @@ from redis.asyncio import Redis
 
 from authz.app.at_store import at_store
 from authz.app.commands.show import as_json, refuse_card_numbers, show
+from authz.app.commands.show import run as look_at_store
 from authz.app.exceptions import TOO_MANY, in_a_line, signed, who_says, why
 from authz.app.history import Plain
 from authz.app.looking import NotThere, read_one
 from authz.app.options import configured
 from authz.app.output import counted as some
+from authz.app.output import write_json
 from authz.app.plain_text import lines
 from authz.app.reviewing import allowed_by, counted, facts, find, listed, waiting, what_became_of
 from authz.app.store import Store, opened
@@ -57,19 +59,27 @@ def command() -> None:
     "--most", default=100, show_default=True, type=click.IntRange(1, LISTED_MAX),
     help="So many, the oldest first.",
 )  # fmt: skip
-@as_json
+@click.option(
+    "--json", "target", is_flag=False, flag_value="-", default="", metavar="[FILE|-]",
+    help="As JSON, with all facts; to a file, or to standard output.",
+)  # fmt: skip
 @configured
-def list_(most: int, plain: bool, config: Config) -> None:
+def list_(most: int, target: str, config: Config) -> None:
     """Cases that wait, the oldest first."""
 
     async def look(client: Redis) -> Plain:
         cases, counts = await waiting(client, most)
-        now_s = SystemClock().now_ms() // 1000
-        if plain:
-            return {"reviews": [facts(case, now_s) for case in cases]} | counted(counts)
-        return {"reviews": [listed(case, now_s) for case in cases]} | counted(counts)
+        now_s, told = SystemClock().now_ms() // 1000, facts if target else listed
+        return {"reviews": [told(case, now_s) for case in cases]} | counted(counts)
 
-    show(config, look, plain, as_text)
+    found = asyncio.run(look_at_store(config, look))
+    if target:
+        try:
+            write_json(target, found)
+        except OSError as error:
+            raise click.ClickException(f"The file cannot be written: {error.strerror}.") from None
+    else:
+        click.echo("\n".join(as_text(found)))
 
 
 def as_text(found: dict[str, Any]) -> list[str]:
@@ -80,7 +90,7 @@ def as_text(found: dict[str, Any]) -> list[str]:
     )
     if found["not_opened"]:
         out.append(
-            f"{some(found['not_opened'], 'referral')} opened no case, as their shard had no room: "
+            f"{some(found['not_opened'], 'referral')} opened no case, for want of room: "
             "answered 01 all the same, and in the journal"
         )
     return out

@@ -26,7 +26,7 @@ from authz.hot.errors import Cold, HotStateError, Refused, TooLate
 from authz.hot.memory import MemoryHotState
 from authz.hot.model import NAMED_MAX
 from authz.hot.record import OTHER_ACTS_MAX, Act, fold
-from authz.hot.reviews import REVIEWS_MAX
+from authz.hot.reviews import ACCOUNT_REVIEWS_MAX, REVIEWS_MAX
 from rules.facts import Approved, Limit
 from tests.support.hot import account_act, card_act, dump_memory, dump_redis, opened
 
@@ -472,6 +472,26 @@ def test_cases_are_bounded_and_what_finds_no_room_is_counted(fresh_redis: str) -
         assert await state.settle_review(settle(1), 5) == "gone"  # type: ignore[attr-defined]
         act = authorize(4, planned="referred", review="referred", card_version=2)
         assert (await state.authorize(act, 5)).review == "opened"  # type: ignore[attr-defined]
+
+    run(fresh_redis, scenario)
+
+
+def test_one_account_does_not_fill_its_shard(fresh_redis: str) -> None:
+    async def scenario(state: object, client: object) -> None:
+        def refer(n: int) -> Authorize:
+            return authorize(n, planned="referred", review="referred", references=())
+
+        model = MemoryHotState()
+        await model.put_account(account_act(ACCOUNT, 5000))
+        await model.put_card(card_act(CARD, ACCOUNT))
+        for one in (state, model):
+            for n in range(1, ACCOUNT_REVIEWS_MAX + 1):
+                assert (await one.authorize(refer(n), 5)).review == "opened"  # type: ignore[attr-defined]
+            assert (await one.authorize(refer(99), 5)).review == "full"  # type: ignore[attr-defined]
+            assert await one.settle_review(settle(1), 5) == "declined"  # type: ignore[attr-defined]
+            assert await one.withdraw(withdraw(2), 5) == "forgotten"  # type: ignore[attr-defined]
+            said = [(await one.authorize(refer(n), 5)).review for n in (100, 101, 102)]  # type: ignore[attr-defined]
+            assert said == ["opened", "opened", "full"]
 
     run(fresh_redis, scenario)
 

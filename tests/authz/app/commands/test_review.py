@@ -2,6 +2,7 @@
 what engines make of it."""
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,12 @@ def test_what_is_listed_and_shown(store: str) -> None:
     assert "SHOP? 400000******0001" in listed
     assert listed.endswith("2 cases waiting\n")
     assert "2 cases waiting, 1 not shown" in run(store, "review", "list", "--most", "1").stdout
+    as_json = run(store, "review", "list", "--json").stdout
+    assert as_json == run(store, "review", "list", "--json", "-").stdout
+    first = json.loads(as_json)["reviews"][0]
+    assert first | {"age": ""} == json.loads(
+        run(store, "review", "show", "m1", "--json").stdout
+    ) | {"age": ""}
     shown = run(store, "review", "show", "m1").stdout
     for word in ("11.00 EUR", "10.00 USD", "large", "M1", CARD, "2026-09-21T"):
         assert word in shown
