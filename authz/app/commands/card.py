@@ -37,6 +37,7 @@ Examples:
   authz card freeze - < pan.txt
   authz card freeze c4k2v7q3m5p6x7ya
   authz card unfreeze c4k2v7q3m5p6x7ya
+  authz card except c4k2v7q3m5p6x7ya --merchant MERCHANT0000001 --hours 48
 
 A card number is read from standard input and never from the command line. An id is
 searched for in the whole directory, which with a million cards takes some seconds.
