@@ -38,6 +38,7 @@ from authz.hot.store import RedisHotState
 from authz.latency import LatencyRecorder
 from authz.metrics import Metrics
 from authz.privacy import PanKeys
+from authz.reviews import Reviews
 from authz.sealing import Sealer
 from authz.server import Server
 from authz.session import LinkSettings
@@ -165,7 +166,8 @@ async def running(
         # Not before: what is not ours to listen on is told with nothing under way.
         expiry = Expiry(engine, keeper, metrics.hold_ended)
         announcer = announcer_of(config, run, own_keys)
-        parts = (keeper, spool, expiry, announcer, Forgetting(engine, keeper))
+        reviews = reviews_of(run)
+        parts = (keeper, spool, expiry, announcer, Forgetting(engine, keeper), reviews)
         runs = (*(part.run() for part in parts), *(check.run() for check in checks))
         tasks = [asyncio.ensure_future(each) for each in runs]
         dial_links(config, run, name, worker)
@@ -204,6 +206,18 @@ def seat_checks(config: Config, engine: Engine, metrics: Metrics, name: str) -> 
     if seated:
         engine.checks = Panel(seated)
     return seated
+
+
+def reviews_of(run: Running) -> Reviews:
+    """What ends old cases; its numbers are the whole store's, and every engine tells them."""
+    reviews, watch = Reviews(run.engine, run.keeper), run.metrics.watch
+    watch("reviews_waiting", lambda: reviews.counts.waiting)
+    watch("reviews_opened", lambda: reviews.counts.opened)
+    watch("reviews_not_opened", lambda: reviews.counts.full)
+    watch("reviews_approved", lambda: reviews.counts.approved)
+    watch("reviews_declined", lambda: reviews.counts.declined)
+    watch("reviews_ended", lambda: reviews.counts.ended)
+    return reviews
 
 
 def watch_gauges(run: Running, cards: NearCache) -> None:
