@@ -3,6 +3,7 @@
 from authz import identity
 from authz.budget import Budget
 from authz.cards import Known
+from authz.checks.panel import waited_s
 from authz.engine import Engine, Outcome
 from authz.hot.acts import Authorize, Note, Stale, Verdict, Withdraw
 from authz.hot.errors import HotStateError
@@ -83,7 +84,9 @@ async def checked(
     asked = engine.clock.monotonic()
     about = message_id(request, known.card.card_id) + fingerprint(request)
     request = await engine.checks.ask(request, known, about, budget)
-    engine.observer.stage("checks", engine.clock.monotonic() - asked)
+    took_s = engine.clock.monotonic() - asked
+    waited_s.set(waited_s.get() + took_s)
+    engine.observer.stage("checks", took_s)
     return request
 
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -20,14 +21,23 @@ from authz.app.child import EngineProcess
 from authz.app.embedded.valkey import EmbeddedValkey
 from authz.app.store import Store, as_engine
 from authz.app.store import opened as opened_store
-from authz.checks.panel import skipping, with_told
+from authz.backoff import Backoff
+from authz.checks.link import Check
+from authz.checks.panel import Panel, skipping, with_told
+from authz.checks.settings import CheckConfig
 from authz.checks.words import Told
 from authz.clock import SystemClock
 from authz.control import NewAccount, NewCard, put_accounts, put_cards
+from authz.dispatch import Dispatcher
+from authz.engine import Settings
 from authz.hot import admin, library
 from authz.judgement import put_policy
 from authz.privacy import Pan, PanKeys
-from tests.authz.test_server import Peer
+from authz.server import Server
+from authz.session import LinkSettings
+from iso8583.dialects import BY_NAME
+from iso8583.framing import FRAMINGS
+from tests.authz.test_server import Heard, Peer
 from tests.scenarios.test_policy import HEAD, rule
 from tests.support.engine import KEYS, PAN, World, account, code, purchase
 from tests.support.hot import opened
@@ -215,6 +225,54 @@ async def said(peer: Peer, asked: dict[int, str]) -> str:
         if answer != "91":
             break
     return answer
+
+
+def test_a_slow_check_does_not_lower_how_many_are_asked_at_once(fresh_redis: str) -> None:
+    """Its wait is no time of the hot state: every answer takes longer than half of the deadline."""
+
+    async def story() -> None:
+        state = await opened(fresh_redis)
+        world = World(state, Settings(hot_deadline_s=1.0))
+        now_ms = SystemClock().now_ms()
+        world.clock = SystemClock()  # type: ignore[assignment]
+        world.engine = world.another_engine(Settings(hot_deadline_s=1.0))
+        await put_accounts(state, [NewAccount(profile=account(), opening_minor=10**6)], "test")
+        await put_cards(
+            state, KEYS, [NewCard(pan=Pan(PAN), account_id="A1", expiry="2812")], "test"
+        )
+        silent = await Scorer(says=lambda asked: None).start()
+        config = CheckConfig(
+            name="score", connect=silent.address, share_ms=600, when_spent="skip", tells=("risk",)
+        )
+        check = Check(config, world.clock, Backoff(0.1, 0.2, Random(1)), lambda outcome: None)
+        running = asyncio.ensure_future(check.run())
+        world.engine.checks = Panel([check])
+        server = Server(
+            Dispatcher(world.engine, KEYS), world.clock, Heard(), hot_deadline_s=1.0,
+            in_flight_max=40,
+        )  # fmt: skip
+        settings = LinkSettings(
+            name="n", dialect=BY_NAME["iso87_ascii"], framing=FRAMINGS["binary2"],
+            sign_on_required=False,
+        )  # fmt: skip
+        port = await server.listen(settings, "127.0.0.1", 0)
+        async with asyncio.timeout(5):
+            while not check.is_up():
+                await asyncio.sleep(0.01)
+        peer = Peer(*await asyncio.open_connection("127.0.0.1", port))
+        for stan in range(1, 41):
+            peer.send("0100", purchase(stan, 1, at_ms=now_ms))
+        said = [(await peer.hear())[39] for _ in range(40)]
+        assert set(said) == {"00"}
+        assert server.admission.limit == 40
+        peer.writer.close()
+        await server.close()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await silent.stop()
+        state._connection.close()  # type: ignore[union-attr]
+
+    asyncio.run(story())
 
 
 def test_the_scorer_of_the_page_works(tmp_path: Path) -> None:
