@@ -1,9 +1,8 @@
 """The story of an authorization, top to bottom."""
 
 from authz import identity
-from authz.budget import Budget
+from authz.budget import Budget, waited_s
 from authz.cards import Known
-from authz.checks.panel import waited_s
 from authz.engine import Engine, Outcome
 from authz.hot.acts import Authorize, Note, Stale, Verdict, Withdraw
 from authz.hot.errors import HotStateError

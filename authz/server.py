@@ -19,7 +19,7 @@ import structlog
 from authz.actions import Ask, FileAnswer, Room, Trouble
 from authz.admission import Admission
 from authz.backoff import Backoff
-from authz.checks.panel import waited_s
+from authz.budget import waited_s
 from authz.clock import Clock, utc
 from authz.dialer import Dialer
 from authz.dispatch import Dispatcher, Refusal, reply_of

@@ -166,10 +166,9 @@ async def running(
         # Not before: what is not ours to listen on is told with nothing under way.
         expiry = Expiry(engine, keeper, metrics.hold_ended)
         announcer = announcer_of(config, run, own_keys)
-        reviews = reviews_of(run)
-        parts = (keeper, spool, expiry, announcer, Forgetting(engine, keeper), reviews)
-        runs = (*(part.run() for part in parts), *(check.run() for check in checks))
-        tasks = [asyncio.ensure_future(each) for each in runs]
+        parts = (keeper, spool, expiry, announcer, Forgetting(engine, keeper), reviews_of(run))
+        tasks = [asyncio.ensure_future(part.run()) for part in parts]
+        tasks += [asyncio.ensure_future(check.run()) for check in checks]
         dial_links(config, run, name, worker)
         # What is alive now lives as long as we do: the collector need not look at it again.
         gc.collect()

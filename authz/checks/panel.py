@@ -3,7 +3,6 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
-from contextvars import ContextVar
 
 from msgspec.structs import replace
 
@@ -19,11 +18,6 @@ REST_S = REST_MS / 1000
 # networks that heard nothing repeat; 1 kB each.
 KEPT_MAX = 10_000
 STRICTEST = ("decline", "refer")
-
-
-# What the request of this task has waited for checks: that is no time of the hot state, by which it
-# is bounded how much is asked of it (authz/admission.py).
-waited_s: ContextVar[float] = ContextVar("waited_s", default=0.0)
 
 
 class Panel:
