@@ -33,6 +33,8 @@ class Seen(Struct):
     entries: int  # of the journal that are this account's,
     digest: str  # and their chain
     position: Position
+    reviews: dict[str, int] = {}  # open cases by message: since when
+    review_count: int = 0  # how many it says that there are
     clock: int = 0  # what has ended by then does not move any more: authz/hot/counters.lua
     ends: dict[str, int] = {}  # of counters: when nobody looks at them any more
     floors: dict[str, int] = {}  # of a window's field: up to here buckets joined, or have gone
@@ -52,19 +54,25 @@ def read_look(reply: Any) -> tuple[Seen, list[Row]]:
         0, account.get(b"profile", b""), {}, {},
         {name.decode(): ids.decode() for name, ids in references.items()}, {},
         {id.decode(): card for id, card in cards.items()},
-        0, account.get(b"digest", b"").decode(), position(reply[6]),
+        0, account.get(b"digest", b"").decode(), position(reply[6]), {},
     )  # fmt: skip
     try:
         seen.entries = int(account.get(b"entries", 0))
         seen.version = int(account.get(b"version", 0))
+        seen.review_count = int(account.get(b"reviews", 0))
         seen.amounts = {name.decode(): int(amount) for name, amount in balance.items()}
         seen.clock = int(account.get(b"w", b"0").partition(b" ")[0])
-        for day, lines in zip(reply[7][::2], reply[7][1::2], strict=True):
+        listed = reply[8] if len(reply) > 8 else []
+        for day, lines in zip(listed[::2], listed[1::2], strict=True):
             seen.ends |= {field: int(day) * DAY_S for field in lines.decode().splitlines()}
         for name, packed in used.items():
             read_counter(seen, name.decode(), packed)
     except (ValueError, TypeError, msgspec.MsgspecError):
         rows.append(("balance", "not a number", None))
+    cases = reply[7] if len(reply) > 7 else []  # of a library of before there were any
+    for id, case in zip(cases[::2], cases[1::2], strict=True):
+        since = case.split(b" ", 2)[1:2]
+        seen.reviews[id.decode()] = int(since[0]) if since and since[0].isdigit() else -1
     for id, packed in auth.items():
         try:
             seen.records[id.decode()] = decode_record(packed)

@@ -26,7 +26,7 @@ class Envelope(Struct, frozen=True, array_like=True, kw_only=True):
 
     layout: int
     kind: str  # authorization | reversal | advice | completion | increment | close |
-    # withdrawal | note | account | card | lists | gate | cut_over | announcement
+    # withdrawal | note | account | card | lists | gate | cut_over | announcement | review
     message_id: str
     authorization_id: str
     account_id: str
@@ -43,6 +43,7 @@ class Envelope(Struct, frozen=True, array_like=True, kw_only=True):
     versions: list[int]  # of account, card and lists: what the plan was made from
     absorbed: list[str] = []  # authorization ids of tombstones that this one took in
     totals: list[tuple[str, int, int]] = []  # "network/day/currency/kind", count, amount
+    review: str = ""  # of a referral: opened, or full where there was no room for its case
     # Of each window that is no single counter: which of the body's limits looked at it, what it had
     # in it, and what of the request would be new to it.
     windows: list[tuple[int, int, int]] = []
@@ -113,6 +114,11 @@ class AuthorizationBody(Struct, frozen=True, array_like=True, tag="authorization
     rate: str = ""  # of `currency` for one of the transaction's, with spread and markup
     rate_source: str = ""  # "network" where it billed the amount; "" where nothing was converted
     rate_date: str = ""  # YYYY-MM-DD
+    exception: str = ""  # the card's, that let it past the rule
+    device: str = ""  # what optional checks told; `risk`, `authenticated` and `token` have it too
+    ip: str = ""
+    skipped: tuple[str, ...] = ()  # optional checks that gave no answer in their time, by name
+    skipped_means: str = ""  # what follows: decline | refer; "": went on without
 
 
 class ReversalBody(Struct, frozen=True, array_like=True, tag="reversal", gc=False):
@@ -174,6 +180,13 @@ class CardBody(Struct, frozen=True, array_like=True, tag="card", gc=False):
     profile: msgspec.Raw
     card_key: str
     source: str
+
+
+class ReviewBody(Struct, frozen=True, array_like=True, tag="review", gc=False):
+    """What a person said of a referral, or that nobody did in time; the entry names the message."""
+
+    source: str
+    exception: str = ""  # that an approval opened
 
 
 class ListsBody(Struct, frozen=True, array_like=True, tag="lists", gc=False):
@@ -252,6 +265,7 @@ Body = (
     | AdministrativeBody
     | AnnouncementBody
     | ReconciliationBody
+    | ReviewBody
 )
 
 encode_body = msgspec.msgpack.Encoder().encode

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from rules.counters import AMOUNT, DECLINES, Counters, parts_of, share
+from rules.counters import AMOUNT, DECLINES, Counters, parts_of, rises_by, share
 from rules.decide import conclude
 from rules.facts import (
     AccountProfile,
@@ -283,10 +283,9 @@ class Backtest:
         return ""
 
     def _count_decline(self, a: Asked, plan: Plan, kind: str, detail: str) -> None:
-        """A decline rises in the counters of declines, but for one by their own ceiling."""
-        mine = tuple(limit for limit in plan.limits if limit.scale == DECLINES)
-        by_them = kind == "over_limit" and any(limit.reason == detail for limit in mine)
-        if not mine or kind not in ("declined", "over_limit", "no_funds") or by_them:
+        """A decline rises in the counters of declines."""
+        mine = rises_by(plan.limits, kind, detail)
+        if not mine:
             return
         for limit in mine:
             self.counters.add(limit.counter, 1)

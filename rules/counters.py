@@ -193,6 +193,14 @@ class Counters:
 COUNT, AMOUNT, DECLINES = 0, 1, 2  # how a counter follows: `Limit.scale`
 
 
+def rises_by(limits: Iterable[Limit], kind: str, detail: str) -> tuple[Limit, ...]:
+    """Those that count this answer as a decline. Not one by their own ceiling, or a window would
+    never pass; nor what is referred, as where an exception is used up."""
+    mine = tuple(limit for limit in limits if limit.scale == DECLINES)
+    no_decline = kind == "over_limit" and detail in {"referred", *(one.reason for one in mine)}
+    return () if no_decline or kind not in ("declined", "over_limit", "no_funds") else mine
+
+
 def share(spent_minor: int, scale: int) -> int:
     """What a record adds to a counter while that much is spent under it: held or posted."""
     return spent_minor if scale == AMOUNT else int(spent_minor > 0)

@@ -5,6 +5,7 @@ from functools import lru_cache
 
 from msgspec.structs import replace
 
+from rules.exceptions import ceilings_of, exception_for
 from rules.facts import (
     AccountProfile,
     AccountState,
@@ -29,7 +30,8 @@ def decide(
 ) -> Plan:
     """Judge a request on facts alone, and plan the rest.
 
-    Reads top to bottom in the order of `Reason`; the policy's rules come last. Money and
+    Reads top to bottom in the order of `Reason`; then checks that were not answered, and the
+    policy's rules last, which may ask what checks tell. Money and
     counters are not looked at: they change under us, so they are checked where they are
     changed, in one step, by `authz/hot/authorize.lua`.
     """
@@ -91,7 +93,10 @@ def judged(
     if ceiling is not None and request.amount_minor > ceiling:
         return Plan(Reason.TRANSACTION_LIMIT)
 
-    if judge.is_empty:
+    if request.skipped_means == "decline":  # of a check that gave no answer in its time
+        return Plan(Reason.CHECK_UNAVAILABLE)
+
+    if judge.is_empty and not request.skipped_means:
         # No objection left but those that depend on money and counters.
         return Plan(Reason.APPROVED, request.amount_minor, limits_for(request, card, today))
     return ruled(request, card, account, judge, today)
@@ -104,13 +109,27 @@ def ruled(
     judge: Judge,
     today: date,
 ) -> Plan:
-    """What the policy in force makes of a request that nothing else speaks against."""
+    """What the policy in force makes of a request that nothing else speaks against, and before it
+    a check that gave no answer and wants a person to look.
+
+    An exception answers that, and the rule with the last word as `approve` would have: caps that
+    held before it, limits and funds are asked all the same.
+    """
+    exception, uses = "", tuple[Limit, ...]()
+    if request.skipped_means:
+        found = exception_for(request, card)
+        if found is None:
+            return Plan(Reason.REFERRED)
+        exception = found.exception_id
+        uses = ceilings_of(found, request, card, Reason.REFERRED)
     moment = moment_at(request.sent_at, account.time_zone)
     said = judge.judge(request, account, card, moment)
-    if said.outcome == "decline":
-        return Plan(said.reason, rule=said.rule, flags=said.flags)
-    if said.outcome == "refer":
-        return Plan(Reason.REFERRED, rule=said.rule, flags=said.flags)
+    if said.outcome in ("decline", "refer"):
+        objection = said.reason if said.outcome == "decline" else Reason.REFERRED
+        found = exception_for(request, card)
+        if found is None:
+            return Plan(objection, rule=said.rule, flags=said.flags)
+        exception, uses = found.exception_id, ceilings_of(found, request, card, objection)
     hold_minor = request.amount_minor
     if said.cap_minor is not None and said.cap_minor < hold_minor:
         if not request.partial_ok:
@@ -118,8 +137,11 @@ def ruled(
         hold_minor = said.cap_minor
     # Nothing is held beyond what moves nothing, or comes to the card.
     uplift_minor = said.uplift_minor if request.amount_minor and request.sign > 0 else 0
-    limits = limits_for(request, card, today) + judge.limits(request, account, card, moment)
-    return Plan(Reason.APPROVED, hold_minor, limits, said.rule, uplift_minor, said.flags)
+    # Where the exception is used up the rule's word stands, so that is asked first.
+    limits = uses + limits_for(request, card, today) + judge.limits(request, account, card, moment)
+    return Plan(
+        Reason.APPROVED, hold_minor, limits, said.rule, uplift_minor, said.flags, exception
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=4096)  # expiries in circulation times the days in play

@@ -28,6 +28,7 @@ from ledger.journal import (
     IncrementBody,
     ReconciliationBody,
     ReversalBody,
+    ReviewBody,
     read_entry,
     seen_by,
 )
@@ -159,6 +160,7 @@ def told(entry: Entry) -> Plain:
             "transaction_currency": body.transaction_currency,
             "planned": body.planned, "mcc": body.mcc, "merchant_id": body.merchant_id,
             "terminal_id": body.terminal_id, **price_of(body), **refusal(entry, body),
+            **({"skipped_checks": list(body.skipped)} if body.skipped else {}),
         }  # fmt: skip
     elif isinstance(body, ReversalBody):
         act |= {
@@ -196,7 +198,7 @@ def of_no_request(entry: Entry) -> Plain:
             return now | {"amount_minor": e.posted_delta, "amount_currency": e.currency}
         case CardBody():
             return {"state": state_in(body.profile, read_card), "source": body.source}
-        case CloseBody():
+        case CloseBody() | ReviewBody():
             return {"source": body.source}
         case CutOverBody() | AdministrativeBody():
             return {"mti": body.mti, "stan": body.stan, "network": body.network}

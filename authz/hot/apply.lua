@@ -19,6 +19,7 @@ list   1 message id   2 fingerprint   3 attempt   4 deadline, ms   5 account id 
        17 of a completion: {percent, minor units} by which it may exceed the hold, of the two the
           larger; s after its authorization when it is overdue; else an empty list
        18 what totals count it under, as a record has it
+       19 of an increment, as 26 of authorize
 reply  message id, kind, planned, detail, what is held less, authorization id, replayed
        kind: applied (reversed, of a reversal) | beyond | overdue | unmatched | unapplied | mismatch;
        of an increment, as authorize
@@ -69,6 +70,26 @@ local function kept_to(terms, r, act, posted, total)
   return 'applied'
 end
 
+-- The counters that an increment is judged by: the book, what each limit saw, and the windows.
+local function judged_by(account, decision, act)
+  local book = open_book(account, decision and act[SENT_AT] or 0)
+  if not decision then return book, {}, {} end
+  for i = 1, #decision[6] do prepare(decision[6][i]) end
+  clock_of(book)
+  return book, looked_at(book, decision[6])
+end
+
+-- What moves with an increment that is refused: the counters, and the fields to be set and dropped.
+local function refused(book, limits, given)
+  local counters, set, drop = {}, {}, {}
+  local tried = count_decline(book, limits, given[KIND], given[DETAIL], counters)
+  if #tried > 0 then
+    given[TOLD_TALLY], given[TOLD_CURRENCY], given[TOLD_TRIED] = '', '', tried
+  end
+  plan_counters(book, set, drop)
+  return counters, set, drop
+end
+
 local function apply(keys, args)
   local account, answer = keys[2], keys[5]
   local a = cmsgpack.unpack(args[2])
@@ -79,7 +100,7 @@ local function apply(keys, args)
   local made_from = decision and {whole(decision[3]), whole(decision[4]), whole(decision[5])} or {}
   local exact = exact_of(references, whole(a[16]), act[NAMES])
   for _, place in ipairs({SENT_AT, AMOUNT, BILLED}) do act[place] = whole(act[place]) end
-  if #keys ~= 5 or act[AMOUNT] < 0 or act[BILLED] < 0 or answer_ttl <= 0 or expires < 0
+  if #keys ~= (a[19] ~= '' and 6 or 5) or act[AMOUNT] < 0 or act[BILLED] < 0 or answer_ttl <= 0 or expires < 0
     or (sign ~= 1 and sign ~= -1) then
     error('bad_args: out of range')
   end
@@ -161,30 +182,25 @@ local function apply(keys, args)
   end
 
   local hold, posted, total = fold(r)
-  local book, windows = open_book(account, decision and act[SENT_AT] or 0), {}
+  local book, seen, windows = judged_by(account, decision, act)
   if decision then
-    local limits, seen = decision[6], {}
-    for i = 1, #limits do prepare(limits[i]) end
-    clock_of(book)
-    seen, windows = looked_at(book, limits)
     local kind, detail = judge(book, r, base, hold + posted, decision, act, seen)
     if kind == 'held' and not kept then kind = 'declined' end
     if kind ~= 'held' then
-      local given, counters = {a[2], kind, detail, decision[1], 0, {attempt}}, {}
+      local given = {a[2], kind, detail, decision[1], 0, {attempt}}
       local funds = redis.call('HMGET', account, 'posted:' .. currency, 'held:' .. currency)
-      local tried = count_decline(book, limits, kind, detail, counters)
-      if #tried > 0 then
-        given[TOLD_TALLY], given[TOLD_CURRENCY], given[TOLD_TRIED] = '', '', tried
-      end
-      set, drop = {}, {}
-      plan_counters(book, set, drop)
+      local counters
+      counters, set, drop = refused(book, decision[6], given)
+      local review = plan_review(keys[1], account, keys[6], a[19], given, message_id)
+      set_review(review, set, message_id, a[6], gate.now_ms, args[3])
 
       -- From here on only writes, and none may fail.
       write_answer(answer, given, '', before, answer_ttl)
-      commit(gate, account, chain, set, drop, counted({1, args[4], message_id, '', a[5], a[6], kind,
-        detail, currency, 0, 0, whole(funds[1] or 0), whole(funds[2] or 0), 0, counters, made_from},
-        {}, windows), args[3])
-      return verdict(message_id, given, '', 0)
+      commit(gate, account, chain, set, drop, reviewed(counted({1, args[4], message_id, '', a[5],
+        a[6], kind, detail, currency, 0, 0, whole(funds[1] or 0), whole(funds[2] or 0), 0, counters,
+        made_from}, {}, windows), review), args[3])
+      write_review(review, keys[1], keys[6], a[5], message_id)
+      return with_review(verdict(message_id, given, '', 0), review)
     end
   end
   local moved = plan_moves(book, r, base, hold, posted, set, drop)

@@ -16,8 +16,10 @@ list   1 message id   2 fingerprint   3 attempt   4 deadline, ms of the store's 
        22 a reference: less than was asked will do, and is found by this one too; '' where not
        23 1: it asks what there is   24 how many of the references are exact, at the front
        25 what totals count it under, as a record has it
+       26 the reason that opens a case for a person; '' where none may, and there is no sixth key
 reply  message id, kind, planned, detail, held, authorization id, replayed; of a part also what was
-       approved, in the billing currency and in the transaction's
+       approved, in the billing currency and in the transaction's; where a case was to be opened,
+       opened or full
        kind: held | told | declined | over_limit | no_funds | reversed | mismatch
        detail: the ceiling that refused; of held, partial; of told, what is posted and available
        or message id, 'stale', account version, profile, card version, profile, lists version
@@ -79,10 +81,11 @@ end
 -- A decline rises in the counters of declines, but for one by their own ceiling: or a window would
 -- never pass. Returns those that rose, as a record names them.
 local DECLINED = {declined = true, over_limit = true, no_funds = true}
+local REFERRED = 'referred' -- a ceiling's word, where an exception is used up
 
 local function count_decline(book, limits, kind, detail, moves)
   local tried = {}
-  if not DECLINED[kind] then return tried end
+  if not DECLINED[kind] or (kind == 'over_limit' and detail == REFERRED) then return tried end
   for i = 1, #limits do
     if limits[i][5] == DECLINES and kind == 'over_limit' and limits[i][1] == detail then return tried end
   end
@@ -96,6 +99,30 @@ local function count_decline(book, limits, kind, detail, moves)
   return tried
 end
 
+-- The counters of a request as they were read: the book, what each limit saw, and the windows.
+local function counters_of(account, sent_at, limits, now, days_at, first_at)
+  local book = open_book(account, sent_at)
+  learn_days(book, now[days_at])
+  for i = 1, #limits do learn(book, limits[i].field, now[first_at + i]) end
+  return book, looked_at(book, limits)
+end
+
+-- What rises with the verdict: {counter, before, after}, and those that rose by a decline. Those that
+-- follow a record that took others in move with it.
+local function risen_by(book, limits, kind, detail, spent, r)
+  local counters = {}
+  local tried = count_decline(book, limits, kind, detail, counters)
+  for i = 1, r and 0 or #limits do
+    local limit = limits[i]
+    local follows = limit[5] ~= DECLINES
+    local risen = kind == 'held' and follows and share(spent, limit[5]) or 0
+    if risen > 0 or (not limit.bucket and (follows or #tried == 0)) then
+      move_limit(book, counters, limit, risen)
+    end
+  end
+  return counters, tried
+end
+
 local function authorize(keys, args)
   local account, answer = keys[2], keys[5]
   local a, record = cmsgpack.unpack(args[2]), args[4]
@@ -107,7 +134,7 @@ local function authorize(keys, args)
     whole(a[20])
   local asked, part_reference, inquires = whole(a[21]), a[22], a[23] == 1
   for i = 1, #limits do prepare(limits[i]) end
-  if #keys ~= 5 or amount < 0 or credit_line < 0 or expires < 0 or answer_ttl <= 0
+  if #keys ~= (a[26] ~= '' and 6 or 5) or amount < 0 or credit_line < 0 or expires < 0 or answer_ttl <= 0
     or asked < 0 or (asked > amount and part_reference == '') or (asked == 0) ~= (amount == 0)
     or (posts ~= 0 and posts ~= 1 and not (posts == 2 and sign == -1))
     or (sign ~= 1 and sign ~= -1) then
@@ -171,10 +198,8 @@ local function authorize(keys, args)
 
   local balance, held = whole(now[3] or 0), whole(now[4] or 0)
   local funds = sign == 1 and balance - held + credit_line or nil
-  local book, kind, detail, fit = open_book(account, sent_at), 'declined', '', amount
-  learn_days(book, now[8])
-  for i = 1, #limits do learn(book, limits[i].field, now[at_counters + i]) end
-  local seen, windows = looked_at(book, limits)
+  local kind, detail, fit = 'declined', '', amount
+  local book, seen, windows = counters_of(account, sent_at, limits, now, 8, at_counters)
   if planned ~= 'approved' then
     fit = 0
   elseif amount == 0 and not r and first_full(book, limits, seen, 0, base.shares) then
@@ -220,16 +245,7 @@ local function authorize(keys, args)
     hold_now, post_now = posts ~= 1 and (sign == 1 or posts == 2) and amount or 0,
       posts == 1 and amount or 0
   end
-  local spent, counters = hold_now + post_now, {}
-  local tried = count_decline(book, limits, kind, detail, counters)
-  for i = 1, r and 0 or #limits do
-    local limit = limits[i]
-    local follows = limit[5] ~= DECLINES
-    local risen = kind == 'held' and follows and share(spent, limit[5]) or 0
-    if risen > 0 or (not limit.bucket and (follows or #tried == 0)) then
-      move_limit(book, counters, limit, risen)
-    end
-  end
+  local counters, tried = risen_by(book, limits, kind, detail, hold_now + post_now, r)
 
   -- An approval has a record; so has a decline that meets what came before it, which is used up.
   local given, id = {fingerprint, kind, detail, planned, hold_now, {attempt}}, ''
@@ -261,8 +277,7 @@ local function authorize(keys, args)
       for i = 1, #references do set[#set + 1], set[#set + 2] = fields[at_references + i], id end
     end
   end
-  sweep(book, counters, set, drop)
-  plan_counters(book, set, drop)
+  sweep_and_plan(book, counters, set, drop)
   if held_delta ~= 0 then set[#set + 1], set[#set + 2] = held_field, text(held + held_delta) end
   if posted_delta ~= 0 then
     set[#set + 1], set[#set + 2] = posted_field, text(balance + posted_delta)
@@ -271,6 +286,8 @@ local function authorize(keys, args)
   local totals = plan_totals(keys[1], a[25], currency, sign, posted_delta, 1,
     kind == 'held' or kind == 'told')
   if kind == 'told' then given[TOLD_TALLY], given[TOLD_CURRENCY] = a[25], currency end
+  local review = plan_review(keys[1], account, keys[6], a[26], given, message_id)
+  set_review(review, set, message_id, card_id, gate.now_ms, args[3])
 
   -- The verdict stands. From here on only writes, and none but the first may fail.
   if r then
@@ -279,12 +296,13 @@ local function authorize(keys, args)
     redis.call('ZADD', keys[3], text(expires), a[5] .. ' ' .. id)
   end
   if id == '' then write_answer(answer, given, id, before, answer_ttl) end
-  commit(gate, account, chain, set, drop, counted({1, 'authorization', message_id, id, a[5],
+  commit(gate, account, chain, set, drop, reviewed(counted({1, 'authorization', message_id, id, a[5],
     card_id, kind, detail, currency, posted_delta, held_delta, balance + posted_delta,
     held + held_delta, 0, counters, {account_version, card_version, lists},
-    #gone > 0 and gone or nil}, totals, windows), args[3])
+    #gone > 0 and gone or nil}, totals, windows), review), args[3])
   write_totals(keys[1], totals)
-  return verdict(message_id, given, id, 0, r)
+  write_review(review, keys[1], keys[6], a[5], message_id)
+  return with_review(verdict(message_id, given, id, 0, r), review)
 end
 
 redis.register_function('authz_authorize', authorize)

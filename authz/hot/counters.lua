@@ -10,9 +10,7 @@ rules/counters.py, which also says how counters are named.
               its buckets being taken apart (`authz bench velocity`). After a byte of 128: floor,
               size, keep, cleared, since, total of the buckets from `since` on, the place of the
               first of these; then 12 bytes a bucket.
-  w           "<clock> <day> …": what has ended by that moment does not move any more; then the
-              days by which fields end, counted from 1970, the first first
-  w:<day>     the fields that end by that day, a line each
+  w, w:<day>  when fields end: sweep.lua
 
 Time is that of requests, by their DE 7: none that is still answered asks for what has ended by the
 time of another.
@@ -20,7 +18,6 @@ time of another.
 A *book* is what an act has read of them, and what it changes; nothing is written before the end.
 ]]
 local ENTRIES_MAX = 192 -- of one field: rules/counters.py says why
-local SWEEP_MAX = 8 -- fields that ended, looked at in one act
 local DAY_S = 86400
 local FLOOR, SIZE, KEEP, CLEARED, FIRST = 1, 2, 3, 4, 5
 local SUMS, HEAD, BUCKET, WIDTH = '>BI5I4I5I5I5I7I2', 34, '>I5I7', 12
@@ -73,8 +70,7 @@ local function learn(book, field, raw)
 end
 
 local function bucket_at(held, place)
-  local bucket, use = struct.unpack(BUCKET, held.raw, HEAD + 1 + (place - 1) * WIDTH)
-  return bucket, use
+  return struct.unpack(BUCKET, held.raw, HEAD + 1 + (place - 1) * WIDTH)
 end
 
 -- Takes sums apart, for the functions that look at every bucket.
@@ -109,9 +105,14 @@ local function packed(held)
     held.total, held.from) .. table.concat(parts)
 end
 
-local function standing_at(book, field, bucket)
+local function field_of(book, field)
   local value = book.fields[field]
-  if value == nil then value = learn(book, field, redis.call('HGET', book.account, 'u:' .. field)) end
+  if value ~= nil then return value end
+  return learn(book, field, redis.call('HGET', book.account, 'u:' .. field))
+end
+
+local function standing_at(book, field, bucket)
+  local value = field_of(book, field)
   if value and (type(value) == 'table') ~= (bucket ~= nil) then
     error('bad_args: a counter of another kind')
   end
@@ -208,11 +209,6 @@ local function put(held, bucket, item, use)
   end
 end
 
-local function use_in(held, bucket, item)
-  local at, there = place_of(held, bucket, item)
-  return there and held[at + 2] or 0
-end
-
 -- Whether a bucket has ended by that moment.
 local function ended(held, bucket, by)
   local at = (bucket + 1) * held[SIZE] + held[KEEP]
@@ -235,8 +231,9 @@ local function trim(book, moves, field, held)
     if not into then return end
     while held[FIRST] == oldest do
       local item, use = held[FIRST + 1], held[FIRST + 2]
-      local before = use_in(held, into, item)
       put(held, oldest, item, 0)
+      local at, there = place_of(held, into, item)
+      local before = there and held[at + 2] or 0
       put(held, into, item, before + use)
       moves[#moves + 1] = {name_of(field, oldest, item), use, 0}
       moves[#moves + 1] = {name_of(field, into, item), before, before + use}
@@ -329,75 +326,4 @@ end
 -- The same of a limit's counter.
 local function move_limit(book, moves, limit, change)
   move_part(book, moves, limit[2], limit.field, limit.bucket, limit.item, change, limit[6], limit[8])
-end
-
--- Fields whose day has come, a few at a time: those that ended go, windows that moved on stay.
-local function sweep(book, moves, set, drop)
-  local clock, day = clock_of(book), book.days[1]
-  if not day or day * DAY_S > clock then return end
-  local line, left, count = 'w:' .. text(day), {}, 0
-  for field in string.gmatch(redis.call('HGET', book.account, line) or '', '[^\n]+') do
-    count = count + 1
-    if count > SWEEP_MAX then
-      left[#left + 1] = field
-    else
-      local held = book.fields[field]
-      if held == nil then held = learn(book, field, redis.call('HGET', book.account, 'u:' .. field)) end
-      if type(held) == 'table' then expand(held) end
-      local last = type(held) == 'table' and held[#held - 2]
-      if last and #held > FIRST and not ended(held, last, clock) then
-        book.created[#book.created + 1] = {field, (last + 1) * held[SIZE] + held[KEEP]}
-      elseif held then
-        for i = FIRST, type(held) == 'table' and #held or 0, 3 do
-          moves[#moves + 1] = {name_of(field, held[i], held[i + 1]), held[i + 2], 0}
-        end
-        if type(held) == 'number' and held ~= 0 then moves[#moves + 1] = {field, held, 0} end
-        drop[#drop + 1], book.changed[field] = 'u:' .. field, nil
-      end
-    end
-  end
-  if #left > 0 then
-    set[#set + 1], set[#set + 2] = line, table.concat(left, '\n') .. '\n'
-  else
-    drop[#drop + 1] = line
-    table.remove(book.days, 1)
-    book.days_changed = true
-  end
-end
-
--- What is new is listed under the day that it ends by.
-local function plan_days(book, set, drop)
-  local lines = {}
-  for _, one in ipairs(book.created) do
-    local day = math.ceil(one[2] / DAY_S)
-    if not has(book.days, day) then
-      book.days[#book.days + 1], book.days_changed = day, true
-    end
-    lines[day] = (lines[day] or '') .. one[1] .. '\n'
-  end
-  for day, more in pairs(lines) do
-    local line = 'w:' .. text(day)
-    set[#set + 1] = line
-    set[#set + 1] = (redis.call('HGET', book.account, line) or '') .. more
-  end
-  if not book.days_changed then return end
-  table.sort(book.days)
-  local words = {text(book.clock)}
-  for i = 1, #book.days do words[i + 1] = text(book.days[i]) end
-  set[#set + 1], set[#set + 2] = 'w', table.concat(words, ' ')
-end
-
--- Adds the counters that moved to the fields to be set, or to those to be dropped. One that has an
--- end stays until then, also at nothing: so it is listed once.
-local function plan_counters(book, set, drop)
-  for field in pairs(book.changed) do
-    local value = book.fields[field]
-    if value == 0 and not book.dated[field] then
-      drop[#drop + 1] = 'u:' .. field
-    else
-      set[#set + 1] = 'u:' .. field
-      set[#set + 1] = type(value) == 'table' and packed(value) or text(value)
-    end
-  end
-  plan_days(book, set, drop)
 end

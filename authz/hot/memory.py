@@ -54,10 +54,11 @@ from authz.hot.record import (
     fold,
     targets_of,
 )
+from authz.hot.reviews import MemoryReviews
 from authz.hot.totals import MemoryTotals
 
 
-class MemoryHotState(MemoryControl, MemoryNetworks, MemoryOutbox, MemoryTotals):
+class MemoryHotState(MemoryControl, MemoryNetworks, MemoryOutbox, MemoryReviews, MemoryTotals):
     """The oracle. Time stands at `now_ms` until a test moves it."""
 
     def __init__(self, now_ms: int = 0) -> None:
@@ -127,10 +128,10 @@ class MemoryHotState(MemoryControl, MemoryNetworks, MemoryOutbox, MemoryTotals):
         self.count(act.tally, act.currency, act.sign, posted_delta, 1, kind == "held")
         if kind != "held" and not tombstones:
             self._give(act.message_id, given, "", tried=tried)
-            return said(given, "")
+            return self.reviewed(act, given, said(given, ""))
         record.given, record.tried = given, tried
         account.settle(record, act.message_id, taken, base, act.sent_at)
-        return said(given, act.message_id, record=record)
+        return self.reviewed(act, given, said(given, act.message_id, record=record))
 
     async def apply(self, act: Apply, timeout_s: float = 0) -> Verdict | Stale:
         self._enter(act.deadline_ms)
@@ -275,6 +276,7 @@ class MemoryHotState(MemoryControl, MemoryNetworks, MemoryOutbox, MemoryTotals):
             for one in tried:
                 account.used.add(one.counter, -1, one.ends, one.size)
         answer.given, answer.id, answer.tally, answer.tried = Given(), "", ("", ""), []
+        self.drop_review(act.account_id, act.message_id)
         base, released = Base(), False
         if account is not None and increment is not None:
             record = increment
@@ -358,7 +360,7 @@ class MemoryHotState(MemoryControl, MemoryNetworks, MemoryOutbox, MemoryTotals):
         tried = count_decline(account, decision.limits, kind, detail, act.act.sent_at)
         self._give(act.message_id, given, "", tried=tried)
         self.journal.append((act.kind, act.message_id, 0))
-        return said(given, "")
+        return self.reviewed(act, given, said(given, ""))
 
     def _give(
         self,

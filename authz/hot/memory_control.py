@@ -52,6 +52,8 @@ class MemoryControl(MemoryOutbox):
         if act.account_id not in self.accounts:
             return PutCardSaid("no_account")
         old = self.cards.get(act.card_id)
+        if act.made_from not in (-1, old[0] if old else 0):
+            return PutCardSaid("other")
         verdict = "same" if old and old[1] == act.profile else "moved" if old else "created"
         version = (old[0] if old else 0) + (verdict != "same")
         self.cards[act.card_id] = (version, act.profile, act.account_id)

@@ -25,7 +25,7 @@ from authz.hot.record import (
     targets_of,
     touched_by,
 )
-from rules.counters import AMOUNT, DECLINES, Counters, share
+from rules.counters import AMOUNT, Counters, rises_by, share
 from rules.facts import Approved, Limit
 
 SEVERAL = "*"
@@ -44,6 +44,7 @@ class Account:
     references: dict[str, str] = field(default_factory=dict)
     used: Counters = field(default_factory=lambda: Counters(bounded=True))
     expiry: dict[str, int] = field(default_factory=dict)
+    reviews: dict[str, bytes] = field(default_factory=dict)
 
     def named(self, reference: str) -> list[str]:
         """The records that a reference names."""
@@ -233,8 +234,8 @@ def decided(
             record.approved = asked
             kind, detail = stands(account, act, record, base, available)
         return kind, detail
-    if act.hold_minor == 0:
-        return "held", ""
+    if asked == 0:
+        return "held", ""  # it takes nothing, and an advice may have filled more than there was
     # The most that everything has room for; what is asked fits, or the first that says no is told.
     rooms = [("over_limit", act.hold_minor, "transaction_limit")]
     for limit in act.limits:
@@ -268,11 +269,8 @@ def first_full(account: Account, limits: tuple[Limit, ...], spent: int, base: Ba
 def count_decline(
     account: Account, limits: tuple[Limit, ...], kind: str, detail: str, now_s: int
 ) -> list[Touched]:
-    """A decline rises in the counters of declines, but for one by their own ceiling. Which rose."""
-    mine = [limit for limit in limits if limit.scale == DECLINES]
-    by_them = kind == "over_limit" and any(limit.reason == detail for limit in mine)
-    if kind not in ("declined", "over_limit", "no_funds") or by_them:
-        return []
+    """A decline rises in the counters of declines. Which rose."""
+    mine = rises_by(limits, kind, detail)
     for limit in mine:
         account.used.add(limit.counter, 1, limit.until, limit.size, now_s)
     return [Touched(one.counter, one.scale, one.until, one.size) for one in mine]

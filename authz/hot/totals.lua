@@ -65,7 +65,7 @@ end
 -- An envelope that tells of them, and of what was seen in windows.
 local function counted(envelope, moves, windows)
   if windows and #windows > 0 then
-    envelope[17], envelope[18], envelope[19] = envelope[17] or {}, {}, windows
+    envelope[17], envelope[18], envelope[19], envelope[20] = envelope[17] or {}, {}, '', windows
   end
   if #moves > 0 then
     envelope[17] = envelope[17] or {}

@@ -5,7 +5,14 @@ from hypothesis import strategies as st
 
 from rules.decide import decide
 from rules.explain import checks_of
-from rules.facts import AccountProfile, AccountState, Blocklists, CardProfile, CardState
+from rules.facts import (
+    AccountProfile,
+    AccountState,
+    Blocklists,
+    CardException,
+    CardProfile,
+    CardState,
+)
 from rules.judge import NO_JUDGE
 from rules.reason import Reason
 from tests.rules.test_judge import judge_of, request
@@ -18,10 +25,14 @@ JUDGES = [
     judge_of('scope = { card = "C1" }\noutcome = "refer"', 'outcome = "decline"'),
 ]
 
+NOW = request().sent_at
+ALLOWED = CardException("x", request().merchant_id, None, "840", NOW - 1, NOW + 1, 1, "J. Doe")
+
 cards = st.builds(
     CardProfile, st.just("C1"), st.just("A1"), st.just("S1"), st.sampled_from(["2912", "2602"]),
     st.sampled_from(CardState), st.sampled_from([None, 500, 2000]),
     blocked_mccs=st.sampled_from([(), ("5411",)]),
+    exceptions=st.sampled_from([(), (ALLOWED,)]),
 )  # fmt: skip
 accounts = st.builds(
     AccountProfile, st.just("A1"), st.just("gold"), st.sampled_from(["840", "978"]), st.just(0),
@@ -36,10 +47,12 @@ lists = st.builds(
 
 @given(
     cards, accounts, lists, st.sampled_from(JUDGES), st.sampled_from(["", "2912"]), st.booleans(),
-    st.sampled_from(["5411", "5412"]),
+    st.sampled_from(["5411", "5412"]), st.sampled_from(["none", "", "refer", "decline"]),
 )  # fmt: skip
-def test_the_first_objection_is_the_decision(card, account, listed, judge, expiry, less, mcc):
-    asked = request(expiry=expiry, partial_ok=less, mcc=mcc)
+def test_the_first_objection_is_the_decision(card, account, listed, judge, expiry, less, mcc, late):
+    skipped = () if late == "none" else ("score",)
+    means = late if skipped else ""
+    asked = request(expiry=expiry, partial_ok=less, mcc=mcc, skipped=skipped, skipped_means=means)
     objections = [check for check in checks_of(asked, card, account, listed, judge)
                   if check.objects]  # fmt: skip
     plan = decide(asked, card, account, listed, judge)
