@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from authz.budget import Budget
 from authz.cards import Known, NearCache
+from authz.catching_up import CatchingUp
 from authz.clock import Clock
 from authz.hot.acts import Withdraw
 from authz.hot.errors import HotStateError, Refused
@@ -20,10 +21,11 @@ from authz.hot.totals import tally_of
 from authz.log_lines import Lines
 from authz.readings import Readings
 from authz.shadow import Shadow
-from rules.facts import Approved, Blocklists, Funds
+from rules.facts import Approved, Funds
 from rules.fx import RatesError
 from rules.holds import HoldRule, make_policy
-from rules.judge import NO_JUDGE, SHADOW, make_judge, texts_of
+from rules.judge import NO_JUDGE, POLICY, RATES, SHADOW, make_judge
+from rules.lists import Lists
 from rules.notices import Balance
 from rules.policy_text import PolicyError
 from rules.reason import Reason
@@ -94,8 +96,8 @@ class Engine:
         self.spool = spool
         self.observer = observer
         self.settings = settings
-        self.lists = Blocklists()
         self.judge = NO_JUDGE
+        self.catching_up = CatchingUp(hot, self.compile)
         self.shadow = Shadow()
         self.days: dict[str, Days | None] = {}  # by network; None: it never cut over
         self.holds = make_policy(settings.hold_rules, settings.hold_days)
@@ -138,30 +140,40 @@ class Engine:
             known = await self.cards.find(self.hot, card_key, budget)
         return known
 
-    async def refresh_lists(self, budget: Budget) -> None:
-        """Read blocklists, policy and rates anew. Raises: HotStateError."""
-        version, entries = await self.hot.lists(budget.left_s())
-        texts = texts_of(entries)
-        if texts != self._judged_by:
+    @property
+    def lists(self) -> Lists:
+        return self.catching_up.lists
+
+    @lists.setter
+    def lists(self, lists: Lists) -> None:
+        self.catching_up.lists = lists
+
+    async def refresh_lists(self, budget: Budget, version: int = 0) -> None:
+        """Judge by that version of lists, policy and rates at least; 0: by what is in force now.
+        Raises: HotStateError."""
+        await self.catching_up.up_to(version, budget.left_s, asked=True)
+
+    async def keep_up(self, timeout_s: float) -> None:
+        """The same, as far behind as it may be, in no request's time. Raises: HotStateError."""
+        await self.catching_up.up_to(0, lambda: timeout_s, asked=False)
+
+    def compile(self, texts: dict[str, str]) -> None:
+        """Judge by these texts from now on. Raises: Refused, and nothing is changed."""
+        policy, rates = texts.get(POLICY, ""), texts.get(RATES, "")
+        if (policy, rates) != self._judged_by:
             try:
-                self.judge = make_judge(*texts)
+                self.judge = make_judge(policy, rates)
             except (PolicyError, RatesError) as error:
                 # Checked before it was stored, by another version of ours.
                 raise Refused(f"the policy in force cannot be read: {error}") from None
-            self._judged_by = texts
-        drafted_by = (next((value for kind, value in entries if kind == SHADOW), ""), texts[1])
+            self._judged_by = policy, rates
+        drafted_by = texts.get(SHADOW, ""), rates
         if drafted_by != self._drafted_by:
             try:
                 self.shadow.replace(make_judge(*drafted_by) if drafted_by[0] else None)
             except (PolicyError, RatesError):
                 self.shadow.replace(None)  # of another version of ours; nothing hangs on a draft
             self._drafted_by = drafted_by
-        self.lists = Blocklists(
-            version=version,
-            cards=frozenset(value for kind, value in entries if kind == "card"),
-            merchants=frozenset(value for kind, value in entries if kind == "merchant"),
-            countries=frozenset(value for kind, value in entries if kind == "country"),
-        )
 
     def today(self) -> int:
         """The calendar's day by the store's clock, UTC, counted from 1970."""

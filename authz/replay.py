@@ -4,6 +4,7 @@ The second model of the audit. It adds up what each entry says that it moved, an
 watches that each begins where the one before it ended. It never looks at the hot state.
 """
 
+import zlib
 from dataclasses import dataclass, field
 from hashlib import sha1
 from typing import Any
@@ -26,7 +27,8 @@ from ledger.journal import (
     CutOverBody,
     Envelope,
     IncrementBody,
-    ListsBody,
+    JudgementBody,
+    ListRows,
     ReversalBody,
 )
 from rules.facts import CREDITS
@@ -235,7 +237,8 @@ class Journal:
         self.entries = 0
         self._own = Told()  # the shard's entries that are no account's, up to the gate's look
         self._lists = 0
-        self.lists: tuple[int, frozenset[tuple[str, str]]] | None = None  # the newest that are told
+        self.judgement: tuple[int, dict[str, str | ListRows]] = (0, {})  # as the home's entries say
+        self._spelt: dict[str | ListRows, str | ListRows] = {}  # a million entries have few rows
         self.until_gate = 0  # entries up to the gate's look
         self.totals: dict[str, tuple[int, int]] = {}
         self.days: dict[str, str] = {}
@@ -294,6 +297,18 @@ class Journal:
             assert isinstance(told, CutOverBody)
             self.days[told.network] = e.detail
 
+    def _judge(self, body: bytes) -> None:
+        """One more version: texts by their kind, entries by their field."""
+        told = read_body(body)
+        assert isinstance(told, JudgementBody)
+        change, there = told.change, self.judgement[1]
+        for name, _, after in (*change.texts, *change.entries):
+            if after:
+                there[name] = self._spelt.setdefault(after, after)
+            else:
+                there.pop(name, None)
+        self.judgement = told.version, there
+
     @property
     def trimmed(self) -> int:
         """How many of the gate's own entries are no longer there."""
@@ -317,16 +332,14 @@ class Journal:
                     self._own.chain(envelope, body)
                     if e.kind == "lists":
                         self._lists = max(self._lists, e.versions[0])
-                        lists = read_body(body)
-                        assert isinstance(lists, ListsBody)
-                        self.lists = lists.version, frozenset(lists.entries)
+                        self._judge(body)
             elif seen is None or at <= seen.position:
                 told = self.told.get(e.account_id)
                 if told is None:
                     told = self.told[e.account_id] = Told(whole=self.whole)
                 told.chain(envelope, body)
                 told.add(e, body)
-        except (KeyError, IndexError, AssertionError, msgspec.MsgspecError):
+        except (KeyError, IndexError, AssertionError, msgspec.MsgspecError, zlib.error):
             # A body of another kind than its envelope says is as unreadable as no body.
             self.rows.append((f"entry {stream_id.decode()} of {self.shard}", "unreadable", None))
         self.entries += 1

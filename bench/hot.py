@@ -41,11 +41,11 @@ from rules.facts import (
     AccountProfile,
     AccountState,
     AuthorizationRequest,
-    Blocklists,
     CardProfile,
     CardState,
     Purpose,
 )
+from rules.lists import Lists
 from rules.price import Price
 
 CALLERS = 64
@@ -249,7 +249,7 @@ def make_acts(accounts: list[AccountProfile], cards: list[CardProfile]) -> Itera
             stan=f"{number % 1_000_000:06d}", rrn=f"{number:012d}",
             sent_at=SENT_AT + number // 1_000_000,
         )  # fmt: skip
-        plan = decide(request, card, account, Blocklists())
+        plan = decide(request, card, account, Lists())
         id = message_id(request, card.card_id)
         code = identity.approval_code(id)
         yield Authorize(

@@ -8,6 +8,7 @@ are MessagePack; arrays rather than maps, since there is one per act.
 A field is only ever added at the end, with a default: old entries stay readable.
 """
 
+import zlib
 from typing import Any
 
 import msgspec
@@ -87,6 +88,9 @@ class AuthorizationBody(Struct, frozen=True, array_like=True, tag="authorization
     rate: str = ""  # of `currency` for one of the transaction's, with spread and markup
     rate_source: str = ""  # "network" where it billed the amount; "" where nothing was converted
     rate_date: str = ""  # YYYY-MM-DD
+    bin: str = ""  # the first six digits of the card's number
+    device: str = ""
+    ip: str = ""
 
 
 class ReversalBody(Struct, frozen=True, array_like=True, tag="reversal", gc=False):
@@ -150,12 +154,32 @@ class CardBody(Struct, frozen=True, array_like=True, tag="card", gc=False):
     source: str
 
 
-class ListsBody(Struct, frozen=True, array_like=True, tag="lists", gc=False):
-    """The blocklists in force from here on."""
+ListRow = tuple[str, str, int, int]  # reason, author, from and up to: seconds, 0 for no such end
+ListRows = tuple[ListRow, ...]
+
+
+class Change(Struct, frozen=True, array_like=True, gc=False):
+    """What a version of the judgement changed: what was there before and what is since.
+
+    Both, so that it can be told forwards from a beginning and backwards from today.
+    """
+
+    texts: tuple[tuple[str, str, str], ...] = ()  # policy | shadow | rates; "" where none
+    # "block/merchant/M1": list, kind, value; None where it is not listed
+    entries: tuple[tuple[str, ListRows | None, ListRows | None], ...] = ()
+
+
+class JudgementBody(Struct, frozen=True, array_like=True, tag="judgement", gc=False):
+    """By what engines judge from here on: another version of policy, rates or lists."""
 
     version: int
-    entries: tuple[tuple[str, str], ...]  # kind, value
     source: str
+    packed: bytes = b""  # a Change; in the journal of one shard, and empty in all others'
+
+    @property
+    def change(self) -> Change:
+        """Raises: msgspec.MsgspecError, zlib.error."""
+        return _change(zlib.decompress(self.packed)) if self.packed else Change()
 
 
 class GateBody(Struct, frozen=True, array_like=True, tag="gate", gc=False):
@@ -220,7 +244,7 @@ Body = (
     | WithdrawalBody
     | AccountBody
     | CardBody
-    | ListsBody
+    | JudgementBody
     | GateBody
     | CutOverBody
     | AdministrativeBody
@@ -231,6 +255,12 @@ Body = (
 encode_body = msgspec.msgpack.Encoder().encode
 _envelope = msgspec.msgpack.Decoder(Envelope)
 _body = msgspec.msgpack.Decoder(Body)
+_change = msgspec.msgpack.Decoder(Change).decode
+
+
+def pack_change(change: Change) -> bytes:
+    """Entries of one list are much alike: a tenth of their size is left."""
+    return zlib.compress(encode_body(change))
 
 
 class Entry(Struct, frozen=True):

@@ -18,13 +18,13 @@ from rules.decide import conclude
 from rules.facts import (
     AccountProfile,
     AuthorizationRequest,
-    Blocklists,
     CardProfile,
     Limit,
     Plan,
     Purpose,
 )
 from rules.judge import Judge
+from rules.lists import Lists
 from rules.price import Price, plan_of
 from rules.reason import Reason
 
@@ -41,7 +41,7 @@ class Asked(Struct, frozen=True, kw_only=True, gc=False):
     request: AuthorizationRequest
     card: CardProfile
     account: AccountProfile
-    lists: Blocklists
+    lists: Lists
     judge: Judge  # of the policy in force then
     is_increment: bool
     planned: str

@@ -1,4 +1,4 @@
-"""What a decision is made from: the request, the card, its account, the lists.
+"""What a decision is made from: the request, the card, its account. The lists: rules/lists.py.
 
 Plain frozen data. Nothing here knows ISO 8583, Redis or the time.
 """
@@ -112,6 +112,9 @@ class AuthorizationRequest(Struct, frozen=True, kw_only=True, gc=False):
     authenticated: bool = False  # 3-D Secure
     risk: int = 0  # the network's score, 0 to 999; 0 where it gave none
     network_rate: str = ""  # DE 10, in decimals: by which it billed; "" where it does not say
+    bin: str = ""  # the first six digits of the card's number, and no more of it
+    device: str = ""  # of the cardholder, as whoever asked names it; no network's message does
+    ip: str = ""  # likewise
 
     def __post_init__(self) -> None:
         assert 0 <= self.amount_minor <= EXACT_MAX, self.amount_minor
@@ -223,15 +226,6 @@ class CardProfile(Struct, frozen=True, array_like=True, gc=False):
     daily_count: int | None = None
     blocked_mccs: tuple[str, ...] = ()
     issued_day: int = 0  # counted from 1970; 0 where nobody said
-
-
-class Blocklists(Struct, frozen=True, kw_only=True):
-    """Whom nobody may pay, and who may not pay. Fenced by `version`."""
-
-    version: int = 0
-    cards: frozenset[str] = frozenset()  # card ids
-    merchants: frozenset[str] = frozenset()  # DE 42, without padding
-    countries: frozenset[str] = frozenset()  # ISO 3166 alpha-2
 
 
 class Limit(Struct, frozen=True, array_like=True, gc=False):

@@ -9,15 +9,15 @@ from importlib.resources import files
 NAME = "authz"
 PARTS = (
     "prelude.lua", "record.lua", "references.lua", "totals.lua",
-    "authorize.lua", "apply.lua", "withdraw.lua", "outbox.lua", "control.lua", "directory.lua",
-    "networks.lua",
+    "authorize.lua", "apply.lua", "withdraw.lua", "outbox.lua", "control.lua", "lists.lua",
+    "directory.lua", "networks.lua",
 )  # fmt: skip
 
 # What the engine's own user may do: call functions, which may only touch our keys, and
 # look up a card. No KEYS, CONFIG SET, EVAL, FUNCTION LOAD or FLUSHALL.
 ENGINE_ACL = (
     "user engine on nopass ~authz:* -@all +fcall +fcall_ro +ping +info +auth +time +config|get "
-    "+hget +hmget +hset +hdel +hlen +hexists +hgetall +hscan +get +set +smembers "
+    "+hget +hmget +hset +hdel +hlen +hexists +hgetall +hscan +get +set "
     "+zadd +zrem +zcard +zrange +xadd +xlen +xrange +xrevrange +scan"
 )
 

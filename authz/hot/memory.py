@@ -23,6 +23,7 @@ from authz.hot.acts import (
     Withdraw,
 )
 from authz.hot.errors import Cold, TooLate
+from authz.hot.lists import MemoryLists
 from authz.hot.model import (
     Account,
     Answer,
@@ -56,7 +57,7 @@ from authz.hot.record import (
 from authz.hot.totals import MemoryTotals
 
 
-class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryTotals):
+class MemoryHotState(MemoryLists, MemoryNetworks, MemoryOutbox, MemoryTotals):
     """The oracle. Time stands at `now_ms` until a test moves it."""
 
     def __init__(self, now_ms: int = 0) -> None:
@@ -65,7 +66,6 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryTotals):
         self.accounts: dict[str, Account] = {}
         self.cards: dict[str, tuple[int, bytes, str]] = {}
         self.directory: dict[str, tuple[str, str]] = {}
-        self.blocked: tuple[int, frozenset[tuple[str, str]]] = (0, frozenset())
         self.answers: dict[str, Answer] = {}
         self.journal: list[tuple[str, str, int]] = []  # kind, message id, held delta
         self.open = True
@@ -314,9 +314,6 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryTotals):
         account, card = self._account(account_id), self.cards[card_id]
         return account.version, account.profile, card[0], card[1]
 
-    async def lists(self, timeout_s: float = 0) -> tuple[int, frozenset[tuple[str, str]]]:
-        return self.blocked
-
     async def put_account(self, act: PutAccount, timeout_s: float = 0) -> str:
         self._enter(0)
         account = self.accounts.get(act.account_id)
@@ -365,8 +362,8 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryTotals):
         if card is None:
             raise Cold
         old = (plan.account_version, plan.card_version) != (account.version, card[0])
-        if old or plan.lists_version < self.blocked[0]:
-            return Stale(account.version, account.profile, card[0], card[1], self.blocked[0])
+        if old or plan.lists_version < self.judged_by.version:
+            return Stale(account.version, account.profile, card[0], card[1], self.judged_by.version)
         return None
 
     def _account(self, account_id: str) -> Account:

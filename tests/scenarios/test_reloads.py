@@ -24,12 +24,12 @@ from ledger.journal import (
     AuthorizationBody,
     CardBody,
     Entry,
-    ListsBody,
+    JudgementBody,
     read_entry,
 )
 from rules.decide import decide
-from rules.facts import Blocklists
 from rules.judge import NO_JUDGE, Judge
+from rules.lists import Lists
 from rules.policy import read_policy
 from tests.authz.test_dialer import Listening
 from tests.scenarios.test_live_links import Caller
@@ -104,9 +104,10 @@ def check(entries: list[Entry], answers: dict[int, str]) -> int:
     cards, accounts, texts = {}, {}, {0: ""}
     for entry in entries:
         body = entry.body
-        if isinstance(body, ListsBody):
-            text = next((value for kind, value in body.entries if kind == "policy"), "")
-            assert texts.setdefault(body.version, text) == text, "one version, two contents"
+        if isinstance(body, JudgementBody) and body.packed:
+            assert body.version == len(texts), "every version, once and in order"
+            changed = {kind: after for kind, _, after in body.change.texts}
+            texts[body.version] = changed.get("policy", texts[body.version - 1])
         elif isinstance(body, CardBody):
             cards[entry.envelope.card_id] = read_card(bytes(body.profile))
         elif isinstance(body, AccountBody):
@@ -120,7 +121,7 @@ def check(entries: list[Entry], answers: dict[int, str]) -> int:
         if isinstance(body, AuthorizationBody):
             judge = judges[e.versions[2]]
             plan = decide(
-                request_of(body), cards[e.card_id], accounts[e.account_id], Blocklists(), judge
+                request_of(body), cards[e.card_id], accounts[e.account_id], Lists(), judge
             )
             assert (plan.reason, plan.rule, judge.version) == (body.planned, body.rule, body.policy)
             assert int(body.stan) not in judged, "judged once"
