@@ -106,6 +106,7 @@ class Engine:
         self.store_offset_ms = 0  # the store's clock less ours, measured on each connect
         self._name = name  # unlike any other engine's, and any earlier run's
         self._attempts = count(1)
+        self._has_begun = False  # all that was in force was read once
         self._judged_by = ("", "")  # the texts of policy and rates
         self._drafted_by = ("", "")
 
@@ -154,8 +155,15 @@ class Engine:
         await self.catching_up.up_to(version, budget.left_s, asked=True)
 
     async def keep_up(self, timeout_s: float) -> None:
-        """The same, as far behind as it may be, in no request's time. Raises: HotStateError."""
-        await self.catching_up.up_to(0, lambda: timeout_s, asked=False)
+        """The same, however far behind it is, in no request's time. Raises: HotStateError."""
+        try:
+            await self.catching_up.up_to(0, lambda: timeout_s, asked=False)
+        except Refused:
+            # A policy that cannot be read is not begun with. Whoever judges by an earlier one goes
+            # on: the store fences its requests, and each tries again.
+            if not self._has_begun:
+                raise
+        self._has_begun = True
 
     def compile(self, texts: dict[str, str]) -> None:
         """Judge by these texts from now on. Raises: Refused, and nothing is changed."""

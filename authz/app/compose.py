@@ -29,7 +29,7 @@ from authz.dispatch import Dispatcher
 from authz.engine import Engine, Settings
 from authz.expire import Expiry
 from authz.hot import admin
-from authz.hot.errors import HotStateError, Refused
+from authz.hot.errors import HotStateError
 from authz.hot.keeper import CALL_S, Keeper
 from authz.hot.store import RedisHotState
 from authz.latency import LatencyRecorder
@@ -131,19 +131,9 @@ async def running(
         hot_deadline_s=config.engine.hot_deadline_ms / 1000,
     )  # fmt: skip
 
-    has_begun = False  # everything in force was read once
-
     async def on_ready(offset_ms: int) -> None:
         engine.store_offset_ms = offset_ms
-        nonlocal has_begun
-        try:
-            await engine.keep_up(CALL_S)
-            has_begun = True
-        except Refused:
-            # A policy that cannot be read. Whoever judged by another one goes on to ask the store
-            # with each request, and says 91 where it is fenced.
-            if not has_begun:
-                raise
+        await engine.keep_up(CALL_S)
         await engine.refresh_days(engine.budget(clock.monotonic()))
 
     keeper = Keeper(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from authz.app import loading, rows
+from authz.app import rows, stored
 from authz.app.loading import LoadReport, load
 from authz.hot import admin, keys
 from authz.privacy import Pan, PanKeys
@@ -362,7 +362,7 @@ def test_a_list_names_cards_that_there_are(
     fresh_redis: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A card that is blocked under an id that no card has would not be blocked."""
-    monkeypatch.setattr(loading, "STEP", 1)
+    monkeypatch.setattr(stored, "STEP", 1)
     both: dict[str, str | bytes] = {"a.csv": ACCOUNTS, "c.csv": CARDS}
     assert loaded(fresh_redis, tmp_path, both).ok
     there, new = KEYS.card_id(Pan(PAN)), KEYS.card_id(Pan(OTHER))
@@ -399,23 +399,39 @@ def test_a_list_knows_a_card_by_the_id_that_the_store_gave_it(
     assert said(report) == [f"l.csv, line 3, value: {NO_CARD}"]
 
 
+LIST_COLUMNS = "kind,value,list,from,until\n"
 BAD_ENTRIES = """
-kind  | not one of card    | terminal,T1
-value | no such card       | card,4000000000000001
-value | no such card       | card,c0ffee
-value | not a card number  | card,4000-0000-0000-0001
-value | not an id          | card,a:b
-value | not a DE 42        | merchant,A name of over 15
-value | not an ISO 3166    | country,XX
-value | not an ISO 3166    | country,Germany
-value | not an ISO 3166    | country,000
-value | is also in l.csv   | country,PRK
+list   | not block or allow | country,US,allowed,,
+kind   | not one of card    | shop,T1,,,
+value  | no such card       | card,4000000000000001,,,
+value  | no such card       | card,c0ffee,,,
+value  | not a card number  | card,4000-0000-0000-0001,,,
+value  | not an id          | card,a:b,,,
+value  | not an id          | account,A 1,,,
+value  | looks like a card  | device,4000000000000002,,,
+value  | not a DE 41        | terminal,TERMINAL1,,,
+value  | not a DE 42        | merchant,A name of over 15,,,
+value  | not a DE 32        | acquirer,123456789012,,,
+value  | first six digits   | bin,41111111,,,
+value  | four digits        | mcc,799,,,
+value  | not an IP address  | ip,192.0.2,,,
+value  | not an IP address  | ip,192.0.2.7/24,,,
+value  | not an ISO 3166    | country,XX,,,
+value  | not an ISO 3166    | country,Germany,,,
+value  | not an ISO 3166    | country,000,,,
+value  | is also in l.csv   | country,PRK,,,
+value  | overlaps in time   | country,PRK,allow,,
+value  | overlaps in time   | country,PRK,,2026-11-01,
+value  | overlaps in time   | country,PRK,allow,,2026-11-01
+from   | ISO 8601           | country,US,,tomorrow,
+from   | between 1970       | country,US,,1969-01-01,
+until  | not after          | country,US,,2026-11-02,2026-11-02
 """
 
 
 @pytest.mark.parametrize(("column", "reason", "row"), table(BAD_ENTRIES))
 def test_a_bad_entry(fresh_redis: str, tmp_path: Path, column: str, reason: str, row: str) -> None:
-    report = loaded(fresh_redis, tmp_path, {"l.csv": f"kind,value\ncountry,KP\n{row}\n"})
+    report = loaded(fresh_redis, tmp_path, {"l.csv": f"{LIST_COLUMNS}country,KP,,,\n{row}\n"})
     (bad,) = report.bad
     assert (bad.line, bad.column) == (3, column)
     assert reason in bad.reason
