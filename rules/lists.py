@@ -49,6 +49,11 @@ KINDS: dict[str, Kind] = {
 ASKED = (("country", (SANCTION,)), *((kind, (BLOCK, ALLOW)) for kind in KINDS))
 NAMES = (SANCTION, BLOCK, ALLOW)
 
+POSSIBLE = frozenset((kind, name) for kind, names in ASKED for name in names)
+
+# Entries lie in so many dicts, since one of a million stands still for a tenth of a second when it
+# grows: these take a millisecond each, one at a time.
+PARTS = 64
 SPELT_MAX = 65_536  # different periods that entries share the objects of
 
 
@@ -69,40 +74,54 @@ class Said(Struct, frozen=True, gc=False):
         return Reason.SANCTIONED_COUNTRY if self.name == SANCTION else KINDS[self.kind].reason
 
 
+Entries = tuple[dict[str, Periods], ...]  # of one kind on one list: PARTS of them
+
+
 class Lists:
     """All entries of one version. What a million of them cost: `authz bench lists`."""
 
     def __init__(self, version: int = 0) -> None:
         self.version = version  # fenced by it, as the policy is
-        self._entries = {(name, kind): dict[str, Periods]() for kind, names in ASKED
-                         for name in names}  # fmt: skip
-        self._asked: tuple[tuple[str, Value, tuple[tuple[str, dict[str, Periods]], ...]], ...] = ()
+        self._entries: dict[tuple[str, str], Entries] = {}
+        self._sizes: dict[tuple[str, str], int] = {}
+        self._asked: tuple[tuple[str, Value, tuple[tuple[str, Entries], ...]], ...] = ()
         self._networks: dict[tuple[int, int], int] = {}  # entries by IP version and prefix length
         self._spelt: dict[Periods, Periods] = {}
 
     def __len__(self) -> int:
-        return sum(map(len, self._entries.values()))
+        return sum(self._sizes.values())
 
     def put(self, name: str, kind: str, value: str, periods: Periods | None) -> None:
         """This value is on that list for these periods and no other; None: no longer at all."""
-        entries = self._entries[name, kind]
+        of = name, kind
+        if of not in self._entries:
+            if periods is None:
+                return
+            assert (kind, name) in POSSIBLE, of
+            self._entries[of] = tuple({} for _ in range(PARTS))
+            self._sizes[of] = 0
+            self._ask_where_there_are_some()
+        entries = self._entries[of][hash(value) % PARTS]
         before = len(entries)
         if periods is None:
             entries.pop(value, None)
         else:
             entries[value] = self._one_object(periods)
         more = len(entries) - before
-        if more and "/" in value and kind == "ip":
-            network = ip_network(value)
-            key = network.version, network.prefixlen
-            self._networks[key] = self._networks.get(key, 0) + more
-        if not before or not entries:
-            self._ask_where_there_are_some()
+        if more:
+            self._sizes[of] += more
+            if kind == "ip" and "/" in value:
+                network = ip_network(value)
+                key = network.version, network.prefixlen
+                self._networks[key] = self._networks.get(key, 0) + more
+            if not self._sizes[of]:
+                del self._entries[of], self._sizes[of]
+                self._ask_where_there_are_some()
 
     def _ask_where_there_are_some(self) -> None:
         found = []
         for kind, names in ASKED:
-            named = tuple((n, self._entries[n, kind]) for n in names if self._entries[n, kind])
+            named = tuple((n, self._entries[n, kind]) for n in names if (n, kind) in self._entries)
             if named:
                 found.append((kind, KINDS[kind].value, named))
         self._asked = tuple(found)
@@ -118,11 +137,22 @@ class Lists:
         """The entry that decides; None where there is none in force."""
         for kind, value_of, named in self._asked:
             value = value_of(request, card)
-            for spelt in (value,) if kind != "ip" else self.spellings(value):
-                for name, entries in named:
-                    periods = entries.get(spelt)
-                    if periods is not None and is_in_force(periods, request.sent_at):
-                        return Said(name, kind, spelt)
+            for name, entries in named:
+                periods = entries[hash(value) % PARTS].get(value)
+                if periods is not None and is_in_force(periods, request.sent_at):
+                    return Said(name, kind, value)
+            if kind == "ip" and value:
+                said = self._say(kind, self.spellings(value), (BLOCK, ALLOW), request.sent_at)
+                if said is not None:
+                    return said
+        return None
+
+    def _say(self, kind: str, spelt: Iterable[str], names: tuple[str, ...], at: int) -> Said | None:
+        for value in spelt:
+            for name in names:
+                entries = self._entries.get((name, kind))
+                if entries and is_in_force(entries[hash(value) % PARTS].get(value), at):
+                    return Said(name, kind, value)
         return None
 
     def look_at_each(
@@ -131,13 +161,8 @@ class Lists:
         """Kind, value, and what its own entry says: of all kinds, to the end, for people."""
         for kind, names in ASKED:
             value = KINDS[kind].value(request, card)
-            said = (
-                Said(name, kind, spelt)
-                for spelt in ((value,) if kind != "ip" else self.spellings(value))
-                for name in names
-                if is_in_force(self._entries[name, kind].get(spelt), request.sent_at)
-            )
-            yield kind, value, next(said, None)
+            spelt = self.spellings(value) if kind == "ip" else (value,)
+            yield kind, value, self._say(kind, spelt, names, request.sent_at)
 
     def spellings(self, address: str) -> Iterable[str]:
         """An address and the networks that it is in, the smallest first, as entries spell them:
