@@ -25,7 +25,7 @@ help:
 	@echo "make demo       an engine, a card network and 10,000 cards, in half a minute (ARGS=\"--rate 200\")"
 	@echo "make test       the whole suite, against real servers from wheels"
 	@echo "make check      format, lint, types, import contracts"
-	@echo "make bench      codec, hot path and load, with their ratios"
+	@echo "make bench      codec, decision, hot path and load"
 	@echo "make test-deep  the property tests at twenty times their examples"
 	@echo "make format     put the sources into their format"
 	@echo "make docs       write the pages of docs/ that are made from tables"
@@ -86,6 +86,7 @@ docs: setup
 
 bench: setup peers
 	$(BIN)/authz bench codec $(ARGS)
+	$(BIN)/authz bench decide $(ARGS)
 	$(BIN)/authz bench hot $(ARGS)
 	$(BIN)/authz bench load --rate 3000 --seconds 30 $(ARGS)
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from rules.backtest import Ruling
+from rules.facts import AuthorizationRequest
 from rules.reason import Reason
 
 EXAMPLES_MAX = 20  # of each kind, for a person to look up
@@ -60,7 +61,7 @@ class Report(Struct, kw_only=True):
 
 
 class Differences:
-    """Fed with rulings. `labels`: by message id or RRN, whether it was fraud."""
+    """Fed with rulings. `labels`: by message id, "acquirer/RRN" or RRN, whether it was fraud."""
 
     def __init__(self, policy: str, labels: Mapping[str, bool]) -> None:
         self._labels = labels
@@ -78,7 +79,7 @@ class Differences:
         """`day`: in which the request was judged, as the report is to name it."""
         r, asked = self.report, ruling.asked
         request = ruling.priced.request
-        label = self._labels.get(asked.message_id, self._labels.get(request.rrn))
+        label = self._label(asked.message_id, request)
         then, here = ruling.was is Reason.APPROVED, ruling.reason is Reason.APPROVED
         money = request.currency, request.amount_minor, label
         r.requests += 1
@@ -105,6 +106,10 @@ class Differences:
         declined, approved = r.by_day.get(day, (0, 0))
         r.by_day[day] = (declined + then, approved + here)
         self._example(kind, asked.message_id)
+
+    def _label(self, message_id: str, request: AuthorizationRequest) -> bool | None:
+        names = message_id, f"{request.acquirer_id}/{request.rrn}", request.rrn
+        return next((self._labels[name] for name in names if name in self._labels), None)
 
     def _labelled(self, label: bool | None, then: bool, here: bool) -> None:
         r = self.report

@@ -274,10 +274,10 @@ class Writer:
 
     def _codes(self, when: When) -> list[str]:
         parts = []
-        groups = self._policy.groups
+        groups, mcc_groups = self._policy.groups, self._policy.mcc_groups
         mccs = {MCC.read(code) for code in when.mcc}
         for name in when.mcc_group:
-            mccs |= resolve(name, groups.mcc, MCC)
+            mccs |= resolve(name, mcc_groups, MCC)
         if when.mcc or when.mcc_group:
             parts.append(f"f.mcc in {self._name(expanded(mccs))}")
         countries = set(when.country)

@@ -27,13 +27,14 @@ the line. A policy that was read cannot fail while it judges.
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import astuple
 
+from rules.categories import PREFIX, iso_groups
 from rules.codes import COUNTRY, CURRENCY, DEPTH_MAX, MCC, SOME, Codes, resolve
 from rules.facts import Channel, Finality, Purpose
 from rules.fx import ExchangeRules, RatesError, check_exchange
@@ -182,6 +183,11 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     fee: tuple[FeeRule, ...] = ()
     exchange: ExchangeRules | None = None
 
+    @property
+    def mcc_groups(self) -> Mapping[str, Codes]:
+        """The file's, and those of the standard."""
+        return self.groups.mcc | iso_groups()
+
 
 NO_POLICY = Policy(version="none")
 
@@ -203,18 +209,39 @@ def read_policy(text: str) -> Policy:
         policy = msgspec.convert(content, Policy)
     except msgspec.ValidationError as error:
         problem, path = split(str(error))
-        raise at(text, path, problem) from None
+        raise at(text, path, problem + known_words(problem, path)) from None
     except RecursionError:
         raise PolicyError("nested too deeply") from None
     check(policy, text)
     return policy
 
 
+WORDS: dict[str, Iterable[str]] = {
+    "outcome": get_args(Rule.__annotations__["outcome"]),
+    "kind": get_args(FeeRule.__annotations__["kind"]),
+    "measure": get_args(LimitRule.__annotations__["measure"]),
+    "per": get_args(LimitRule.__annotations__["per"]),
+    "weekday": WEEKDAYS, "channel": Channel, "purpose": Purpose, "finality": Finality,
+    "reason": sorted(DECLINES),
+}  # fmt: skip
+
+
+def known_words(problem: str, path: str) -> str:
+    """The words that would have been one, where it is a word that is none."""
+    name = path.rpartition(".")[2].partition("[")[0]
+    if not problem.startswith("invalid enum value") or name not in WORDS:
+        return ""
+    return f"; known are {', '.join(map(str, WORDS[name]))}"
+
+
 def check(policy: Policy, text: str) -> None:
     """What no type can say. Raises: PolicyError."""
     sizes: dict[tuple[str, str], int] = {}
+    for name in policy.groups.mcc:
+        if name.startswith(PREFIX):
+            raise at(text, f"groups.mcc.{name}", f"{PREFIX} begins the names of ISO 18245 alone")
     for kind, what, groups in (
-        ("mcc", MCC, policy.groups.mcc),
+        ("mcc", MCC, policy.mcc_groups),
         ("country", COUNTRY, policy.groups.country),
     ):
         for name in groups:
@@ -251,7 +278,7 @@ def check(policy: Policy, text: str) -> None:
             raise at(text, f"{where}.scope", "names more than one of program, account, card")
         if any(re.fullmatch("[0-9]{12,19}", id) for id in astuple(row.scope)):
             raise at(text, f"{where}.scope", "a card number; a card is named by its id")
-        problem = problem_of(row.when, policy.groups, 0)
+        problem = problem_of(row.when, policy, 0)
         if problem:
             raise at(text, f"{where}.when", problem)
         for when in all_of(row.when):
@@ -319,7 +346,7 @@ def minutes_of(time: str) -> tuple[int, int]:
     return first, last
 
 
-def problem_of(when: When, groups: Groups, depth: int) -> str:
+def problem_of(when: When, policy: Policy, depth: int) -> str:
     if depth > DEPTH_MAX:
         return f"conditions in conditions, more than {DEPTH_MAX} deep"
     try:
@@ -334,14 +361,14 @@ def problem_of(when: When, groups: Groups, depth: int) -> str:
     except ValueError as error:
         return str(error)
     for name in when.mcc_group:
-        if name not in groups.mcc:
+        if name not in policy.mcc_groups:
             return f"mcc_group: no group {name}"
     for name in when.country_group:
-        if name not in groups.country:
+        if name not in policy.groups.country:
             return f"country_group: no group {name}"
     if None not in (when.amount_from, when.amount_to) and when.amount_from > when.amount_to:  # type: ignore[operator]
         return "amount_from: above amount_to"
-    problems = (problem_of(one, groups, depth + 1) for one in inner_of(when))
+    problems = (problem_of(one, policy, depth + 1) for one in inner_of(when))
     return next((problem for problem in problems if problem), "")
 
 

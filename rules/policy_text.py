@@ -50,7 +50,7 @@ def line_of(text: str, path: str) -> int | None:
 
 def first_line(text: str, key: str) -> int | None:
     """The first that begins with that key."""
-    begins = re.compile(rf"\s*(?:\[(?:.*\.)?)?{re.escape(key)}\b")
+    begins = re.compile(rf"\s*(?:\[(?:.*\.)?)?[\"']?{re.escape(key)}\b")
     lines = (n for n, line in enumerate(text.splitlines(), 1) if begins.match(line))
     return next(lines, None) if key else None
 

@@ -17,15 +17,25 @@ from authz.hot.errors import HotStateError
 T = TypeVar("T")
 
 
-async def at_store(config: Config, source: str, work: Callable[[Redis, Store], Awaitable[T]]) -> T:
-    """What the work gives. Raises: click.ClickException, where there is no store or it refuses."""
+async def at_store(
+    config: Config,
+    source: str,
+    work: Callable[[Redis, Store], Awaitable[T]],
+    *,
+    lets_in: bool = True,
+) -> T:
+    """What the work gives. `lets_in`: with gates open, which work that only looks can do without.
+
+    Raises: click.ClickException, where there is no store or it refuses.
+    """
     try:
         store = await find_store(config, make=False)
     except NO_STORE as error:
         raise click.ClickException(str(error)) from None
     client = admin.administrator(store.url)
     try:
-        await let_in(store, client, new_store=False, source=source)
+        if lets_in:
+            await let_in(store, client, new_store=False, source=source)
         return await work(client, store)
     except (NotThere, admin.NotFit) as error:
         raise click.ClickException(f"{str(error).capitalize()}.") from None

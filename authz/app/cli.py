@@ -26,6 +26,7 @@ COMMANDS = {
     "rules": "The policy that engines judge by.",
     "network": "Look at a network's business day, or set it.",
     "exceptions": "What belongs to no authorization, or could not be applied.",
+    "authorize": "Would this pass? Nothing is changed.",
     "explain": "Why a request was answered as it was, check by check.",
     "show": "Look at cards, accounts and what was decided, masked.",
     "doctor": "Look into captured traffic: are its keys unique?",

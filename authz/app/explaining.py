@@ -27,6 +27,7 @@ from ledger.journal import (
     IncrementBody,
     ReversalBody,
 )
+from rules.categories import mcc_name
 from rules.explain import Check, checks_of
 from rules.facts import (
     AccountProfile,
@@ -35,6 +36,7 @@ from rules.facts import (
     CardState,
     Channel,
     Finality,
+    Limit,
     Purpose,
 )
 from rules.fx import RatesError
@@ -75,6 +77,7 @@ async def explain(client: Redis, message_id: str, account_id: str, timed: bool) 
         "purpose": body.purpose,
         "channel": body.channel,
         "mcc": body.mcc,
+        "mcc_name": mcc_name(body.mcc),
         "merchant_id": body.merchant_id,
         "country": body.country,
         "asked_minor": body.amount_minor,
@@ -211,20 +214,25 @@ def ceilings_of(asked: Entry, body: AuthorizationBody) -> list[Plain]:
     counters of an increment that was declined."""
     moved = {counter: (before, after) for counter, before, after in asked.envelope.counters}
     rows = []
-    for reason, counter, use, ceiling, scale in body.limits:
-        before, after = moved.get(counter, (None, None))
-        refuses = asked.envelope.verdict == "over_limit" and asked.envelope.detail == reason
-        if refuses and before is not None and before + use <= ceiling:
+    for limit in (Limit(*row) for row in body.limits):
+        before, after = moved.get(limit.counter, (None, None))
+        refuses = asked.envelope.verdict == "over_limit" and asked.envelope.detail == limit.reason
+        if refuses and before is not None and before + limit.use <= limit.ceiling:
             refuses = False  # it was another of the same reason
-        unit = "minor" if scale == 1 else "count"
-        rows.append({
-            "check": reason, "counter": counter, f"before_{unit}": before, f"use_{unit}": use,
-            f"ceiling_{unit}": ceiling, f"after_{unit}": after,
-            "says": reason if refuses else "no objection",
-        })  # fmt: skip
+        rows.append(ceiling_of(limit, before, after, limit.reason if refuses else "no objection"))
         if refuses:
             break
     return rows
+
+
+def ceiling_of(limit: Limit, before: int | None, after: int | None, says: str) -> Plain:
+    """One ceiling for people: what its counter stood at, and what was to be added."""
+    unit = "minor" if limit.scale == 1 else "count"
+    return {
+        "check": limit.reason, "counter": limit.counter, f"before_{unit}": before,
+        f"use_{unit}": limit.use, f"ceiling_{unit}": limit.ceiling, f"after_{unit}": after,
+        "says": says,
+    }  # fmt: skip
 
 
 def funds_of(asked: Entry, body: AuthorizationBody) -> Plain:

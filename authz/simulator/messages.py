@@ -29,6 +29,7 @@ class Event(Struct, gc=False, kw_only=True):
     category: str = ""  # of the calibration
     dollars: float = 0.0  # what was meant to be spent, in US dollars
     hour: int = 0  # of the local day
+    is_fraud: bool | None = None  # None where nobody said
     again: "Event | None" = None
     about: "Event | None" = None
 

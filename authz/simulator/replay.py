@@ -127,4 +127,6 @@ def _event(row: Transaction, stans: Stans) -> Event:
     moment = Moment(f"{at:%H%M%S}", f"{at:%m%d}", f"{at.year % 10}{at:%j}")
     party = Party(row.pan, EXPIRY, "USD")
     stan = stans.next(merchant.acquirer_id)
-    return messages.authorization("purchase", party, merchant, row.dollars, moment, stan)
+    event = messages.authorization("purchase", party, merchant, row.dollars, moment, stan)
+    event.is_fraud = row.is_fraud
+    return event

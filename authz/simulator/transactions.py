@@ -20,6 +20,7 @@ COLUMNS = (
     "unix_time", "cc_num", "acct_num", "lat", "long", "state",
     "category", "merchant", "amt", "merch_lat", "merch_long",
 )  # fmt: skip
+LABEL = "is_fraud"  # a column that a file may have besides
 DOLLARS_MAX = 9_999_999_999.99  # DE 4 has twelve digits
 
 ZONES = {
@@ -63,6 +64,7 @@ class Transaction(Struct, frozen=True, gc=False):
     dollars: float
     merchant_latitude: float
     merchant_longitude: float
+    is_fraud: bool | None = None  # None where the file does not say
 
     def __repr__(self) -> str:
         return "Transaction(...)"  # the PAN is not for logs
@@ -82,6 +84,8 @@ def read(path: Path) -> Iterator[Transaction | BadRow]:
             if missing:
                 raise NotTransactions(f"column {missing[0]} is missing")
             places = [(column, header.index(column)) for column in COLUMNS]
+            if LABEL in header:
+                places.append((LABEL, header.index(LABEL)))
             for cells in rows:
                 if cells:
                     yield _read_row(rows.line_num, cells, places)
@@ -138,6 +142,12 @@ def _dollars(cell: str) -> float:
     return dollars
 
 
+def _label(cell: str) -> bool:
+    if cell not in ("0", "1"):
+        raise ValueError
+    return cell == "1"
+
+
 def _degrees(cell: str) -> float:
     degrees = float(cell)
     if not -180 <= degrees <= 180:
@@ -148,6 +158,7 @@ def _degrees(cell: str) -> float:
 READERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "unix_time": (_time, "not seconds since 1970"),
     "cc_num": (_pan, "not 12 to 19 digits"),
+    LABEL: (_label, "neither 0 nor 1"),
     "acct_num": (_word, "not printable ASCII"),
     "lat": (_degrees, "not degrees"),
     "long": (_degrees, "not degrees"),

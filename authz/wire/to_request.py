@@ -9,7 +9,16 @@ from authz.wire.networks import NETWORKS
 from authz.wire.usage import usage
 from iso8583.message import Message
 from iso8583.mti import without_repeat
-from rules.facts import Advice, AuthorizationRequest, Does, Increment, Original, Purpose, Reversal
+from rules.facts import (
+    Advice,
+    AuthorizationRequest,
+    Channel,
+    Does,
+    Increment,
+    Original,
+    Purpose,
+    Reversal,
+)
 
 # The first two digits of DE 3. Transfers are another story.
 PURPOSES = {
@@ -66,6 +75,8 @@ def to_request(
         raise BadElement(4, "an amount beside an inquiry")
     entry_mode = elements.text(message, 22)
     channel, card_present = usage(entry_mode, elements.text(message, 25))
+    if channel in (Channel.MANUAL, Channel.UNKNOWN) and says.channel is not Channel.UNKNOWN:
+        channel = says.channel
     return AuthorizationRequest(
         network=network,
         mti=without_repeat(message.mti),
@@ -93,6 +104,8 @@ def to_request(
         merchant_name=elements.merchant_name(message, network),
         channel=channel,
         card_present=card_present,
+        authenticated=says.authenticated,
+        risk=says.risk,
         network_rate=elements.billing_rate(message) if billed else "",
         bin=pan.bin,
     )

@@ -64,7 +64,11 @@ def test_a_policy_is_read_whole() -> None:
         (HEAD + rule(when="{ amount_from = 2, amount_to = 1 }"), "amount_from: above amount_to"),
         (HEAD + rule(when="{ amount_from = -1 }"), "rule[0].when.amount_from"),
         (HEAD + rule(when='{ mcc_group = ["x"] }'), "mcc_group: no group x"),
-        (HEAD + rule(when='{ channel = ["pigeon"] }'), "rule[0].when.channel"),
+        (HEAD + rule(when='{ channel = ["pigeon"] }'), "value 'pigeon'; known are chip, contac"),
+        (
+            HEAD + rule(outcome='"refuse"'),
+            "rule[0].outcome, line 5: invalid enum value 'refuse'; known",
+        ),
         (HEAD + rule(scope='{ program = "p", card = "c" }'), "names more than one of"),
         (HEAD + rule(reason='"card_lost"'), "cannot decline as card_lost"),
         (HEAD + rule(outcome='"refer"', reason='"mcc_blocked"'), "refer has no reason"),

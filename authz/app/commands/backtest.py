@@ -120,17 +120,22 @@ def moment(option: str, text: str | None) -> int | None:
 
 
 def labels_of(file: Path) -> dict[str, bool]:
-    """By message id or RRN. Raises: click.ClickException, with the line and never its content."""
+    """By message id, by acquirer and RRN, or by RRN alone.
+
+    Raises: click.ClickException, with the line and never its content.
+    """
     found: dict[str, bool] = {}
     try:
         with file.open(encoding="utf-8", newline="") as opened:
             rows = csv.DictReader(opened)
             names = set(rows.fieldnames or ())
             by = "message_id" if "message_id" in names else "rrn"
+            of = by == "rrn" and "acquirer_id" in names
             if not {by, "is_fraud"} <= names:
                 raise click.ClickException(f"{file.name}: needs message_id or rrn, and is_fraud")
             for row in rows:
                 key, label = row[by], row["is_fraud"]
+                key = f"{row['acquirer_id']}/{key}" if of and key else key
                 if not key or label not in ("0", "1") or len(found) >= LABELS_MAX:
                     raise click.ClickException(f"{file.name}, line {rows.line_num}: not a label")
                 found[key] = label == "1"

@@ -14,13 +14,15 @@ from authz.app.policy_file import FILE, POLICY, read
 from authz.app.rate_files import rates_in
 from authz.config import Config
 from authz.judgement import put_policy, put_rates, put_shadow, texts_in_force
+from rules.categories import mcc_name
 from rules.fx import Rates, RatesError, check_exchange, read_rates, write_rates
-from rules.policy import Policy, read_policy
+from rules.policy import NO_POLICY, Policy, read_policy
 
 EXAMPLES = """
 \b
 Examples:
   authz rules check policy.toml
+  authz rules groups
   authz rules diff policy.toml
   authz rules load policy.toml
   authz rules show
@@ -49,6 +51,22 @@ def check(file: Path) -> None:
     """Read a policy and say what is in it, or what is wrong with it."""
     policy, _ = read(file)
     click.echo(in_words(policy))
+
+
+@command.command(epilog=EXAMPLES)
+@click.argument("file", type=FILE, metavar="[FILE]", required=False)
+def groups(file: Path | None) -> None:
+    """The groups of merchant categories: those of ISO 18245, and a policy's own."""
+    policy = read(file)[0] if file else NO_POLICY
+    width = max(map(len, policy.mcc_groups))
+    for name, codes in sorted(policy.mcc_groups.items()):
+        click.echo(f"{name:<{width}}  {' '.join(map(with_name, codes))}")
+
+
+def with_name(code: str) -> str:
+    """A code with what it is called; ranges and groups as they are."""
+    name = mcc_name(code) if code.isdigit() else ""
+    return f"{code} ({name})" if name else code
 
 
 @command.command(epilog=EXAMPLES)

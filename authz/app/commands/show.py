@@ -264,7 +264,10 @@ def show(
     plain: bool,
     as_text: Callable[[Plain], list[str]] = lines,
 ) -> None:
-    found = asyncio.run(run(config, look))
+    write(asyncio.run(run(config, look)), plain, as_text)
+
+
+def write(found: Plain, plain: bool, as_text: Callable[[Plain], list[str]]) -> None:
     if plain:
         click.echo(msgspec.json.format(msgspec.json.encode(found)))
     else:

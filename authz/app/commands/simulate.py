@@ -1,6 +1,7 @@
 """authz simulate: a card network."""
 
 import asyncio
+import csv
 from datetime import date
 from itertools import islice
 from pathlib import Path
@@ -19,6 +20,7 @@ from authz.hot.admin import NotFit
 from authz.simulator.cards import Population
 from authz.simulator.link import Link, manners_in
 from authz.simulator.merchants import make_merchants
+from authz.simulator.messages import Event
 from authz.simulator.network import run
 from authz.simulator.population import make_population
 from authz.simulator.replay import NotTransactions, Replay
@@ -35,6 +37,7 @@ Examples:
   authz simulate --rate 500 --seconds 20          10,000 cards and their traffic
   authz simulate --dialect visa                   to a link that speaks it
   authz simulate --csv card_transactions.csv.gz   a file of transactions, as fast as --rate
+  authz simulate --csv card_transactions.csv.gz --labels frauds.csv
   authz simulate --compare card_transactions.csv.gz   does generated traffic look like it?
   authz simulate --story list                     worked examples of a payment's life
   authz simulate --story partial-reversal --own-engine
@@ -97,6 +100,12 @@ which must be the engine's. Hold rules of your own and blocklists may make some 
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
 )
 @click.option(
+    "--labels",
+    "labels_file",
+    help="With --csv: which of them were fraud, for authz rules backtest.",
+    type=click.Path(path_type=Path, dir_okay=False),
+)
+@click.option(
     "--compare",
     "compare_with",
     help="Send nothing: compare generated traffic with this file.",
@@ -125,6 +134,8 @@ def command(config: Config, **given: Any) -> None:
         return
     if given["own_engine"]:
         raise click.UsageError("--own-engine is for --story.")
+    if given["labels_file"] is not None and given["csv_file"] is None:
+        raise click.UsageError("--labels goes with --csv, whose labels it writes.")
     try:
         if given["compare_with"] is not None:
             show_comparison(given["seed"], given["compare_with"])
@@ -193,6 +204,8 @@ def who_and_what(
         for bad in replay.bad_rows:
             click.echo(str(bad), err=True)
         events = list(replay.events(first_stan=first_stan))
+        if given["labels_file"] is not None:
+            write_labels(given["labels_file"], events)
         return replay.population, events, len(events) / given["rate"] + 1
     population = make_population(given["seed"], given["cards"], today)
     count = round(given["rate"] * given["seconds"])
@@ -203,6 +216,16 @@ def who_and_what(
     # Making events costs more than sending them: they are made before the clock runs.
     events = list(islice(traffic, count))
     return population, events, given["seconds"]
+
+
+def write_labels(file: Path, events: list[Event]) -> None:
+    """Before anything is sent. An RRN is its acquirer's."""
+    with file.open("w", encoding="utf-8", newline="") as opened:
+        rows = csv.writer(opened)
+        rows.writerow(("acquirer_id", "rrn", "is_fraud"))
+        for event in events:
+            if event.is_fraud is not None:
+                rows.writerow((event.elements[32], event.elements[37], int(event.is_fraud)))
 
 
 def tell_stories(config: Config, given: dict[str, Any]) -> None:

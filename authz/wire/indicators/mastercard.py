@@ -11,13 +11,18 @@ import iso3166
 from authz.wire import elements
 from authz.wire.elements import BadElement
 from authz.wire.indicators.said import NOTHING, Indicators, counted_shipment, found
-from iso8583.message import Message
-from rules.facts import Finality
+from iso8583.message import Message, Value
+from rules.facts import Channel, Finality
 
 PARTIAL_APPROVAL = "1"  # 48.61.1
 FINAL = "1"  # * 48.61.5
 PREAUTHORIZATION = "4"  # * 61.7, the transaction's status
 STANDING_ORDER = frozenset({"4"})  # 61.4, the cardholder's presence
+CHANNELS = {
+    "2": Channel.MAIL_PHONE, "3": Channel.MAIL_PHONE, "4": Channel.RECURRING,
+    "5": Channel.ECOMMERCE,
+}  # fmt: skip  # 61.4; * but for the 4
+AUTHENTICATED = "2"  # * 48.42.1, the last of its three digits
 
 REFERENCE_SIZE = 9  # of DE 63 in 48.63; then comes DE 15, and two blanks
 
@@ -26,7 +31,7 @@ def of_mastercard(message: Message) -> Indicators:
     fields = message.layout.index
     if not (48 in fields or 61 in fields or 63 in fields or 71 in fields):
         return Indicators(country=country(message, "")) if 43 in fields else NOTHING
-    additional = found(message, 48, "61", "63")
+    additional = found(message, 48, "42", "61", "63", "75")
     conditions, trace = str(additional.get("61", "")), str(additional.get("63", ""))
     if conditions and not conditions.isdigit():
         raise BadElement(48, "61 is no flags")
@@ -36,6 +41,7 @@ def of_mastercard(message: Message) -> Indicators:
     increments = kind == "10" and estimate and bool(trace.strip(" 0"))
     # A request is the first of its life and has its own reference; what it carries in 48.63 is
     # another payment's (the first of a series), unless it is more of the same.
+    security, score = additional.get("42", b""), str(additional.get("75", ""))[:3]
     is_first = kind in ("10", "20") and not increments
     finality = Finality.FINAL if conditions[4:5] == FINAL else Finality.PLAIN
     more, shipments = counted_shipment(message)
@@ -47,8 +53,19 @@ def of_mastercard(message: Message) -> Indicators:
         partial_ok=conditions[:1] == PARTIAL_APPROVAL,
         more_to_come=more,
         shipments=shipments,
+        channel=CHANNELS.get(point_of_service[3:4], Channel.UNKNOWN),
+        authenticated=ucaf(security) == AUTHENTICATED,
+        # 48.75: three digits of a score, then why. *
+        risk=int(score) if len(score) == 3 and score.isascii() and score.isdigit() else 0,
         country=country(message, point_of_service),
     )
+
+
+def ucaf(security: Value) -> str:
+    """What 48.42 says of the cardholder: in its entry 01, of three digits the last; "" where it is
+    not there."""
+    said = security.decode("cp500") if isinstance(security, bytes) else str(security)
+    return said[6] if said[:4] == "0103" and len(said) >= 7 else ""
 
 
 def own_id(message: Message) -> str:

@@ -8,7 +8,7 @@ from authz.wire import elements
 from authz.wire.elements import BadElement
 from iso8583.errors import Key, PartError
 from iso8583.message import Message, Value
-from rules.facts import Finality
+from rules.facts import Channel, Finality
 
 
 class Indicators(Struct, frozen=True, kw_only=True, gc=False):
@@ -21,6 +21,9 @@ class Indicators(Struct, frozen=True, kw_only=True, gc=False):
     partial_ok: bool = False  # the terminal can take less than it asked for
     more_to_come: bool = False  # one of several completions, and not the last
     shipments: int = 0  # so many completions there are in all; 0 where nothing was said
+    channel: Channel = Channel.UNKNOWN  # how the card was used, where DE 22 and 25 do not say
+    authenticated: bool = False  # 3-D Secure
+    risk: int = 0  # the network's score, as it counts; 0 where it gave none
     country: str | None = None  # the merchant's, where the network has its own way to write it
 
 

@@ -118,3 +118,16 @@ def test_replayed_traffic_is_at_no_distance_from_its_file(tmp_path):
     path = write(tmp_path / "t.csv", people(400))
     distances = compare(Replay(path).events(), path).distances
     assert max(distances.values()) == 0.0
+
+
+def test_a_label_is_told_of_each_message_where_the_file_has_them(tmp_path):
+    rows = [GOOD | {"is_fraud": label} for label in ("0", "1", "x")]
+    path = tmp_path / "t.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, (*COLUMNS, "is_fraud"))
+        writer.writeheader()
+        writer.writerows(rows)
+    replay = Replay(path)
+    assert [event.is_fraud for event in replay.events()] == [False, True]
+    assert [(bad.line, bad.column) for bad in replay.bad_rows] == [(4, "is_fraud")]
+    assert [e.is_fraud for e in Replay(write(tmp_path / "u.csv", [GOOD])).events()] == [None]

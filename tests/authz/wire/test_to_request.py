@@ -4,9 +4,11 @@ from pathlib import Path
 import pytest
 
 from authz.wire.elements import BadElement
+from authz.wire.indicators import READERS
 from authz.wire.to_request import PURPOSES, to_request, to_reversal
 from iso8583.message import Message
 from tests.support.engine import KEYS, NOON, PAN, purchase, reversal
+from tests.support.networks import heard, visa
 
 REQUIRED = (2, 3, 4, 7, 11, 18, 49)
 
@@ -72,3 +74,15 @@ def test_the_page_shows_what_de_3_may_be() -> None:
     rows = re.findall(r"^\| ([0-9, ]+) \| ([a-z ]+) \|", section.partition("\n## ")[0], re.M)
     shown = {code: words for codes, words in rows for code in codes.split(", ")}
     assert shown == {code: purpose.replace("_", " ") for code, purpose in PURPOSES.items()}
+
+
+@pytest.mark.parametrize(
+    ("entry_mode", "channel"), [("0110", "ecommerce"), ("0510", "chip"), ("9910", "ecommerce")]
+)
+def test_what_a_network_says_of_itself_is_in_the_facts(entry_mode: str, channel: str) -> None:
+    """How an order came where DE 22 does not say; who was there; and a score."""
+    fields = visa(de60=bytes.fromhex("410000000500"), de22=entry_mode,
+                  de62={1: "Y", 2: "306073123456789", 21: "9105"})  # fmt: skip
+    message = heard("visa", "0100", fields)
+    request = to_request(message, "visa", KEYS, NOON, READERS["visa"](message))
+    assert (request.channel, request.authenticated, request.risk) == (channel, True, 91)

@@ -9,11 +9,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from authz.app import cli
+from authz.clock import utc
 from authz.control import NewAccount, NewCard, put_accounts, put_cards
 from authz.hot import admin
-from authz.judgement import put_lists, put_policy
+from authz.judgement import put_lists, put_policy, put_rates
 from authz.privacy import Pan
 from rules.facts import CardState
+from rules.fx import Rates, write_rates
 from tests.support.engine import (
     KEYS,
     OTHER_PAN,
@@ -55,11 +57,26 @@ measure = "count"
 ceiling = {often}
 window = "hour"
 """
+PRICES = """
+[exchange]
+max_age_days = 4
+markup_bp = 150
+base = "EUR"
+date = "{date}"
+rates = {{ USD = "{usd}" }}
+[[fee]]
+name = "abroad"
+kind = "cross_border"
+bp = 100
+fixed = 30
+home = ["US"]
+"""
 ABROAD = "SHOP".ljust(25) + "PARIS".ljust(13) + "FR"
 PARTIAL = "000000000100"
 KINDS: list[dict[str, str]] = [
     {}, {"de18": "7995"}, {"de18": "5812"}, {"de43": ABROAD},
     {"de43": ABROAD, "de60": PARTIAL}, {"de60": PARTIAL},
+    {"de49": "978"}, {"de43": ABROAD, "de49": "978"},
 ]  # fmt: skip
 
 
@@ -105,7 +122,7 @@ def recorded(fresh_redis: str) -> tuple[str, dict[str, int]]:
             for n, amount in enumerate(amounts):
                 stan += 2
                 changes: dict[str, str] = {"de2": OTHER_PAN} if n % 3 == 2 else {}
-                changes |= KINDS[n % 6]
+                changes |= KINDS[n % len(KINDS)]
                 bought = purchase(stan, amount, at_ms=now_ms, **changes)
                 if n % 11 == 10:
                     await ask("0400", reversal(bought, stan + 1, at_ms=now_ms))
@@ -125,7 +142,14 @@ def recorded(fresh_redis: str) -> tuple[str, dict[str, int]]:
         await put_policy(client, policy, "test")
         await some(range(900, 6000, 200))
         await put_lists(client, [("merchant", "NOBODY")], "test")
-        await put_policy(client, HEAD.format(version="2", ceiling=40_000, often=16), "test")
+        day = utc(now_ms).date().isoformat()
+        rates = Rates(base="EUR", date=day, source="ecb", rates={"USD": "1.0999"})
+        priced = HEAD.format(version="2", ceiling=40_000, often=16)
+        await put_policy(client, priced + PRICES.format(date=day, usd="1.1578"), "test")
+        await some(range(300, 6000, 250))
+        await put_rates(client, write_rates(rates), "test")
+        own = HEAD.format(version="3", ceiling=90_000, often=16)
+        await put_policy(client, own + "[exchange]\nmax_age_days = 4\n", "test")
         await some(range(100, 9000, 300))
         frozen = [NewCard(pan=Pan(OTHER_PAN), account_id="A2", expiry="2812",
                           state=CardState.FROZEN)]  # fmt: skip
@@ -166,7 +190,7 @@ def test_a_draft_is_told_by_rule_with_labels(
     )
     labels.write_text("rrn,is_fraud\n" + "".join(f"{n:012},{n % 3 % 2}\n" for n in range(1, 60)))
     report = replayed(store, str(draft), "--labels", str(labels))["report"]
-    assert set(report["declined_by"]) <= {"no food", "funds_insufficient"}
+    assert set(report["declined_by"]) <= {"no food", "funds_insufficient", "currency_mismatch"}
     assert report["declined_by"]["no food"]["count"] > 1
     assert {"no vices", "a day"} <= set(report["approved_by"])
     total = report["newly_declined"]

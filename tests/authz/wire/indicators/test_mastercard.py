@@ -120,3 +120,24 @@ def test_what_is_broken_is_named(number, value):
     with pytest.raises(BadElement) as caught:
         said(**{f"de{number}": value})
     assert caught.value.field == number
+
+
+@pytest.mark.parametrize(
+    ("presence", "channel"),
+    [("0", "unknown"), ("2", "mail_phone"), ("4", "recurring"), ("5", "ecommerce")],
+)
+def test_how_an_order_came(presence, channel):
+    assert said(de61=f"000{presence}000000300840").channel == channel
+
+
+@pytest.mark.parametrize(
+    ("level", "authenticated"), [("212", True), ("211", False), ("210", False), ("", False)]
+)
+def test_the_cardholder_was_authenticated(level, authenticated):
+    security = {"42": {"01": level}} if level else {}
+    assert said(de48={"tcc": "T", **security}).authenticated is authenticated
+
+
+@pytest.mark.parametrize(("score", "risk"), [("998", 998), ("0500A", 50), ("A12", 0), ("1", 0)])
+def test_the_networks_score(score, risk):
+    assert said(de48={"tcc": "R", "75": score}).risk == risk

@@ -85,3 +85,24 @@ def test_what_the_dialect_sees_as_one_piece_says_nothing():
     """A link may be told to speak Visa's codes in plain ASCII."""
     message = heard("iso87_ascii", "0100", visa(de22="051", de62="x", de63="y", de60="z"))
     assert of_visa(message).life_cycle == ""
+
+
+@pytest.mark.parametrize(
+    ("order", "channel", "authenticated"),
+    [
+        ("00", "unknown", False),
+        ("01", "mail_phone", False),
+        ("02", "recurring", False),
+        ("05", "ecommerce", True),
+        ("06", "ecommerce", False),
+        ("07", "ecommerce", False),
+    ],
+)
+def test_how_an_order_came(order, channel, authenticated):
+    told = said(de60=bytes.fromhex(f"41000000{order}00"))
+    assert (told.channel, told.authenticated) == (channel, authenticated)
+
+
+@pytest.mark.parametrize(("score", "risk"), [("9105", 91), ("0500", 5), ("    ", 0), ("A101", 0)])
+def test_the_networks_score(score, risk):
+    assert said(de62={1: "Y", 2: "306073123456789", 21: score}).risk == risk
