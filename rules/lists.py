@@ -139,7 +139,7 @@ class Lists:
             value = value_of(request, card)
             for name, entries in named:
                 periods = entries[hash(value) % PARTS].get(value)
-                if periods is not None and is_in_force(periods, request.sent_at):
+                if periods is not None and (not periods or is_in_force(periods, request.sent_at)):
                     return Said(name, kind, value)
             if kind == "ip" and value:
                 said = self._say(kind, self.spellings(value), (BLOCK, ALLOW), request.sent_at)

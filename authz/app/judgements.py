@@ -53,25 +53,32 @@ class AsItWas(Struct):
 judge_of = lru_cache(maxsize=64)(make_judge)
 
 
-async def as_it_was(
-    client: Redis, version: int, request: AuthorizationRequest, card: CardProfile
-) -> AsItWas | None:
-    """What this request was judged by, by that version; None where the journal does not tell."""
+async def as_it_is(client: Redis, request: AuthorizationRequest, card: CardProfile) -> AsItWas:
+    """What this request would be judged by now: of the lists only what they say of it."""
     fields = fields_for(request, card)
     async with client.pipeline(transaction=True) as both:
         both.hgetall(keys.JUDGEMENT)
         both.hmget(keys.LISTS, fields)
         flat, found = await both.execute()
     standing = standing_of(flat)
-    was = AsItWas(Lists(version), dict(standing.texts))
+    now = AsItWas(Lists(standing.version), dict(standing.texts))
     for field, packed in zip(fields, found, strict=True):
-        was.put(field, None if packed is None else read_rows(packed))
-    if version == standing.version:
+        now.put(field, None if packed is None else read_rows(packed))
+    return now
+
+
+async def as_it_was(
+    client: Redis, version: int, request: AuthorizationRequest, card: CardProfile
+) -> AsItWas | None:
+    """The same, of the version that it was judged by; None where the journal does not tell."""
+    was = await as_it_is(client, request, card)
+    newest, was.lists.version = was.lists.version, version
+    wanted, oldest = frozenset(fields_for(request, card)), newest + 1
+    if version == newest:
         return was
-    wanted, oldest = frozenset(fields), standing.version + 1
     async for entry in newest_first(client, (keys.HOME,), Reach(ENTRIES_MAX)):
         body = entry.body
-        if not isinstance(body, JudgementBody) or body.version > standing.version:
+        if not isinstance(body, JudgementBody) or body.version > newest:
             continue
         if body.version == version:
             return was

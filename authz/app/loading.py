@@ -1,4 +1,4 @@
-"""Loading: files of accounts, cards and blocklists into the hot state, all or nothing.
+"""Loading: files of accounts, cards and lists into the hot state, all or nothing.
 
 Everything is read and compared with the store before the first act. Where one row is
 bad nothing of the files is loaded, unless the caller wants the rest. The acts are such

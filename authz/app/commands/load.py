@@ -1,4 +1,4 @@
-"""authz load: accounts, cards and blocklists out of files."""
+"""authz load: accounts, cards and lists out of files."""
 
 import asyncio
 from functools import cache
@@ -53,7 +53,7 @@ docs/loading.md has every column."""
 def command(
     files: tuple[Path, ...], partial: bool, new_store: bool, json_file: str | None, config: Config
 ) -> None:
-    """Read accounts, cards and blocklists from CSV or JSON lines, all or nothing.
+    """Read accounts, cards and lists from CSV or JSON lines, all or nothing.
 
     The kind of a file is told by its columns; any order will do. Bad rows are listed
     with file, line and column, and never quoted.
