@@ -2,8 +2,8 @@
 
 They lie in one shard, under one version that every shard's gate knows. A change of them is one
 step there, with what was before and what is since in that shard's journal, so a decision can be
-explained by the version that it names. The other gates are told afterwards, one after the other: an
-engine may be ahead of a gate, and never behind one.
+explained by the version that it names. The gates are told afterwards, one after the other: an
+engine may be ahead of a gate, and decides nothing behind one.
 """
 
 import asyncio
@@ -31,8 +31,10 @@ from rules.lists import ALLOW, BLOCK, overlap
 
 TRIES = 32  # of a change among others: each lost one is another's success
 CHUNK = 1000  # values of one version: an engine takes them in within a millisecond
-TELL_EVERY = 10  # versions of a long load: each time a gate is told, an engine's next request reads
 PAUSE_S = 0.02  # between the versions of a long load, in which requests are answered
+# Behind the last of them, before the gates are told: engines look twice a second by themselves, so
+# that no request has to wait for more than they have not seen yet.
+SETTLE_S = 1.0
 PERIODS_MAX = 16  # of one value on one list
 
 Rows = ListRows | None
@@ -168,8 +170,9 @@ async def change_entries(
             return Change((), tuple(found))
 
         is_last = n == len(parts) - 1
-        tells = is_last or n % TELL_EVERY == TELL_EVERY - 1
-        version, more = await put_change(client, source, change, begins=n == 0, tells=tells)
+        if changed > CHUNK and is_last:
+            await asyncio.sleep(SETTLE_S)
+        version, more = await put_change(client, source, change, begins=n == 0, tells=is_last)
         changed += more
         if more and not is_last:
             await asyncio.sleep(PAUSE_S)
@@ -195,11 +198,13 @@ async def put_change(
     for _ in range(TRIES):
         standing = await standing_in(client)
         newest = standing.version
-        if begins or tells:
+        if begins:
             newest = await tell_gates(client, run_id, standing.version, source)
         change = await make(standing)
         size = len(change.texts) + len(change.entries)
         if not size:
+            if tells and not begins:
+                await tell_gates(client, run_id, standing.version, source)
             return standing.version, 0
         version = newest + 1
         if await was_taken(client, run_id, standing, version, source, change):

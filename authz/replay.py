@@ -330,9 +330,10 @@ class Journal:
             if not e.account_id:
                 if at <= self.gate.newest:
                     self._own.chain(envelope, body)
-                    if e.kind == "lists":
-                        self._lists = max(self._lists, e.versions[0])
+                    if e.kind == "judgement":
                         self._judge(body)
+                    elif e.kind == "lists":
+                        self._lists = max(self._lists, e.versions[0])
             elif seen is None or at <= seen.position:
                 told = self.told.get(e.account_id)
                 if told is None:

@@ -26,7 +26,7 @@ class Envelope(Struct, frozen=True, array_like=True, kw_only=True):
 
     layout: int
     kind: str  # authorization | reversal | advice | completion | increment | close |
-    # withdrawal | note | account | card | lists | gate | cut_over | announcement
+    # withdrawal | note | account | card | judgement | lists | gate | cut_over | announcement
     message_id: str
     authorization_id: str
     account_id: str
@@ -174,7 +174,7 @@ class JudgementBody(Struct, frozen=True, array_like=True, tag="judgement", gc=Fa
 
     version: int
     source: str
-    packed: bytes = b""  # a Change; in the journal of one shard, and empty in all others'
+    packed: bytes = b""  # a Change; where a gate was told of the version, nothing
 
     @property
     def change(self) -> Change:

@@ -7,6 +7,7 @@ tells of all that it still has.
 
 import zlib
 from functools import lru_cache
+from typing import Any, TypeGuard
 
 import msgspec
 from msgspec import Struct
@@ -78,7 +79,7 @@ async def as_it_was(
         return was
     async for entry in newest_first(client, (keys.HOME,), Reach(ENTRIES_MAX)):
         body = entry.body
-        if not isinstance(body, JudgementBody) or body.version > newest:
+        if not is_change(body) or body.version > newest:
             continue
         if body.version == version:
             return was
@@ -90,6 +91,11 @@ async def as_it_was(
             break
         oldest = body.version
     return was if version == 0 and oldest == 1 else None
+
+
+def is_change(body: Any) -> TypeGuard[JudgementBody]:
+    """And not the word to a gate that there was one."""
+    return isinstance(body, JudgementBody) and bool(body.packed)
 
 
 def fields_for(request: AuthorizationRequest, card: CardProfile) -> list[str]:
@@ -121,7 +127,7 @@ class Judgements:
         async for field, rows in entries_in(client):
             self._was.put(field, rows)
         async for entry in newest_first(client, (keys.HOME,), Reach(ENTRIES_MAX)):
-            if isinstance(entry.body, JudgementBody):
+            if is_change(entry.body):
                 self._bodies.append(entry.body)
         self._bodies.reverse()
         self._place = {body.version: n for n, body in enumerate(self._bodies, 1)}

@@ -1,6 +1,6 @@
 --[[
 What engines judge by besides cards and accounts: policy, rates and lists, under one version. It
-lies in one shard, its home; the other shards' gates are told of the version afterwards (put_lists).
+lies in one shard, its home. The gates are told of the version afterwards (put_lists).
 
 Keys, all of the home shard:
   3 judgement  hash  version; policy, shadow, rates: their texts; n:<list>/<kind>: how many entries
@@ -20,7 +20,7 @@ local function in_steps(command, key, words, from, to)
 end
 
 --[[
-change_judgement: the next version is in force, from the next act on in this shard.
+change_judgement: the next version is there to be read. Acts are held to it once their gate is told.
 
 keys   1 control   2 journal   3-5 as above
 args   1 run id   2 the version that the change was made from   3 its own   4 body
@@ -49,7 +49,7 @@ local function change_judgement(keys, args)
   local chain = chain_of(unpack(redis.call('HMGET', keys[1], 'entries', 'digest')))
 
   -- From here on only writes, and none may fail.
-  commit(gate, keys[1], chain, {'lists', text(version)}, {}, {1, 'lists',
+  commit(gate, keys[1], chain, {}, {}, {1, 'judgement',
     text(version), '', '', '', 'moved', '', '', 0, 0, 0, 0, 0, {}, {version}}, args[4])
   redis.call('HSET', judgement, 'version', text(version), 'first', text(first), 'bytes',
     text(bytes))

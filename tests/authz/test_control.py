@@ -278,7 +278,7 @@ def test_every_control_act_is_in_the_journal(fresh_redis: str) -> None:
         assert second.body.card_key == KEYS.card_key(ONE)
         assert isinstance(third.body, JudgementBody)
         assert third.body == JudgementBody(1, "files")
-        *_, last = [read_entry(*row) for row in await client.xrange(keys.journal(keys.HOME))]
+        *_, last, _ = [read_entry(*row) for row in await client.xrange(keys.journal(keys.HOME))]
         assert isinstance(last.body, JudgementBody)
         assert [(field, before) for field, before, _ in last.body.change.entries] == [
             ("block/merchant/M 1", None), ("block/country/KP", None)

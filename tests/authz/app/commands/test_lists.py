@@ -128,7 +128,7 @@ def test_the_shipped_list_is_dated_and_in_force_only_by_a_persons_word(store: st
         rows = await client.xrange(keys.journal(keys.HOME))
         await client.aclose()
         bodies = [read_entry(*row).body for row in rows]
-        return [body for body in bodies if isinstance(body, JudgementBody)]
+        return [b for b in bodies if isinstance(b, JudgementBody) and b.packed]
 
     (body,) = asyncio.run(journalled())
     assert (ours.version in body.source, "jdoe" in body.source) == (True, True)
