@@ -100,8 +100,15 @@ def plan_act(
         inquires=request.purpose is Purpose.BALANCE_INQUIRY,
         exact=2 if request.life_cycle else 1,
         tally=engine.tally(request.network, counted_as(request)),
+        review=Reason.REFERRED if may_be_referred(plan) else "",
         body=journal_body(priced, plan, account.credit_line_minor, engine.judge.version),
     )
+
+
+def may_be_referred(plan: Plan) -> bool:
+    """Whether a person may have to look at it: by a rule, or once its exception is used up."""
+    used_up = plan.limits[0].reason if plan.exception and plan.limits else ""
+    return Reason.REFERRED in (plan.reason, used_up)
 
 
 def counted_as(request: AuthorizationRequest) -> str:
@@ -234,5 +241,5 @@ def authorization_body(
         r.finality, r.merchant_initiated, r.partial_ok, r.merchant_name, r.channel, r.card_present,
         r.token, r.authenticated, r.risk, priced.settle_minor, priced.fees.total_minor,
         priced.fees.cross_border_minor, priced.rate, priced.source, priced.rate_date,
-        r.bin, r.device, r.ip,
+        plan.exception, r.bin, r.device, r.ip,
     )  # fmt: skip

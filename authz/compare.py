@@ -34,6 +34,7 @@ def compare(seen: Seen, told: Told) -> list[Row]:
     if not doubtful:
         rows += unequal("counter", seen.used, used, True)
     rows += compare_available(seen, told)
+    rows += compare_reviews(seen, told)
     return list(dict.fromkeys(rows))
 
 
@@ -128,6 +129,26 @@ def compare_available(seen: Seen, told: Told) -> list[Row]:
     if available < 0 and told.whole and not told.below_by_others:
         return [("available", available, "not below 0")]
     return []
+
+
+def compare_reviews(seen: Seen, told: Told) -> list[Row]:
+    """The cases that wait are those that were opened, and neither decided nor ended since."""
+    there = seen.reviews.keys()
+    rows: list[Row] = [(f"review {id}", None, "open") for id in sorted(told.reviews - there)]
+    if told.whole:
+        rows += [(f"review {id}", "open", None) for id in sorted(there - told.reviews)]
+    if seen.review_count != len(seen.reviews):
+        rows.append(("open reviews", seen.review_count, len(seen.reviews)))
+    return rows
+
+
+def listed_rows(seen: Seen, listed: dict[str, int]) -> list[Row]:
+    """The cases of an account against the list that people see."""
+    return [
+        (f"review {id} in the list", listed.get(id), seen.reviews.get(id))
+        for id in sorted(seen.reviews.keys() | listed.keys())
+        if seen.reviews.get(id) != listed.get(id)
+    ]
 
 
 def expiry_rows(seen: Seen, ends: dict[str, int]) -> list[Row]:

@@ -12,6 +12,7 @@ from authz.authorize import (
     authorization_body,
     authorize,
     fingerprint,
+    may_be_referred,
     message_id,
     renew,
 )
@@ -99,6 +100,7 @@ def plan_act(
         references=references,
         exact=identity.exact_among(references),
         tally=engine.tally(asked.network, AUTHORIZATIONS),
+        review=Reason.REFERRED if may_be_referred(plan) else "",
         currency=account.currency,
         expires_at=asked.sent_at + engine.holds.of(asked).days * DAY_S,
         touched=tuple((limit.counter, limit.scale) for limit in plan.limits),

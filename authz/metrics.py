@@ -113,6 +113,12 @@ WATCHED: dict[str, tuple[type[GaugeMetricFamily | CounterMetricFamily], str]] = 
     "near_cache_misses": (CounterMetricFamily, "Cards looked up in the hot state."),
     "near_cache_cards": (GaugeMetricFamily, "Cards in memory."),
     "announcements_pending": (GaugeMetricFamily, "Words on cards that networks have to hear."),
+    "reviews_waiting": (GaugeMetricFamily, "Referrals that wait for a person."),
+    "reviews_opened": (CounterMetricFamily, "Referrals that a case was opened for."),
+    "reviews_not_opened": (CounterMetricFamily, "Referrals without one, for want of room."),
+    "reviews_approved": (CounterMetricFamily, "Cases that a person approved."),
+    "reviews_declined": (CounterMetricFamily, "Cases that a person declined."),
+    "reviews_ended": (CounterMetricFamily, "Cases that nobody decided in time."),
     "spool_pending": (GaugeMetricFamily, "Withdrawals not yet answered."),
 }
 # In seconds. 10 ms, 50 ms and 200 ms are the SLA: shares at them are exact.

@@ -79,6 +79,7 @@ class Told:
     asked: set[Asked] = field(default_factory=set)  # acts, as they were asked for
     absorbed: set[str] = field(default_factory=set)  # tombstones that others took in
     withdrawals: int = 0
+    reviews: set[str] = field(default_factory=set)  # referrals that wait for a person
     cards: dict[str, Card] = field(default_factory=dict)  # by card id
     entries: int = 0
     digest: str = ""
@@ -112,6 +113,11 @@ class Told:
             self.held_by[id] += self.held_by.pop(other, 0)
             self.posted_by[id] += self.posted_by.pop(other, 0)
             self.acts.setdefault(id, set()).update(self.acts.pop(other, set()))
+
+        if e.review == "opened":
+            self.reviews.add(e.message_id)
+        elif e.kind in ("review", "withdrawal"):
+            self.reviews.discard(e.message_id)
 
         if e.kind == "authorization":
             self._authorization(e, packed)

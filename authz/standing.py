@@ -30,6 +30,8 @@ class Seen(Struct):
     entries: int  # of the journal that are this account's,
     digest: str  # and their chain
     position: Position
+    reviews: dict[str, int] = {}  # open cases by message: since when
+    review_count: int = 0  # how many it says that there are
 
 
 def look_call(account_id: str) -> tuple[Argument, ...]:
@@ -46,15 +48,20 @@ def read_look(reply: Any) -> tuple[Seen, list[Row]]:
         0, account.get(b"profile", b""), {}, {},
         {name.decode(): ids.decode() for name, ids in references.items()}, {},
         {id.decode(): card for id, card in cards.items()},
-        0, account.get(b"digest", b"").decode(), position(reply[6]),
+        0, account.get(b"digest", b"").decode(), position(reply[6]), {},
     )  # fmt: skip
     try:
         seen.entries = int(account.get(b"entries", 0))
         seen.version = int(account.get(b"version", 0))
+        seen.review_count = int(account.get(b"reviews", 0))
         seen.amounts = {name.decode(): int(amount) for name, amount in balance.items()}
         seen.used = {name.decode(): int(use) for name, use in used.items()}
     except ValueError:
         rows.append(("balance", "not a number", None))
+    cases = reply[7] if len(reply) > 7 else []  # of a library of before there were any
+    for id, case in zip(cases[::2], cases[1::2], strict=True):
+        since = case.split(b" ", 2)[1:2]
+        seen.reviews[id.decode()] = int(since[0]) if since and since[0].isdigit() else -1
     for id, packed in auth.items():
         try:
             seen.records[id.decode()] = decode_record(packed)

@@ -26,7 +26,8 @@ class Envelope(Struct, frozen=True, array_like=True, kw_only=True):
 
     layout: int
     kind: str  # authorization | reversal | advice | completion | increment | close |
-    # withdrawal | note | account | card | judgement | lists | gate | cut_over | announcement
+    # withdrawal | note | account | card | judgement | lists | gate | cut_over | announcement |
+    # review
     message_id: str
     authorization_id: str
     account_id: str
@@ -43,6 +44,7 @@ class Envelope(Struct, frozen=True, array_like=True, kw_only=True):
     versions: list[int]  # of account, card and lists: what the plan was made from
     absorbed: list[str] = []  # authorization ids of tombstones that this one took in
     totals: list[tuple[str, int, int]] = []  # "network/day/currency/kind", count, amount
+    review: str = ""  # of a referral: opened, or full where there was no room for its case
 
 
 class AuthorizationBody(Struct, frozen=True, array_like=True, tag="authorization", gc=False):
@@ -88,6 +90,7 @@ class AuthorizationBody(Struct, frozen=True, array_like=True, tag="authorization
     rate: str = ""  # of `currency` for one of the transaction's, with spread and markup
     rate_source: str = ""  # "network" where it billed the amount; "" where nothing was converted
     rate_date: str = ""  # YYYY-MM-DD
+    exception: str = ""  # the card's, that let it past the rule
     bin: str = ""  # the first six digits of the card's number
     device: str = ""
     ip: str = ""
@@ -152,6 +155,13 @@ class CardBody(Struct, frozen=True, array_like=True, tag="card", gc=False):
     profile: msgspec.Raw
     card_key: str
     source: str
+
+
+class ReviewBody(Struct, frozen=True, array_like=True, tag="review", gc=False):
+    """What a person said of a referral, or that nobody did in time; the entry names the message."""
+
+    source: str
+    exception: str = ""  # that an approval opened
 
 
 ListRow = tuple[str, str, int, int]  # reason, author, from and up to: seconds, 0 for no such end
@@ -250,6 +260,7 @@ Body = (
     | AdministrativeBody
     | AnnouncementBody
     | ReconciliationBody
+    | ReviewBody
 )
 
 encode_body = msgspec.msgpack.Encoder().encode

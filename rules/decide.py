@@ -3,6 +3,7 @@
 from datetime import date
 from functools import lru_cache
 
+from rules.exceptions import ceilings_of, exception_for
 from rules.facts import (
     AccountProfile,
     AccountState,
@@ -84,13 +85,20 @@ def ruled(
     judge: Judge,
     today: date,
 ) -> Plan:
-    """What the policy in force makes of a request that nothing else speaks against."""
+    """What the policy in force makes of a request that nothing else speaks against.
+
+    An exception answers the rule with the last word as `approve` would have: caps that held before
+    it, limits and funds are asked all the same.
+    """
     moment = moment_at(request.sent_at, account.time_zone)
     said = judge.judge(request, account, card, moment)
-    if said.outcome == "decline":
-        return Plan(said.reason, rule=said.rule, flags=said.flags)
-    if said.outcome == "refer":
-        return Plan(Reason.REFERRED, rule=said.rule, flags=said.flags)
+    exception, uses = "", tuple[Limit, ...]()
+    if said.outcome in ("decline", "refer"):
+        objection = said.reason if said.outcome == "decline" else Reason.REFERRED
+        found = exception_for(request, card)
+        if found is None:
+            return Plan(objection, rule=said.rule, flags=said.flags)
+        exception, uses = found.exception_id, ceilings_of(found, request, card, objection)
     hold_minor = request.amount_minor
     if said.cap_minor is not None and said.cap_minor < hold_minor:
         if not request.partial_ok:
@@ -98,8 +106,11 @@ def ruled(
         hold_minor = said.cap_minor
     # Nothing is held beyond what moves nothing, or comes to the card.
     uplift_minor = said.uplift_minor if request.amount_minor and request.sign > 0 else 0
-    limits = limits_for(request, card, today) + judge.limits(request, account, card, moment)
-    return Plan(Reason.APPROVED, hold_minor, limits, said.rule, uplift_minor, said.flags)
+    # Where the exception is used up the rule's word stands, so that is asked first.
+    limits = uses + limits_for(request, card, today) + judge.limits(request, account, card, moment)
+    return Plan(
+        Reason.APPROVED, hold_minor, limits, said.rule, uplift_minor, said.flags, exception
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=4096)  # expiries in circulation times the days in play

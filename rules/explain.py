@@ -4,15 +4,17 @@ The same questions once more, for people: `decide` stops at the first no, this g
 `tests/rules/test_explain.py` holds the two against each other.
 """
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 from msgspec import Struct
 
 from rules.decide import is_expired
+from rules.exceptions import exception_for
 from rules.facts import (
     AccountProfile,
     AccountState,
     AuthorizationRequest,
+    CardException,
     CardProfile,
     CardState,
 )
@@ -116,8 +118,9 @@ def place_checks(
 def rule_checks(
     request: AuthorizationRequest, card: CardProfile, account: AccountProfile, judge: Judge
 ) -> list[Check]:
-    """The policy's rules, up to the one with the last word."""
+    """The policy's rules, up to the one with the last word; with the exception that answers it."""
     moment = moment_at(request.sent_at, account.time_zone)
+    exception = exception_for(request, card)
     checks = []
     for rule, holds in judge.explain(request, account, card, moment):
         amount, allowed = request.amount_minor, rule.amount
@@ -129,7 +132,16 @@ def rule_checks(
         }.get(rule.outcome, rule.outcome)
         objects = holds and (rule.outcome in ("decline", "refer") or capped)
         seen = f"{rule.outcome}, policy {judge.version}, {'holds' if holds else 'does not hold'}"
+        if holds and exception is not None and rule.outcome in ("decline", "refer"):
+            objects = False
+            seen += f"; {in_words(exception)}"
         checks.append(Check(reason, seen, objects, rule.name))
         if holds and rule.outcome in ("approve", "decline", "refer"):
             break
     return checks
+
+
+def in_words(one: CardException) -> str:
+    until = datetime.fromtimestamp(one.until_s, UTC).isoformat()
+    often = ", if it is not used up" if one.uses else ""
+    return f"exception {one.exception_id} of {one.opened_by} until {until} lets it pass{often}"

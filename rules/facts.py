@@ -213,6 +213,23 @@ class AccountProfile(Struct, frozen=True, array_like=True, gc=False):
         assert 0 <= self.credit_line_minor <= EXACT_MAX, self.credit_line_minor
 
 
+class CardException(Struct, frozen=True, array_like=True, gc=False):
+    """A person's word that lets a card past the policy's rules: at one merchant, for a time.
+
+    How often it was used is counted in the hot state, under the card's limit subject.
+    """
+
+    exception_id: str
+    merchant_id: str  # DE 42, without padding
+    amount_minor: int | None  # of each request, at the most; None is no bound
+    currency: str  # of that: the account's
+    from_s: int  # seconds since 1970, by DE 7 of the request
+    until_s: int  # the first second in which it is over
+    uses: int  # so often, 1 or more; 0: as often as asked
+    opened_by: str
+    review_id: str = ""  # the message that was referred, where a review opened it
+
+
 class CardProfile(Struct, frozen=True, array_like=True, gc=False):
     """One card and its controls. A limit of None is no limit."""
 
@@ -226,6 +243,7 @@ class CardProfile(Struct, frozen=True, array_like=True, gc=False):
     daily_count: int | None = None
     blocked_mccs: tuple[str, ...] = ()
     issued_day: int = 0  # counted from 1970; 0 where nobody said
+    exceptions: tuple[CardException, ...] = ()  # rules/exceptions.py
 
 
 class Limit(Struct, frozen=True, array_like=True, gc=False):
@@ -251,3 +269,4 @@ class Plan(Struct, frozen=True, gc=False):
     rule: str = ""  # the policy's, that had the last word or set the cap
     uplift_minor: int = 0  # held beyond what was asked, by a rule
     flags: tuple[str, ...] = ()  # rules that flagged it
+    exception: str = ""  # that lets it past the rule: its id

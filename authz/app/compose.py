@@ -35,6 +35,7 @@ from authz.hot.store import RedisHotState
 from authz.latency import LatencyRecorder
 from authz.metrics import Metrics
 from authz.privacy import PanKeys
+from authz.reviews import Reviews
 from authz.sealing import Sealer
 from authz.server import Server
 from authz.session import LinkSettings
@@ -159,7 +160,8 @@ async def running(
         # Not before: what is not ours to listen on is told with nothing under way.
         expiry = Expiry(engine, keeper, metrics.hold_ended)
         announcer = announcer_of(config, run, own_keys)
-        parts = (keeper, spool, expiry, announcer, Forgetting(engine, keeper))
+        reviews = reviews_of(run)
+        parts = (keeper, spool, expiry, announcer, Forgetting(engine, keeper), reviews)
         tasks = [asyncio.ensure_future(part.run()) for part in parts]
         dial_links(config, run, name, worker)
         # What is alive now lives as long as we do: the collector need not look at it again.
@@ -184,6 +186,18 @@ def announcer_of(config: Config, run: Running, own_keys: PanKeys) -> Announcer:
     run.server.file_answered = announcer.answered
     run.metrics.watch("announcements_pending", lambda: announcer.pending)
     return announcer
+
+
+def reviews_of(run: Running) -> Reviews:
+    """What ends old cases; its numbers are the whole store's, and every engine tells them."""
+    reviews, watch = Reviews(run.engine, run.keeper), run.metrics.watch
+    watch("reviews_waiting", lambda: reviews.counts.waiting)
+    watch("reviews_opened", lambda: reviews.counts.opened)
+    watch("reviews_not_opened", lambda: reviews.counts.full)
+    watch("reviews_approved", lambda: reviews.counts.approved)
+    watch("reviews_declined", lambda: reviews.counts.declined)
+    watch("reviews_ended", lambda: reviews.counts.ended)
+    return reviews
 
 
 def watch_gauges(run: Running, cards: NearCache) -> None:

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 from redis.asyncio import Redis
 
+from authz.app.exceptions import exception_told
 from authz.app.history import Plain, Reach, newest_first, price_of, reason_of, refusal
 from authz.app.judgements import ENTRIES_MAX, as_it_was
 from authz.app.looking import NotThere
@@ -46,6 +47,7 @@ from rules.policy_text import PolicyError
 from rules.price import NETWORK, plan_of
 from rules.reason import Reason
 
+REVIEW = {"opened": "a case was opened", "full": "there was no room for a case"}
 ROUNDS = 200  # of a check that is timed; the quickest counts
 
 
@@ -99,18 +101,26 @@ async def explain(client: Redis, message_id: str, account_id: str, timed: bool) 
         "policy": body.policy or "none",
         "rule": body.rule,
         "flags": list(body.flags),
+        **exception_of(body, as_of.card),
+        **({"review": REVIEW[e.review]} if e.review in REVIEW else {}),
         "price": price_of(body),
         "checks": [told_of(check) for check in up_to_the_first_no(checks)],
         "ceilings": ceilings_of(asked, body),
         "funds": funds_of(asked, body),
         "decided_again": plan.reason,
-        "same": (plan.reason, plan.rule, as_of.judge.version if body.policy else "")
-        == (body.planned, body.rule, body.policy)
+        "same": (plan.reason, plan.rule, plan.exception, as_of.judge.version if body.policy else "")
+        == (body.planned, body.rule, body.exception, body.policy)
         and body.settle_minor in (-1, priced.settle_minor),
     }
     if timed:
         told["decide_us"] = quickest(lambda: plan_of(request_of(body), *made_from, in_part=in_part))
     return told
+
+
+def exception_of(body: AuthorizationBody, card: CardProfile) -> Plain:
+    """What let it past the rule, as the card had it then."""
+    found = [one for one in card.exceptions if one.exception_id == body.exception]
+    return {"exception": exception_told(found[0])} if found else {}
 
 
 async def find(client: Redis, message_id: str, account_id: str) -> Entry:

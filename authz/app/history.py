@@ -28,6 +28,7 @@ from ledger.journal import (
     IncrementBody,
     ReconciliationBody,
     ReversalBody,
+    ReviewBody,
     read_entry,
 )
 from rules.decide import conclude
@@ -195,7 +196,7 @@ def of_no_request(entry: Entry) -> Plain:
             return now | {"amount_minor": e.posted_delta, "amount_currency": e.currency}
         case CardBody():
             return {"state": state_in(body.profile, read_card), "source": body.source}
-        case CloseBody():
+        case CloseBody() | ReviewBody():
             return {"source": body.source}
         case CutOverBody() | AdministrativeBody():
             return {"mti": body.mti, "stan": body.stan, "network": body.network}

@@ -21,6 +21,7 @@ from authz.app.meaning import Money, is_id, money_of, read_account, read_card
 from authz.app.rows import BadCell, BadRow, BadRows, Row, Table, open_table
 from authz.app.stored import STEP, directory, stored_accounts, stored_cards, stored_profiles
 from authz.control import (
+    Kept,
     NewAccount,
     NewCard,
     Outcome,
@@ -212,7 +213,8 @@ async def keep_cards(
         was = were.get(known[card.pan] or ("", ""))
         if was is not None:
             subject = card.limit_subject or was.limit_subject
-            batch.card_changes.note_card(was, card_profile(card, was.card_id, subject))
+            kept = Kept(subject, was.exceptions, was.issued_day)
+            batch.card_changes.note_card(was, card_profile(card, was.card_id, kept))
 
 
 async def put(

@@ -20,6 +20,7 @@ TABLES = {
     "latest_acts": COLUMNS,
     "messages": (*COLUMNS, "account_id", "card_id"),
     "cards": ("card_id", "state", "expiry"),
+    "reviews": ("age", "review_id", "amount_minor", "merchant", "rule", "card_id"),
     "totals": ("total", "network", "ours", "differs"),
 }
 ACTS = ("latest_acts", "messages")

@@ -19,6 +19,7 @@ list   1 message id   2 fingerprint   3 attempt   4 deadline, ms   5 account id 
        17 of a completion: {percent, minor units} by which it may exceed the hold, of the two the
           larger; s after its authorization when it is overdue; else an empty list
        18 what totals count it under, as a record has it
+       19 of an increment, as 26 of authorize
 reply  message id, kind, planned, detail, what is held less, authorization id, replayed
        kind: applied (reversed, of a reversal) | beyond | overdue | unmatched | unapplied | mismatch;
        of an increment, as authorize
@@ -83,7 +84,7 @@ local function apply(keys, args)
   local made_from = decision and {whole(decision[3]), whole(decision[4]), whole(decision[5])} or {}
   local exact = exact_of(references, whole(a[16]), act[NAMES])
   for _, place in ipairs({SENT_AT, AMOUNT, BILLED}) do act[place] = whole(act[place]) end
-  if #keys ~= 5 or act[AMOUNT] < 0 or act[BILLED] < 0 or answer_ttl <= 0 or expires < 0
+  if #keys ~= (a[19] ~= '' and 6 or 5) or act[AMOUNT] < 0 or act[BILLED] < 0 or answer_ttl <= 0 or expires < 0
     or (sign ~= 1 and sign ~= -1) then
     error('bad_args: out of range')
   end
@@ -171,12 +172,16 @@ local function apply(keys, args)
     if kind ~= 'held' then
       local given = {a[2], kind, detail, decision[1], 0, {attempt}}
       local funds = redis.call('HMGET', account, 'posted:' .. currency, 'held:' .. currency)
+      local review, set = plan_review(keys[1], account, keys[6], a[19], given, message_id), {}
+      set_review(review, set, message_id, a[6], gate.now_ms, args[3])
 
       -- From here on only writes, and none may fail.
       write_answer(answer, given, '', before, answer_ttl)
-      commit(gate, account, chain, {}, {}, {1, args[4], message_id, '', a[5], a[6], kind,
-        detail, currency, 0, 0, whole(funds[1] or 0), whole(funds[2] or 0), 0, {}, made_from}, args[3])
-      return verdict(message_id, given, '', 0)
+      commit(gate, account, chain, set, {}, reviewed({1, args[4], message_id, '', a[5], a[6], kind,
+        detail, currency, 0, 0, whole(funds[1] or 0), whole(funds[2] or 0), 0, {}, made_from},
+        review), args[3])
+      write_review(review, keys[1], keys[6], a[5], message_id)
+      return with_review(verdict(message_id, given, '', 0), review)
     end
   end
   local moved = plan_moves(account, r, base, hold, posted, set, drop)

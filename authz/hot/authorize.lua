@@ -15,8 +15,10 @@ list   1 message id   2 fingerprint   3 attempt   4 deadline, ms of the store's 
        22 a reference: less than was asked will do, and is found by this one too; '' where not
        23 1: it asks what there is   24 how many of the references are exact, at the front
        25 what totals count it under, as a record has it
+       26 the reason that opens a case for a person; '' where none may, and there is no sixth key
 reply  message id, kind, planned, detail, held, authorization id, replayed; of a part also what was
-       approved, in the billing currency and in the transaction's
+       approved, in the billing currency and in the transaction's; where a case was to be opened,
+       opened or full
        kind: held | told | declined | over_limit | no_funds | reversed | mismatch
        detail: the ceiling that refused; of held, partial; of told, what is posted and available
        or message id, 'stale', account version, profile, card version, profile, lists version
@@ -68,7 +70,7 @@ local function authorize(keys, args)
     local limit = limits[i]
     limit[3], limit[4], limit[5] = whole(limit[3]), whole(limit[4]), whole(limit[5])
   end
-  if #keys ~= 5 or amount < 0 or credit_line < 0 or expires < 0 or answer_ttl <= 0
+  if #keys ~= (a[26] ~= '' and 6 or 5) or amount < 0 or credit_line < 0 or expires < 0 or answer_ttl <= 0
     or asked < 0 or (asked > amount and part_reference == '') or (asked == 0) ~= (amount == 0)
     or (posts ~= 0 and posts ~= 1 and not (posts == 2 and sign == -1))
     or (sign ~= 1 and sign ~= -1) then
@@ -216,6 +218,8 @@ local function authorize(keys, args)
   local totals = plan_totals(keys[1], a[25], currency, sign, posted_delta, 1,
     kind == 'held' or kind == 'told')
   if kind == 'told' then given[TOLD_TALLY], given[TOLD_CURRENCY] = a[25], currency end
+  local review = plan_review(keys[1], account, keys[6], a[26], given, message_id)
+  set_review(review, set, message_id, card_id, gate.now_ms, args[3])
 
   -- The verdict stands. From here on only writes, and none but the first may fail.
   if r then
@@ -224,12 +228,13 @@ local function authorize(keys, args)
     redis.call('ZADD', keys[3], text(expires), a[5] .. ' ' .. id)
   end
   if id == '' then write_answer(answer, given, id, before, answer_ttl) end
-  commit(gate, account, chain, set, drop, counted({1, 'authorization', message_id, id, a[5],
+  commit(gate, account, chain, set, drop, reviewed(counted({1, 'authorization', message_id, id, a[5],
     card_id, kind, detail, currency, posted_delta, held_delta, balance + posted_delta,
     held + held_delta, 0, counters, {account_version, card_version, lists},
-    #gone > 0 and gone or nil}, totals), args[3])
+    #gone > 0 and gone or nil}, totals), review), args[3])
   write_totals(keys[1], totals)
-  return verdict(message_id, given, id, 0, r)
+  write_review(review, keys[1], keys[6], a[5], message_id)
+  return with_review(verdict(message_id, given, id, 0, r), review)
 end
 
 redis.register_function('authz_authorize', authorize)

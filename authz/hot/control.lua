@@ -41,13 +41,15 @@ end
 put_card: create a card on an account that is there, or move its profile.
 
 keys   1-4 as in prelude.lua; where networks are told of it, 5 outbox, 6.. its zset of each network
-args   1 run id   2 list: card id, account id, words as in outbox.lua   3 profile   4 body
-reply  card id, created | moved | same | no_account, version, words queued, and without room
+args   1 run id   2 list: card id, account id, words as in outbox.lua, the version that the profile
+       was made from (0: the card was not there; -1: it is all new)   3 profile   4 body
+reply  card id, created | moved | same | no_account | other (made from another version: nothing was
+       done), version, words queued, and without room
        or cold | full
 ]]
 local function put_card(keys, args)
   local account, profile = keys[2], args[3]
-  local id, account_id, words = unpack(cmsgpack.unpack(args[2]))
+  local id, account_id, words, made_from = unpack(cmsgpack.unpack(args[2]))
   if #keys ~= (#words > 0 and 5 + #words or 4) then error('bad_args: out of range') end
   local gate, shut = enter(keys[1], keys[4], args[1], 0)
   if not gate then return {id, shut} end
@@ -55,7 +57,9 @@ local function put_card(keys, args)
   if not old[1] then return {id, 'no_account', '0', 0, 0} end
   local version, there = string.match(old[2] or '', '^(%d+) (.*)$')
   local verdict = there == profile and 'same' or there and 'moved' or 'created'
-  version = whole(version or 0) + (verdict == 'same' and 0 or 1)
+  version = whole(version or 0)
+  if whole(made_from) >= 0 and version ~= made_from then return {id, 'other', text(version), 0, 0} end
+  version = version + (verdict == 'same' and 0 or 1)
   local now_s = math.floor(gate.now_ms / 1000)
   local plan, full = plan_words(keys, id, words, version, now_s)
   if verdict == 'same' then
@@ -159,14 +163,14 @@ look: one account as it stands, in one step, with the journal position it stands
 
 keys   1-4 as in prelude.lua
 reply  flat lists of: account (version, profile, entries, digest); balance; records; references;
-       counters; cards ("<version> <profile>"); then the id of the newest journal entry
+       counters; cards ("<version> <profile>"); then the id of the newest journal entry; open cases
 ]]
-local PARTS = {['a:'] = 3, ['r:'] = 4, ['u:'] = 5, ['c:'] = 6}
+local PARTS = {['a:'] = 3, ['r:'] = 4, ['u:'] = 5, ['c:'] = 6, ['v:'] = 8}
 
 local function look(keys, _)
   local newest = redis.call('XREVRANGE', keys[4], '+', '-', 'COUNT', 1)
   local flat = redis.call('HGETALL', keys[2])
-  local out = {{}, {}, {}, {}, {}, {}, newest[1] and newest[1][1] or '0-0'}
+  local out = {{}, {}, {}, {}, {}, {}, newest[1] and newest[1][1] or '0-0', {}}
   for i = 1, #flat, 2 do
     local name, part = flat[i], PARTS[string.sub(flat[i], 1, 2)]
     if part then

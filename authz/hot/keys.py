@@ -77,6 +77,16 @@ def expiry(shard: str) -> str:
     return f"authz:{{{shard}}}:expiry"
 
 
+def reviews(shard: str) -> str:
+    """Referrals that wait for a person, "<account> <message id>", by when they were opened."""
+    return f"authz:{{{shard}}}:reviews"
+
+
+def review_field(message_id: str) -> str:
+    """The field of an account's hash that holds the facts of one: "<card id> <since> <body>"."""
+    return f"v:{message_id}"
+
+
 def outbox(shard: str) -> str:
     """What networks are to be told of the cards of a shard: the words themselves."""
     return f"authz:{{{shard}}}:outbox"

@@ -8,7 +8,7 @@ from importlib.resources import files
 
 NAME = "authz"
 PARTS = (
-    "prelude.lua", "record.lua", "references.lua", "totals.lua",
+    "prelude.lua", "record.lua", "references.lua", "totals.lua", "reviews.lua",
     "authorize.lua", "apply.lua", "withdraw.lua", "outbox.lua", "control.lua", "lists.lua",
     "directory.lua", "networks.lua",
 )  # fmt: skip

@@ -54,10 +54,11 @@ from authz.hot.record import (
     fold,
     targets_of,
 )
+from authz.hot.reviews import MemoryReviews
 from authz.hot.totals import MemoryTotals
 
 
-class MemoryHotState(MemoryLists, MemoryNetworks, MemoryOutbox, MemoryTotals):
+class MemoryHotState(MemoryLists, MemoryNetworks, MemoryOutbox, MemoryReviews, MemoryTotals):
     """The oracle. Time stands at `now_ms` until a test moves it."""
 
     def __init__(self, now_ms: int = 0) -> None:
@@ -124,10 +125,10 @@ class MemoryHotState(MemoryLists, MemoryNetworks, MemoryOutbox, MemoryTotals):
         self.count(act.tally, act.currency, act.sign, posted_delta, 1, kind == "held")
         if kind != "held" and not tombstones:
             self._give(act.message_id, given, "")
-            return said(given, "")
+            return self.reviewed(act, given, said(given, ""))
         record.given = given
         account.settle(record, act.message_id, taken, base)
-        return said(given, act.message_id, record=record)
+        return self.reviewed(act, given, said(given, act.message_id, record=record))
 
     async def apply(self, act: Apply, timeout_s: float = 0) -> Verdict | Stale:
         self._enter(act.deadline_ms)
@@ -187,7 +188,7 @@ class MemoryHotState(MemoryLists, MemoryNetworks, MemoryOutbox, MemoryTotals):
                 given = Given(act.fingerprint, kind, detail, decision.planned, 0, [act.attempt])
                 self._give(act.message_id, given, "")
                 self.journal.append((act.kind, act.message_id, 0))
-                return said(given, "")
+                return self.reviewed(act, given, said(given, ""))
         free = account.free_of_others(references, id) if matched else references
         add_references(record, free)
         account.settle(record, id, taken, base)
@@ -269,6 +270,7 @@ class MemoryHotState(MemoryLists, MemoryNetworks, MemoryOutbox, MemoryTotals):
         if record is not None:
             tally, currency = record.tally, record.currency
         answer.given, answer.id, answer.tally = Given(), "", ("", "")
+        self.drop_review(act.account_id, act.message_id)
         base, released = Base(), False
         if account is not None and increment is not None:
             record = increment
@@ -334,6 +336,8 @@ class MemoryHotState(MemoryLists, MemoryNetworks, MemoryOutbox, MemoryTotals):
         if act.account_id not in self.accounts:
             return PutCardSaid("no_account")
         old = self.cards.get(act.card_id)
+        if act.made_from not in (-1, old[0] if old else 0):
+            return PutCardSaid("other")
         verdict = "same" if old and old[1] == act.profile else "moved" if old else "created"
         version = (old[0] if old else 0) + (verdict != "same")
         self.cards[act.card_id] = (version, act.profile, act.account_id)

@@ -42,6 +42,7 @@ class Account:
     references: dict[str, str] = field(default_factory=dict)
     used: dict[str, int] = field(default_factory=dict)
     expiry: dict[str, int] = field(default_factory=dict)
+    reviews: dict[str, bytes] = field(default_factory=dict)
 
     def named(self, reference: str) -> list[str]:
         """The records that a reference names."""
@@ -221,6 +222,8 @@ def decided(
             record.approved = asked
             kind, detail = stands(account, act, record, base, available)
         return kind, detail
+    if asked == 0:
+        return "held", ""  # it takes nothing, and an advice may have filled more than there was
     # The most that everything has room for; what is asked fits, or the first that says no is told.
     rooms = [("over_limit", act.hold_minor, "transaction_limit")]
     for limit in act.limits:

@@ -25,6 +25,7 @@ from authz.hot.errors import Cold, HotStateError
 from authz.judgement import put_lists
 from authz.privacy import Pan, PanKeys
 from authz.profiles import read_account, read_card
+from authz.referral import Terms, except_card
 from ledger.journal import AccountBody, CardBody, JudgementBody, read_entry
 from rules.facts import AccountProfile, AccountState, CardState
 from tests.support.hot import opened
@@ -348,5 +349,39 @@ def test_a_card_is_frozen_and_goes_on_with_all_else_as_it_was(fresh_redis: str) 
             with pytest.raises(WrongState, match="the card is lost"):
                 await freeze_card(state, lost, frozen=frozen, source="s")
         assert (await stored_card(client, TWO)).state is CardState.LOST
+
+    run(fresh_redis, scenario)
+
+
+def test_a_change_of_a_card_undoes_no_other_of_the_same_moment(fresh_redis: str) -> None:
+    """A freeze comes between what an exception, and a load, reads and what it writes."""
+
+    async def scenario(state: Any, client: Any) -> None:
+        await put_accounts(state, [account()], "s")
+        await put_cards(state, KEYS, [card()], "s")
+        who = await control.card_id_for(state, KEYS, ONE)
+        terms = Terms(
+            merchant_id="M1", amount_minor=None, currency="840", hours=1, uses=1, opened_by="x"
+        )
+
+        def first(frozen: bool) -> None:
+            """That comes first, next time a profile is read."""
+            honest = state.profiles
+
+            async def read(*given: Any) -> Any:
+                found = await honest(*given)
+                state.profiles = honest
+                await control.freeze_card(state, who, frozen=frozen, source="first")
+                return found
+
+            state.profiles = read
+
+        first(frozen=True)
+        changed, one = await except_card(state, who, terms, 1_790_000_000, "s")
+        assert (changed.state, changed.exceptions) == (CardState.FROZEN, (one,))
+        first(frozen=False)
+        await put_cards(state, KEYS, [card(state=CardState.LOST)], "s")
+        stored = await stored_card(client, ONE)
+        assert (stored.state, stored.exceptions) == (CardState.LOST, (one,))
 
     run(fresh_redis, scenario)

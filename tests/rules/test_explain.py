@@ -5,7 +5,13 @@ from hypothesis import strategies as st
 
 from rules.decide import decide
 from rules.explain import checks_of
-from rules.facts import AccountProfile, AccountState, CardProfile, CardState
+from rules.facts import (
+    AccountProfile,
+    AccountState,
+    CardException,
+    CardProfile,
+    CardState,
+)
 from rules.judge import NO_JUDGE
 from rules.lists import ALLOW, ALWAYS, BLOCK, SANCTION, Lists
 from rules.reason import Reason
@@ -19,10 +25,14 @@ JUDGES = [
     judge_of('scope = { card = "C1" }\noutcome = "refer"', 'outcome = "decline"'),
 ]
 
+NOW = request().sent_at
+ALLOWED = CardException("x", request().merchant_id, None, "840", NOW - 1, NOW + 1, 1, "J. Doe")
+
 cards = st.builds(
     CardProfile, st.just("C1"), st.just("A1"), st.just("S1"), st.sampled_from(["2912", "2602"]),
     st.sampled_from(CardState), st.sampled_from([None, 500, 2000]),
     blocked_mccs=st.sampled_from([(), ("5411",)]),
+    exceptions=st.sampled_from([(), (ALLOWED,)]),
 )  # fmt: skip
 accounts = st.builds(
     AccountProfile, st.just("A1"), st.just("gold"), st.sampled_from(["840", "978"]), st.just(0),

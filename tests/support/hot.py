@@ -14,6 +14,7 @@ from authz.hot.memory import MemoryHotState
 from authz.hot.outbox import Word
 from authz.hot.record import decode_record
 from authz.hot.resp import connect
+from authz.hot.reviews import Case
 from authz.hot.store import RedisHotState
 from ledger.journal import AccountBody, CardBody, encode_body
 
@@ -67,6 +68,8 @@ async def dump_redis(client: Any, account_id: str) -> dict[str, Any]:
     look = await client.fcall_ro("authz_look", 4, *keys.account_keys(account_id))
     _, balance, auth, ref, used = (_pairs(flat) for flat in look[:5])
     expiry = await client.zrange(keys.account_keys(account_id)[2], 0, -1, withscores=True)
+    reviews = await client.zrange(keys.reviews(keys.shard_of(account_id)), 0, -1)
+    listed = [member.decode().partition(" ") for member in reviews]
     records = {}
     for id, packed in auth.items():
         records[id] = decode_record(packed.encode("latin-1"))
@@ -80,7 +83,15 @@ async def dump_redis(client: Any, account_id: str) -> dict[str, Any]:
             for member, score in expiry
             if member.decode().split(" ")[0] == account_id
         },
+        "reviews": {id: _undated(case.encode("latin-1")) for id, case in _pairs(look[7]).items()},
+        "listed": {id for of, _, id in listed if of == account_id},
     }
+
+
+def _undated(case: bytes) -> tuple[str, bytes]:
+    """Twin and store have clocks of their own."""
+    kept = Case.kept(case)
+    return kept.card_id, kept.body
 
 
 def _pairs(flat: list[bytes]) -> dict[str, str]:
@@ -98,6 +109,8 @@ def dump_memory(model: MemoryHotState, account_id: str) -> dict[str, Any]:
         "references": dict(a.references),
         "used": dict(a.used),
         "expiry": dict(a.expiry),
+        "reviews": {id: _undated(case) for id, case in a.reviews.items()},
+        "listed": set(a.reviews),
     }
 
 
