@@ -5,6 +5,7 @@ watches that each begins where the one before it ended. It never looks at the ho
 """
 
 import zlib
+from asyncio import sleep
 from dataclasses import dataclass, field
 from hashlib import sha1
 from typing import Any
@@ -42,6 +43,7 @@ ACTS = frozenset(
     {"reversal", "advice", "completion", "increment", "close"}
 )  # kinds of entries that join one
 PAGE = 1000  # entries in one reply
+PAUSE_AFTER = 2000  # list entries: one change may have a thousand, and the links are to be answered
 
 read_envelope = msgspec.msgpack.Decoder(Envelope).decode
 read_body = msgspec.msgpack.Decoder(Body).decode
@@ -245,6 +247,7 @@ class Journal:
         self._lists = 0
         self.judgement: tuple[int, dict[str, str | ListRows]] = (0, {})  # as the home's entries say
         self._spelt: dict[str | ListRows, str | ListRows] = {}  # a million entries have few rows
+        self._since_pause = 0  # list entries that were told without one
         self.until_gate = 0  # entries up to the gate's look
         self.totals: dict[str, tuple[int, int]] = {}
         self.days: dict[str, str] = {}
@@ -260,6 +263,9 @@ class Journal:
             )
             for stream_id, flat in page:
                 self._tell(stream_id, dict(zip(flat[::2], flat[1::2], strict=True)), accounts)
+                if self._since_pause >= PAUSE_AFTER:
+                    self._since_pause = 0
+                    await sleep(0)
             if len(page) < PAGE:
                 return
             start = f"({page[-1][0].decode()}"
@@ -308,6 +314,7 @@ class Journal:
         told = read_body(body)
         assert isinstance(told, JudgementBody)
         change, there = told.change, self.judgement[1]
+        self._since_pause += len(change.entries)
         for name, _, after in (*change.texts, *change.entries):
             if after:
                 there[name] = self._spelt.setdefault(after, after)
