@@ -9,12 +9,13 @@ Promises: tests/authz/test_catching_up.py.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from authz.hot.errors import HotStateError, TooLate
 from authz.hot.lists import parts_of
 from authz.hot.store import HotState
 from ledger.journal import Change, ListRows
+from rules.judge import Judge
 from rules.lists import ALWAYS, Lists, Periods
 
 CHANGES_AT_ONCE = 4  # read in one call: of a load of lists they take the loop some 4 ms
@@ -29,11 +30,17 @@ Left = Callable[[], float]  # seconds that the next call may take
 class CatchingUp:
     """One engine's lists and texts."""
 
-    def __init__(self, hot: HotState, compiled: Callable[[dict[str, str]], None]) -> None:
+    def __init__(
+        self,
+        hot: HotState,
+        compiled: Callable[[dict[str, str], Left], Awaitable[Judge]],
+        judge_by: Callable[[Judge, dict[str, str]], None],
+    ) -> None:
         self.lists = Lists()
         self.texts: dict[str, str] = {}
         self._hot = hot
-        self._compiled = compiled  # raises Refused, of a text that cannot be used
+        self._compiled = compiled  # raises Refused, of a text that cannot be used; TooLate
+        self._judge_by = judge_by
         self._one_at_a_time = asyncio.Lock()
 
     async def up_to(self, version: int, left: Left, *, asked: bool) -> None:
@@ -56,7 +63,7 @@ class CatchingUp:
                 raise TooLate("too many changes for one request")
             changes = await self._read(self.lists.version + 1, version, left)
             if changes is not None:
-                await self._take_in(changes)
+                await self._take_in(changes, left)
             elif asked:
                 raise TooLate("the changes are no longer kept")
             else:
@@ -75,7 +82,7 @@ class CatchingUp:
                 found.append(change)
         return found
 
-    async def _take_in(self, changes: list[Change]) -> None:
+    async def _take_in(self, changes: list[Change], left: Left) -> None:
         """Version by version, with pauses between them; but from the first that changes a text on
         in one step, as texts are compiled once: as the last of them has them."""
         plain = next((n for n, change in enumerate(changes) if change.texts), len(changes))
@@ -88,7 +95,10 @@ class CatchingUp:
                 since_pause = 0
                 await asyncio.sleep(0)
         if plain < len(changes):
-            self._compile(after(self.texts, changes[plain:]))
+            texts = after(self.texts, changes[plain:])
+            judge = await self._compiled(texts, left)
+            self._judge_by(judge, texts)
+            self.texts = texts
             for change in changes[plain:]:
                 take(change, lists)
             lists.version += len(changes) - plain
@@ -110,17 +120,13 @@ class CatchingUp:
             for change in changes:
                 take(change, lists)
                 await asyncio.sleep(0)
-            self._compile(after(standing.texts, changes))
+            texts = after(standing.texts, changes)
+            judge = await self._compiled(texts, left)
+            self._judge_by(judge, texts)
             lists.version = newest
-            self.lists = lists
+            self.lists, self.texts = lists, texts
             return
         raise HotStateError("the lists change faster than they can be read")
-
-    def _compile(self, texts: dict[str, str]) -> None:
-        """Raises: Refused; what was there stays."""
-        if texts != self.texts:
-            self._compiled(texts)
-            self.texts = texts
 
 
 def take(change: Change, lists: Lists) -> None:

@@ -78,7 +78,7 @@ async def would_be(
         budget = Budget(clock, clock.monotonic(), TIMEOUT_S)
         request = request_from(asked, known, clock.now_ms())
         judged_by = await as_it_is(client, request, known.card)
-        engine.compile(judged_by.texts)
+        await engine.judge_by(judged_by.texts, budget)
         engine.lists = judged_by.lists
         await engine.day_of(request.network, budget)
     finally:
