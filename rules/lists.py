@@ -53,7 +53,9 @@ POSSIBLE = frozenset((kind, name) for kind, names in ASKED for name in names)
 
 # Entries lie in so many dicts, since one of a million stands still for a tenth of a second when it
 # grows: these take a millisecond each, one at a time.
+# Which of them: by bits of the hash that the dict itself does not go by, or its entries collide.
 PARTS = 64
+LAST_PART = PARTS - 1
 SPELT_MAX = 65_536  # different periods that entries share the objects of
 
 
@@ -101,7 +103,7 @@ class Lists:
             self._entries[of] = tuple({} for _ in range(PARTS))
             self._sizes[of] = 0
             self._ask_where_there_are_some()
-        entries = self._entries[of][hash(value) % PARTS]
+        entries = self._entries[of][hash(value) >> 32 & LAST_PART]
         before = len(entries)
         if periods is None:
             entries.pop(value, None)
@@ -138,7 +140,7 @@ class Lists:
         for kind, value_of, named in self._asked:
             value = value_of(request, card)
             for name, entries in named:
-                periods = entries[hash(value) % PARTS].get(value)
+                periods = entries[hash(value) >> 32 & LAST_PART].get(value)
                 if periods is not None and (not periods or is_in_force(periods, request.sent_at)):
                     return Said(name, kind, value)
             if kind == "ip" and value:
@@ -151,7 +153,7 @@ class Lists:
         for value in spelt:
             for name in names:
                 entries = self._entries.get((name, kind))
-                if entries and is_in_force(entries[hash(value) % PARTS].get(value), at):
+                if entries and is_in_force(entries[hash(value) >> 32 & LAST_PART].get(value), at):
                     return Said(name, kind, value)
         return None
 
