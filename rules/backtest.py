@@ -19,7 +19,6 @@ from rules.decide import conclude
 from rules.facts import (
     AccountProfile,
     AuthorizationRequest,
-    Blocklists,
     CardProfile,
     Limit,
     Plan,
@@ -27,6 +26,7 @@ from rules.facts import (
 )
 from rules.judge import Judge
 from rules.limits import MEASURES
+from rules.lists import Lists
 from rules.price import Price, plan_of
 from rules.reason import Reason
 
@@ -43,7 +43,7 @@ class Asked(Struct, frozen=True, kw_only=True, gc=False):
     request: AuthorizationRequest
     card: CardProfile
     account: AccountProfile
-    lists: Blocklists
+    lists: Lists
     judge: Judge  # of the policy in force then
     is_increment: bool
     planned: str

@@ -21,6 +21,7 @@ from authz.hot.acts import (
     Withdraw,
 )
 from authz.hot.errors import Cold, TooLate
+from authz.hot.lists import MemoryLists
 from authz.hot.memory_control import MemoryControl
 from authz.hot.model import (
     Account,
@@ -58,7 +59,9 @@ from authz.hot.reviews import MemoryReviews
 from authz.hot.totals import MemoryTotals
 
 
-class MemoryHotState(MemoryControl, MemoryNetworks, MemoryOutbox, MemoryReviews, MemoryTotals):
+class MemoryHotState(
+    MemoryControl, MemoryLists, MemoryNetworks, MemoryOutbox, MemoryReviews, MemoryTotals
+):
     """The oracle. Time stands at `now_ms` until a test moves it."""
 
     def __init__(self, now_ms: int = 0) -> None:
@@ -67,7 +70,6 @@ class MemoryHotState(MemoryControl, MemoryNetworks, MemoryOutbox, MemoryReviews,
         self.accounts: dict[str, Account] = {}
         self.cards: dict[str, tuple[int, bytes, str]] = {}
         self.directory: dict[str, tuple[str, str]] = {}
-        self.blocked: tuple[int, frozenset[tuple[str, str]]] = (0, frozenset())
         self.answers: dict[str, Answer] = {}
         self.journal: list[tuple[str, str, int]] = []  # kind, message id, held delta
         self.open = True
@@ -331,8 +333,8 @@ class MemoryHotState(MemoryControl, MemoryNetworks, MemoryOutbox, MemoryReviews,
         if card is None:
             raise Cold
         old = (plan.account_version, plan.card_version) != (account.version, card[0])
-        if old or plan.lists_version < self.blocked[0]:
-            return Stale(account.version, account.profile, card[0], card[1], self.blocked[0])
+        if old or plan.lists_version < self.judged_by.version:
+            return Stale(account.version, account.profile, card[0], card[1], self.judged_by.version)
         return None
 
     def _account(self, account_id: str) -> Account:
