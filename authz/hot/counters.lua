@@ -215,31 +215,66 @@ local function ended(held, bucket, by)
   return at > 0 and at <= by
 end
 
--- What ended is dropped; and beyond the bound the oldest bucket joins the one after it.
+-- So many entries from the front are gone, and these are there instead: in one pass, since a list
+-- that loses its first element moves all others.
+local function replace_front(held, count, front)
+  local size, shift = #held, #front - 3 * count
+  if shift < 0 then
+    for i = FIRST + 3 * count, size do held[i + shift] = held[i] end
+    for i = size, size + shift + 1, -1 do held[i] = nil end
+  end
+  for i = 1, #front do held[FIRST - 1 + i] = front[i] end
+end
+
+-- Of one bucket after the other, from the oldest on, what stands in it: until so few entries would
+-- be left as there may be. Returns how many entries that is, the last bucket, what stands in all
+-- of them by item, and the items in their order.
+local function joined(held)
+  local left, at, uses, items = (#held - FIRST + 1) / 3, FIRST, {}, {}
+  local bucket, buckets = nil, 0
+  while at <= #held and (left > ENTRIES_MAX or buckets < 2) do
+    bucket, buckets = held[at], buckets + 1
+    while held[at] == bucket do
+      local item, use = held[at + 1], held[at + 2]
+      if uses[item] then left = left - 1 else items[#items + 1] = item end
+      uses[item], at = (uses[item] or 0) + use, at + 3
+    end
+  end
+  return (at - FIRST) / 3, bucket, uses, items
+end
+
+-- What ended is dropped; and beyond the bound the oldest bucket joins the one after it, and both
+-- the next one, until they are few enough. Each counter is told of once.
 local function trim(book, moves, field, held)
   expand(held)
-  while #held > FIRST and ended(held, held[FIRST], book.now_s) do
-    held[CLEARED] = held[FIRST] + 1
-    moves[#moves + 1] = {name_of(field, held[FIRST], held[FIRST + 1]), held[FIRST + 2], 0}
-    for _ = 1, 3 do table.remove(held, FIRST) end
+  local gone = 0
+  while FIRST + 3 * gone < #held and ended(held, held[FIRST + 3 * gone], book.now_s) do
+    local at = FIRST + 3 * gone
+    held[CLEARED] = held[at] + 1
+    moves[#moves + 1] = {name_of(field, held[at], held[at + 1]), held[at + 2], 0}
+    gone = gone + 1
   end
-  while #held >= FIRST + 3 * ENTRIES_MAX do
-    local oldest, into = held[FIRST], nil
-    for i = FIRST, #held, 3 do
-      if held[i] > oldest then into = held[i]; break end
+  if gone > 0 then replace_front(held, gone, {}) end
+  if #held < FIRST + 3 * ENTRIES_MAX then return end
+  local count, into, uses, items = joined(held)
+  if held[FIRST] == into then return end -- all are of one bucket
+  local before, front = {}, {}
+  for at = FIRST, FIRST + 3 * (count - 1), 3 do
+    local bucket, item, use = held[at], held[at + 1], held[at + 2]
+    if bucket == into then
+      before[item] = use
+    else
+      moves[#moves + 1] = {name_of(field, bucket, item), use, 0}
     end
-    if not into then return end
-    while held[FIRST] == oldest do
-      local item, use = held[FIRST + 1], held[FIRST + 2]
-      put(held, oldest, item, 0)
-      local at, there = place_of(held, into, item)
-      local before = there and held[at + 2] or 0
-      put(held, into, item, before + use)
-      moves[#moves + 1] = {name_of(field, oldest, item), use, 0}
-      moves[#moves + 1] = {name_of(field, into, item), before, before + use}
-    end
-    held[FLOOR] = into
   end
+  for i = 1, #items do
+    local item = items[i]
+    local was, use = before[item] or 0, uses[item]
+    if use ~= was then moves[#moves + 1] = {name_of(field, into, item), was, use} end
+    front[#front + 1], front[#front + 2], front[#front + 3] = into, item, use
+  end
+  replace_front(held, count, front)
+  held[FLOOR] = into
 end
 
 -- What happens to most sums: the newest bucket rises, or one that is newer, and the oldest end.

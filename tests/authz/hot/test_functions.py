@@ -27,6 +27,7 @@ from authz.hot.memory import MemoryHotState
 from authz.hot.model import NAMED_MAX
 from authz.hot.record import OTHER_ACTS_MAX, Act, Touched, fold, touched_by
 from authz.hot.reviews import ACCOUNT_REVIEWS_MAX, REVIEWS_MAX
+from authz.replay import read_envelope
 from rules.counters import ENTRIES_MAX
 from rules.facts import Approved, Limit
 from tests.support.hot import account_act, card_act, dump_memory, dump_redis, opened
@@ -1034,15 +1035,15 @@ def in_bucket(n: int, bucket: int, item: str = "", back: int = 60, **changes: ob
     return authorize(n, hold_minor=1, asked_minor=1, limits=(row,), **changes)
 
 
-@pytest.mark.parametrize("different", [False, True], ids=["sums", "different ones"])
+@pytest.mark.parametrize("shops", [0, 3, 95], ids=["sums", "different ones", "many of them"])
 def test_the_buckets_of_a_window_are_bounded_and_the_oldest_join(
-    fresh_redis: str, different: bool
+    fresh_redis: str, shops: int
 ) -> None:
     """Late ones rise in what older ones joined, and fall out of it; nothing is lost."""
     dice = Random(1)
     said: list[object] = []
     for n in range(1, ENTRIES_MAX + 40):
-        item = f"|M{dice.randint(1, 3)}" if different else ""
+        item = f"|M{dice.randint(1, shops)}" if shops else ""
         bucket = BUCKET + n - dice.choice([0, 0, 0, 1, 30, 300])
         said.append(in_bucket(n, bucket, item, references=(f"90:x{n}",)))
         if n % 5 == 0:
@@ -1052,6 +1053,23 @@ def test_the_buckets_of_a_window_are_bounded_and_the_oldest_join(
     assert len(used) <= ENTRIES_MAX
     records = there["records"].values()  # type: ignore[attr-defined]
     assert sum(used.values()) == sum(record.holds > 0 for record in records)
+
+
+def test_buckets_that_join_tell_of_each_counter_once(fresh_redis: str) -> None:
+    """Many of them at a time, where each stands for many different ones."""
+
+    async def scenario(state: object, client: object) -> None:
+        for n in range(2 * ENTRIES_MAX):
+            act = in_bucket(n, BUCKET + n // 7, f"|M{n % 95}")
+            assert (await state.authorize(act, 5)).kind == "held"  # type: ignore[attr-defined]
+        told = []
+        for _, fields in await client.xrange(keys.journal(keys.shard_of(ACCOUNT))):  # type: ignore[attr-defined]
+            names = [row[0] for row in read_envelope(fields[b"e"]).counters]
+            assert len(names) == len(set(names)) <= ENTRIES_MAX + 95
+            told.append(len(names))
+        assert max(told) > 95
+
+    run(fresh_redis, scenario)
 
 
 def test_fields_that_have_ended_are_dropped_a_few_at_a_time(fresh_redis: str) -> None:
