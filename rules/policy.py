@@ -38,7 +38,7 @@ from rules.categories import PREFIX, iso_groups
 from rules.codes import COUNTRY, CURRENCY, DEPTH_MAX, MCC, SOME, Codes, resolve
 from rules.facts import Channel, Finality, Purpose
 from rules.fx import ExchangeRules, RatesError, check_exchange
-from rules.policy_text import PolicyError, at, refuse_card_numbers, split
+from rules.policy_text import PolicyError, at, refuse_card_numbers, refuse_long_keys, split
 from rules.reason import Reason
 from rules.windows import minutes_of, rolling
 
@@ -202,6 +202,7 @@ def read_policy(text: str) -> Policy:
     """A policy from TOML, checked whole. Raises: PolicyError."""
     if len(text.encode()) > SIZE_MAX:
         raise PolicyError(f"has more than {SIZE_MAX} bytes")
+    refuse_long_keys(text)
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -55,6 +55,21 @@ def first_line(text: str, key: str) -> int | None:
     return next(lines, None) if key else None
 
 
+# tomllib keeps each beginning of a dotted key, so one of n parts takes n squared of memory: one
+# that fills a policy file would take all there is, of an engine too that reads it at SIGHUP.
+KEY_PARTS_MAX = 16
+PART = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*')"""
+LONG_KEY = re.compile(rf"""(?<![A-Za-z0-9_"'-]){PART}(?:[ \t]*\.[ \t]*{PART}){{{KEY_PARTS_MAX}}}""")
+
+
+def refuse_long_keys(text: str) -> None:
+    """Before it is read as TOML. Raises: PolicyError."""
+    found = LONG_KEY.search(text)
+    if found:
+        line = text.count("\n", 0, found.start()) + 1
+        raise PolicyError(f"line {line}: a key of more than {KEY_PARTS_MAX} parts")
+
+
 # In one piece; and in the groups that are printed on a card, as four codes in a row may be too.
 NUMBER = re.compile(r"(?<![0-9A-Za-z.])[0-9]{13,19}(?![0-9A-Za-z])")
 GROUPED = re.compile(
