@@ -95,8 +95,13 @@ class Record(Struct, gc=False):
 
     recorded_minor: int = 0
     here_minor: int = 0
-    touched: Touched = ()
-    is_ours: bool = False  # approved here: it counts under its own limits
+    own: Touched = ()  # what it counts under once it is approved here
+    beside: Touched = ()  # what its acts brought: it counts under that before, and once withdrawn
+    is_ours: bool = False  # approved here
+
+    @property
+    def touched(self) -> Touched:
+        return self.own if self.is_ours else self.beside
 
 
 def asked_for(request: AuthorizationRequest) -> int:
@@ -139,17 +144,15 @@ class Backtest:
         funds_differ = self.beyond[a.account.account_id] != 0
         reason = conclude(plan.reason, kind, detail)
         was = conclude(a.planned, a.verdict, a.detail)
+        own, beside, is_ours = record.own, record.beside, record.is_ours
         if held:
-            own = tuple(
+            counted = tuple(
                 (limit.counter, limit.scale) for limit in plan.limits if limit.scale != DECLINES
             )
             if a.is_increment:
-                touched = record.touched if record.is_ours else added(record.touched, own)
-                is_ours = record.is_ours
+                beside = added(beside, counted)
             else:
-                touched, is_ours = own, True
-        else:
-            touched, is_ours = record.touched, record.is_ours
+                own, is_ours = counted, True
         by = self._by(a, plan, kind, detail)
         self._count_decline(a, plan, kind, detail)
         self._set(
@@ -157,7 +160,7 @@ class Backtest:
             a.account.account_id,
             record,
             Record(
-                record.recorded_minor + a.took_minor, record.here_minor + took, touched, is_ours
+                record.recorded_minor + a.took_minor, record.here_minor + took, own, beside, is_ours
             ),
         )
         by_funds = funds_differ and reason is not was and FUNDS in (reason, was)
@@ -172,13 +175,15 @@ class Backtest:
             return
         record = self._taken_in(m.authorization_id, m.absorbed, None)
         recorded = record.recorded_minor + m.took_minor
-        touched = record.touched if record.is_ours else added(record.touched, m.touched)
+        beside = added(record.beside, m.touched)
         if m.is_taken_back:
             # What was never approved here cannot be given back.
             here = recorded if record.here_minor else 0
         else:
             here = recorded if m.took_minor or record.here_minor else 0
-        after = Record(recorded, here, touched, record.is_ours)
+        # Once its approval is withdrawn, what else was said of it stands for itself.
+        is_ours = record.is_ours and m.withdrew != m.authorization_id
+        after = Record(recorded, here, record.own, beside, is_ours)
         self._set(m.authorization_id, m.account_id, record, after)
 
     def _taken_in(
@@ -192,7 +197,8 @@ class Backtest:
                 record = Record(
                     record.recorded_minor + gone.recorded_minor,
                     record.here_minor + gone.here_minor,
-                    added(record.touched, gone.touched),
+                    record.own,
+                    added(record.beside, gone.touched),
                     record.is_ours,
                 )
         return record
@@ -204,7 +210,7 @@ class Backtest:
         request, cost, before = priced.request, priced.settle_minor, record.here_minor
         if plan.reason != Reason.APPROVED:
             return "declined", "", before
-        if cost == 0 and not a.absorbed and (full := self._first_full(plan, 0, Counter())):
+        if cost == 0 and (full := self._first_full(plan, before, shares_of(record))):
             return "over_limit", full, before
         if request.purpose is Purpose.BALANCE_INQUIRY:
             return "told", a.detail, before

@@ -9,10 +9,22 @@ from click.testing import CliRunner
 
 from authz.app import cli
 from authz.control import NewAccount, NewCard, put_accounts, put_cards
-from authz.hot import admin
+from authz.hot import admin, keys
+from authz.hot.acts import Withdraw
 from authz.judgement import put_policy
 from authz.privacy import Pan
-from tests.support.engine import KEYS, OTHER_PAN, PAN, World, account, code, purchase, reversal
+from ledger.journal import read_entry
+from tests.support.engine import (
+    KEYS,
+    OTHER_PAN,
+    PAN,
+    World,
+    account,
+    advice_of,
+    code,
+    purchase,
+    reversal,
+)
 from tests.support.hot import opened
 
 POLICY = """
@@ -111,3 +123,77 @@ def test_what_was_in_force_says_what_it_said(fresh_redis: str, seed: int) -> Non
     report = json.loads(result.stdout)["report"]
     assert report["requests"] == sum(reasons.values())
     assert report["same"] == report["requests"], report
+
+
+MET = """
+version = "1"
+[[rule]]
+name = "no vices"
+when = { mcc = ["7995"] }
+outcome = "decline"
+[[limit]]
+name = "told no"
+measure = "declines"
+ceiling = 1
+window = "10m"
+[[limit]]
+name = "rolling"
+per = "account"
+measure = "amount"
+ceiling = 1000
+window = "10m"
+"""
+
+
+def test_what_met_what_came_before_and_what_was_withdrawn(fresh_redis: str) -> None:
+    """A check of the account after its own reversal; a completion whose approval was withdrawn."""
+    asked = 0
+
+    async def scenario() -> None:
+        nonlocal asked
+        state, client = await opened(fresh_redis), admin.administrator(fresh_redis)
+        now_ms = 1000 * int((await client.time())[0]) + 60_000
+        world = World(state)
+        world.clock.advance((now_ms - world.clock.now_ms()) / 1000)
+        await put_accounts(state, [NewAccount(profile=account(), opening_minor=10**6)], "test")
+        cards = [NewCard(pan=Pan(pan), account_id="A1", expiry="2812") for pan in (PAN, OTHER_PAN)]
+        await put_cards(state, KEYS, cards, "test")
+        await put_policy(client, MET, "test")
+        link = world.link()
+
+        async def ask(stan: int, amount: int, mti: str = "0100", **changes: str) -> str:
+            nonlocal asked
+            asked += 1
+            bought = purchase(stan, amount, at_ms=now_ms, **changes)
+            return code(await link.say(mti, bought))
+
+        assert await ask(1, 100, "0200") == "00"
+        bought = purchase(1, 100, at_ms=now_ms)
+        assert (
+            code(await link.say("0220", advice_of(bought, 2, at_ms=now_ms, de4=f"{800:012}")))
+            == "00"
+        )
+        [id] = [
+            entry.envelope.message_id
+            for stream_id, fields in await client.xrange(keys.journal(keys.shard_of("A1")))
+            if (entry := read_entry(stream_id, fields)).envelope.kind == "authorization"
+        ]
+        act = Withdraw(
+            account_id="A1", shard_of="A1", message_id=id, attempt="e1-1", answer_ttl_s=3600
+        )
+        assert await state.withdraw(act, 5) == "forgotten"
+        assert await ask(3, 950) == "00", "the completion counts under no limit of the policy"
+        assert await ask(4, 100, de18="7995", de2=OTHER_PAN) == "05"
+        check = purchase(5, 0, at_ms=now_ms, de2=OTHER_PAN)
+        await link.say("0400", reversal(check, 6, at_ms=now_ms))
+        assert await ask(5, 0, de2=OTHER_PAN) == "65"
+        await client.aclose()
+        state._connection.close()  # type: ignore[union-attr]
+        await asyncio.sleep(0)
+
+    asyncio.run(scenario())
+    words = ["rules", "backtest", "--redis", fresh_redis, "--json", "-"]
+    result = CliRunner().invoke(cli.main, words, env={"AUTHZ_REDIS_FSYNC": "off"})
+    report = json.loads(result.stdout)["report"]
+    assert report["same"] == report["requests"] == asked, report
+    assert result.exit_code == 0
