@@ -181,14 +181,21 @@ def is_in_force(periods: Periods | None, at: int) -> bool:
 
 
 def networks_of(address: str, lengths: Iterable[int] = range(129)) -> tuple[str, ...]:
-    """An address and the networks that it is in, the smallest first."""
+    """An address and the networks that it is in, the smallest first.
+
+    One of version 4 that is told as one of 6 (::ffff:10.0.0.1) is the same: found either way.
+    """
     try:
         found = ip_address(address)
     except ValueError:
         return ()
+    lengths = set(lengths)
+    mapped = getattr(found, "ipv4_mapped", None)
+    inner = networks_of(str(mapped), lengths) if mapped else ()
     bits = found.max_prefixlen
-    shorter = sorted((length for length in set(lengths) if length < bits), reverse=True)
-    return str(found), *(str(ip_network(f"{found}/{n}", strict=False)) for n in shorter)
+    shorter = sorted((length for length in lengths if length < bits), reverse=True)
+    outer = (str(ip_network(f"{found}/{n}", strict=False)) for n in shorter)
+    return str(found), *inner, *outer
 
 
 def overlap(one: tuple[int, int], other: tuple[int, int]) -> bool:

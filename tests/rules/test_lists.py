@@ -107,6 +107,12 @@ def test_a_timed_entry_is_in_force_from_its_first_second_to_the_last_before_its_
     assert len(gone) == 0
 
 
+@pytest.mark.parametrize("entry", ["192.0.2.7", "192.0.2.0/24", "::ffff:c000:207"])
+def test_an_address_of_version_4_that_is_told_as_one_of_6_is_the_same(entry: str) -> None:
+    assert said(lists(f"block ip={entry}"), ip="::ffff:192.0.2.7") == Reason.IP_BLOCKED
+    assert said(lists(f"block ip={entry}"), ip="::ffff:192.0.3.7") == Reason.APPROVED
+
+
 def test_what_a_request_does_not_tell_is_on_no_list() -> None:
     everything = lists(*(f"block {kind}" for kind in ("device", "ip", "bin", "terminal")))
     assert said(everything, device="", ip="", bin="", terminal_id="") == Reason.APPROVED
