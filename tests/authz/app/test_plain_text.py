@@ -51,7 +51,8 @@ def test_acts_are_a_table() -> None:
         "stan": "000001", "rrn": "000000000001", "amount_minor": 250, "amount_currency": "392",
         "verdict": "over_limit", "reason": "daily_amount_limit", "detail": "daily_amount_limit",
         "currency": "840", "held_delta_minor": 0, "posted_delta_minor": -50,
-        "ceiling_minor": 10_000, "authorization_id": "",
+        "ceiling_minor": 10_000, "authorization_id": "", "message_id": "m1",
+        "counter": "c1/day_amount/20261121",
     }  # fmt: skip
     plain = act | {"detail": "", "verdict": "held", "currency": "", "held_delta_minor": None,
                    "posted_delta_minor": None}  # fmt: skip
@@ -60,12 +61,12 @@ def test_acts_are_a_table() -> None:
     assert title == "latest acts, the newest first"
     assert head.split() == [
         "at", "kind", "mti", "stan", "rrn", "amount", "verdict", "reason", "detail", "held",
-        "delta", "posted", "delta", "authorization", "id",
+        "delta", "posted", "delta", "authorization", "id", "message", "id",
     ]  # fmt: skip
-    assert first.endswith("  daily_amount_limit  ceiling 100.00 USD  0.00 USD    -0.50 USD     -")
-    assert second.endswith(
-        "  held        daily_amount_limit  -                   -           -             -"
-    )
+    assert first.split("  daily_amount_limit  ")[1].split() == [
+        "ceiling", "100.00", "USD", "of", "day_amount", "0.00", "USD", "-0.50", "USD", "-", "m1",
+    ]  # fmt: skip
+    assert second.split("  held  ")[1].split() == ["daily_amount_limit", "-", "-", "-", "-", "m1"]
     assert "  250 JPY  " in first
 
 
