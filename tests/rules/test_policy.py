@@ -46,8 +46,13 @@ def test_a_policy_is_read_whole() -> None:
         (HEAD + rule(name='"-"'), "rule[0].name, line 4"),
         (
             HEAD + rule() + rule(name='"b"', outcom='"x"'),
-            "rule[1], line 7: object contains unknown",
+            "rule[1], line 7: object contains unknown field `outcom`; did you mean outcome?",
         ),
+        (
+            HEAD + rule(when="{ not = { amount_form = 1 } }"),
+            "unknown field `amount_form`; did you mean amount_from?",
+        ),
+        (HEAD + rule(scope='{ shop = "p" }'), "`shop`; known are program, account, card"),
         (
             HEAD + rule(name='"b"') + rule(outcome='"perhaps"'),
             "rule[1].outcome, line 9: invalid enum",

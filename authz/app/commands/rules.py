@@ -150,7 +150,8 @@ def of_rates(rates: Rates) -> str:
 
 def in_words(policy: Policy) -> str:
     rules, limits = counted(len(policy.rule), "rule"), counted(len(policy.limit), "limit")
-    return f"policy {policy.version}: {rules}, {limits}"
+    fees = f", {counted(len(policy.fee), 'fee')}" if policy.fee else ""
+    return f"policy {policy.version}: {rules}, {limits}{fees}"
 
 
 @command.command(epilog=EXAMPLES)
