@@ -62,7 +62,10 @@ def test_a_policy_is_read_whole() -> None:
         (HEAD + rule(when='{ mcc = ["12"] }'), "rule[0].when, line 6: mcc: not a code: 12"),
         (HEAD + rule(when='{ mcc = ["7802-7800"] }'), "a range that ends before it begins"),
         (HEAD + rule(when='{ country = ["us"] }'), "country: not a code: us"),
-        (HEAD + rule(when='{ currency = ["USD"] }'), "currency: not a code: USD"),
+        (
+            HEAD + rule(when='{ currency = ["USD"] }'),
+            "currency: not a code: USD (three digits, as 840)",
+        ),
         (HEAD + rule(when='{ time = "9-17" }'), "time: expected HH:MM-HH:MM"),
         (HEAD + rule(when='{ time = "24:00-01:00" }'), "time: expected HH:MM-HH:MM"),
         (HEAD + rule(when='{ time = "09:00-09:00" }'), "time: from and to are the same"),
