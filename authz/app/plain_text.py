@@ -110,6 +110,8 @@ def in_the_way(row: dict[str, Any], currency: str) -> str:
         return f"partial: {approved}, {row['limited_by']}"
     if row.get("source"):
         return f"by {row['source']}"
+    if row.get("rule") and not row["detail"]:
+        return f"rule {row['rule']}"
     if row.get("business_date"):
         return f"{row['network']} {row['business_date']}"
     return text("detail", row["detail"], currency)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from authz.app.plain_text import lines, money
+from authz.app.plain_text import detail, lines, money
 
 AMOUNTS = [
     (1250, "840", "12.50 USD"), (0, "840", "0.00 USD"), (-1250, "978", "-12.50 EUR"),
@@ -68,6 +68,13 @@ def test_acts_are_a_table() -> None:
     ]  # fmt: skip
     assert second.split("  held  ")[1].split() == ["daily_amount_limit", "-", "-", "-", "-", "m1"]
     assert "  250 JPY  " in first
+
+
+def test_the_rule_is_told_where_nothing_else_was_in_the_way() -> None:
+    assert detail({"rule": "no vices", "detail": ""}, "840") == "rule no vices"
+    assert detail({"rule": "r", "detail": "", "skipped_checks": ["s"]}, "840") == (
+        "skipped s, rule r"
+    )
 
 
 def test_a_count_that_may_be_misread_has_its_note() -> None:
