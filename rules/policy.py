@@ -32,12 +32,13 @@ from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.structs import fields
 
 from rules.categories import PREFIX, iso_groups
 from rules.codes import COUNTRY, CURRENCY, DEPTH_MAX, MCC, SOME, Codes, resolve
 from rules.facts import Channel, Finality, Purpose
 from rules.fx import ExchangeRules, RatesError, check_exchange
-from rules.policy_text import PolicyError, at, refuse_card_numbers, split
+from rules.policy_text import PolicyError, at, nearest, refuse_card_numbers, split
 from rules.reason import Reason
 from rules.windows import minutes_of, rolling
 
@@ -237,9 +238,18 @@ WORDS: dict[str, Iterable[str]] = {
 }  # fmt: skip
 
 
+TABLES: dict[str, type[Struct]] = {
+    "": Policy, "groups": Groups, "rule": Rule, "limit": LimitRule, "fee": FeeRule,
+    "exchange": ExchangeRules, "scope": Scope,
+    "when": When, "all": When, "any": When, "not": When,
+}  # fmt: skip
+
+
 def known_words(problem: str, path: str) -> str:
-    """The words that would have been one, where it is a word that is none."""
+    """The words that would have been one, where it is a word or a key that is none."""
     name = path.rpartition(".")[2].partition("[")[0]
+    if problem.startswith("object contains unknown field") and name in TABLES:
+        return nearest(problem, [field.encode_name for field in fields(TABLES[name])])
     if not problem.startswith("invalid enum value") or name not in WORDS:
         return ""
     return f"; known are {', '.join(map(str, WORDS[name]))}"

@@ -46,8 +46,13 @@ def test_a_policy_is_read_whole() -> None:
         (HEAD + rule(name='"-"'), "rule[0].name, line 4"),
         (
             HEAD + rule() + rule(name='"b"', outcom='"x"'),
-            "rule[1], line 7: object contains unknown",
+            "rule[1], line 7: object contains unknown field `outcom`; did you mean outcome?",
         ),
+        (
+            HEAD + rule(when="{ not = { amount_form = 1 } }"),
+            "unknown field `amount_form`; did you mean amount_from?",
+        ),
+        (HEAD + rule(scope='{ shop = "p" }'), "`shop`; known are program, account, card"),
         (
             HEAD + rule(name='"b"') + rule(outcome='"perhaps"'),
             "rule[1].outcome, line 9: invalid enum",
@@ -57,7 +62,10 @@ def test_a_policy_is_read_whole() -> None:
         (HEAD + rule(when='{ mcc = ["12"] }'), "rule[0].when, line 6: mcc: not a code: 12"),
         (HEAD + rule(when='{ mcc = ["7802-7800"] }'), "a range that ends before it begins"),
         (HEAD + rule(when='{ country = ["us"] }'), "country: not a code: us"),
-        (HEAD + rule(when='{ currency = ["USD"] }'), "currency: not a code: USD"),
+        (
+            HEAD + rule(when='{ currency = ["USD"] }'),
+            "currency: not a code: USD (three digits, as 840)",
+        ),
         (HEAD + rule(when='{ time = "9-17" }'), "time: expected HH:MM-HH:MM"),
         (HEAD + rule(when='{ time = "24:00-01:00" }'), "time: expected HH:MM-HH:MM"),
         (HEAD + rule(when='{ time = "09:00-09:00" }'), "time: from and to are the same"),
