@@ -15,7 +15,7 @@ from rules.codes import COUNTRY, MCC, resolve
 from rules.facts import AccountProfile, AuthorizationRequest, CardProfile, Limit, Purpose
 from rules.fees import NO_FEES, Fees, fees_of
 from rules.fx import Exchange, Rates, read_rates
-from rules.limits import LIMIT_HEAD, written
+from rules.limits import LIMIT_HEAD, PROGRAM_HEAD, spelt, written
 from rules.policy import (
     EVERYTHING,
     NO_POLICY,
@@ -28,7 +28,7 @@ from rules.policy import (
     read_policy,
 )
 from rules.reason import Reason
-from rules.windows import Moment, minutes_of
+from rules.windows import Moment, minutes_of, moment_at
 
 LEVELS = ("program", "account", "card")  # in the order in which they are asked
 
@@ -258,9 +258,12 @@ class Writer:
             else:
                 does = f"e.append({self._name(row)})"
             lines.append(f"    {does}" if row.when == EVERYTHING else f"    if {test}: {does}")
-        head = LIMIT_HEAD if any(isinstance(row, LimitRule) for row in rows) else ()
+        limits = [row for row in rows if isinstance(row, LimitRule)]
+        head: tuple[str, ...] = LIMIT_HEAD if limits else ()
+        if any(row.per == "program" for row in limits):
+            head += PROGRAM_HEAD
         body = ["def asked(f, a, c, t, e):", *head, *lines, "    return None"]
-        scope: dict[str, Any] = self._known
+        scope: dict[str, Any] = self._known | {"spelt": spelt, "moment_at": moment_at}
         exec("\n".join(body), scope)
         asked: Asked = scope["asked"]
         return asked

@@ -21,6 +21,12 @@ LIMIT_HEAD = (
     "    add, buckets, ends, at = e.append, t.buckets, t.ends, f.sent_at",
 )
 
+# And where one of them is a whole program's: its calendar is UTC's, since it has no zone.
+PROGRAM_HEAD = (
+    "    program, utc = '%' + spelt(a.program), moment_at(f.sent_at, 'UTC')",
+    "    utc_buckets, utc_ends = utc.buckets, utc.ends",
+)
+
 # What a limit says when it is full, and how its counters follow.
 MEASURES = {
     "amount": (Reason.AMOUNT_LIMIT, AMOUNT),
@@ -49,11 +55,17 @@ def written(row: LimitRule, name: Callable[[Any], str]) -> str:
     limit, said, what, quoted = map(name, (Limit, reason, f"/{row.name}/{row.measure}/", spelt))
     moves = rolling(row.window)
     window = name(f"{moves.seconds}s" if moves else row.window)
-    counter = f"{'card' if row.per == 'card' else 'account'} + {what} + "
-    counter += window if moves else f"buckets[{window}]"
+    whose: str = row.per
+    calendar = ""
+    if whose == "program":
+        # Amounts of different currencies have no sum: of each a counter.
+        whose = "program + ':' + a.currency" if scale == AMOUNT else "program"
+        calendar = "utc_"
+    counter = f"{whose} + {what} + "
+    counter += window if moves else f"{calendar}buckets[{window}]"
     if row.each:
         counter += f" + ':' + {quoted}(f.{VALUES[row.each]})"
-    bucket, until, since, size = "'0'", f"ends[{window}]", "0", 0
+    bucket, until, since, size = "'0'", f"{calendar}ends[{window}]", "0", 0
     if moves:
         size = moves.bucket_s
         bucket = f"str(at // {size})"

@@ -40,7 +40,7 @@ from rules.facts import Channel, Finality, Purpose
 from rules.fx import ExchangeRules, RatesError, check_exchange
 from rules.policy_text import PolicyError, at, refuse_card_numbers, split
 from rules.reason import Reason
-from rules.windows import minutes_of, rolling
+from rules.windows import WINDOWS, minutes_of, rolling
 
 # Above these a judgement would take longer than its share of the budget (`authz bench decide`).
 RULES_MAX = 1000
@@ -143,7 +143,7 @@ class LimitRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     measure: Literal["amount", "count", "declines", "merchants", "countries"]
     ceiling: Minor  # minor units of the account's currency, or a number
     window: str  # hour | day | week | month | year | lifetime, or rolling: 10s to 90d
-    per: Literal["card", "account"] = "card"
+    per: Literal["card", "account", "program"] = "card"
     each: Literal["merchant", "country", "channel", "mcc"] | None = None  # a counter for each
     scope: Scope = Scope()
     when: When = EVERYTHING
@@ -300,8 +300,9 @@ def check(policy: Policy, text: str) -> None:
                 rolling(row.window)
             except ValueError as error:
                 raise at(text, f"{where}.window", str(error)) from None
-            if row.measure in DIFFERENT and row.ceiling > DIFFERENT_MAX:
-                raise at(text, f"{where}.ceiling", f"more than {DIFFERENT_MAX} different ones")
+            key, _, problem = problem_of_limit(row).partition(": ")
+            if problem:
+                raise at(text, f"{where}.{key}", problem)
         elif isinstance(row, FeeRule):
             problem = problem_of_fee(row)
             if problem:
@@ -310,6 +311,19 @@ def check(policy: Policy, text: str) -> None:
             problem = problem_of_rule(row)
             if problem:
                 raise at(text, f"{where}.outcome", problem)
+
+
+def problem_of_limit(limit: LimitRule) -> str:
+    """Begins with the key that is wrong."""
+    if limit.measure in DIFFERENT and limit.ceiling > DIFFERENT_MAX:
+        return f"ceiling: more than {DIFFERENT_MAX} different ones"
+    if limit.per != "program":
+        return ""
+    if limit.measure not in ("amount", "count"):
+        return "measure: of a program only amount and count"
+    if limit.window not in WINDOWS:
+        return f"window: of a program only {', '.join(WINDOWS)}"
+    return "each: not of a program" if limit.each else ""
 
 
 def problem_of_rule(rule: Rule) -> str:

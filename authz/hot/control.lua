@@ -2,6 +2,7 @@
 Control acts: what people and files change, not cardholders. Journalled like the rest,
 since without them nothing could be rebuilt. And `note`, for what moves nothing.
 ]]
+do -- a chunk of Lua has 200 locals at the most
 
 --[[
 put_account: create an account, or move its profile to a new version.
@@ -192,3 +193,4 @@ redis.register_function('authz_open_gate', open_gate)
 redis.register_function('authz_close_gate', close_gate)
 redis.register_function('authz_put_lists', put_lists)
 redis.register_function({function_name = 'authz_look', callback = look, flags = {'no-writes'}})
+end

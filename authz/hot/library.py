@@ -8,8 +8,8 @@ from importlib.resources import files
 
 NAME = "authz"
 PARTS = (
-    "prelude.lua", "counters.lua", "sweep.lua", "record.lua", "references.lua", "totals.lua",
-    "reviews.lua", "authorize.lua", "apply.lua", "withdraw.lua", "outbox.lua", "control.lua",
+    "prelude.lua", "counters.lua", "sweep.lua", "quotas.lua", "record.lua", "references.lua",
+    "totals.lua", "reviews.lua", "authorize.lua", "apply.lua", "withdraw.lua", "outbox.lua", "control.lua",
     "directory.lua", "networks.lua",
 )  # fmt: skip
 

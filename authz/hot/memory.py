@@ -16,6 +16,7 @@ from authz.hot.acts import (
     Close,
     Decision,
     Note,
+    Short,
     Stale,
     Verdict,
     Withdraw,
@@ -41,6 +42,7 @@ from authz.hot.model import (
 )
 from authz.hot.networks import MemoryNetworks
 from authz.hot.outbox import MemoryOutbox
+from authz.hot.quotas import MemoryQuotas
 from authz.hot.record import (
     OTHER_ACTS_MAX,
     SHIPS,
@@ -58,7 +60,9 @@ from authz.hot.reviews import MemoryReviews
 from authz.hot.totals import MemoryTotals
 
 
-class MemoryHotState(MemoryControl, MemoryNetworks, MemoryOutbox, MemoryReviews, MemoryTotals):
+class MemoryHotState(
+    MemoryControl, MemoryNetworks, MemoryOutbox, MemoryQuotas, MemoryReviews, MemoryTotals
+):
     """The oracle. Time stands at `now_ms` until a test moves it."""
 
     def __init__(self, now_ms: int = 0) -> None:
@@ -72,7 +76,7 @@ class MemoryHotState(MemoryControl, MemoryNetworks, MemoryOutbox, MemoryReviews,
         self.journal: list[tuple[str, str, int]] = []  # kind, message id, held delta
         self.open = True
 
-    async def authorize(self, act: Authorize, timeout_s: float = 0) -> Verdict | Stale:
+    async def authorize(self, act: Authorize, timeout_s: float = 0) -> Verdict | Stale | Short:
         self._enter(act.deadline_ms)
         again = self._replay(act.message_id, act.fingerprint, act.attempt)
         if again is not None:
@@ -106,8 +110,10 @@ class MemoryHotState(MemoryControl, MemoryNetworks, MemoryOutbox, MemoryReviews,
             if fits(record, other) and has_room(record, other):
                 take_in(record, other, base)
                 taken.append(id)
-        account.used.tick(act.sent_at)
-        kind, detail = decided(account, act, record, base, bool(tombstones))
+        kind, detail, short = decided(account, act, record, base, bool(tombstones))
+        if short and not act.last_word:
+            return Short(tuple(short))
+        account.tick(act.limits, act.sent_at)
         if kind == "told":
             given = Given(act.fingerprint, kind, detail, act.planned, 0, [act.attempt])
             self.journal.append(("authorization", act.message_id, 0))
@@ -133,7 +139,7 @@ class MemoryHotState(MemoryControl, MemoryNetworks, MemoryOutbox, MemoryReviews,
         account.settle(record, act.message_id, taken, base, act.sent_at)
         return self.reviewed(act, given, said(given, act.message_id, record=record))
 
-    async def apply(self, act: Apply, timeout_s: float = 0) -> Verdict | Stale:
+    async def apply(self, act: Apply, timeout_s: float = 0) -> Verdict | Stale | Short:
         self._enter(act.deadline_ms)
         again = self._replay(act.message_id, act.fingerprint, act.attempt)
         if again is not None:
@@ -185,8 +191,10 @@ class MemoryHotState(MemoryControl, MemoryNetworks, MemoryOutbox, MemoryReviews,
         record.holds, record.posted = fold(record)
         now_s = one.sent_at if decision is not None else 0
         if decision is not None:
-            account.used.tick(now_s)
-            kind, detail = judge(account, record, base, decision, one)
+            kind, detail, short = judge(account, record, base, decision, one)
+            if short and not act.last_word:
+                return Short(tuple(short))
+            account.tick(decision.limits, now_s)
             if kind == "held" and not kept:
                 kind = "declined"
             if kind != "held":
