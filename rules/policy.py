@@ -47,7 +47,6 @@ RULES_MAX = 1000
 LIMITS_MAX = 64
 FEES_MAX = 64
 SIZE_MAX = 256 * 1024  # bytes; a change is journalled in each of 64 shards
-
 CODES_MAX = 500_000  # in all conditions, ranges counted out: some 40 MB of every engine
 PATTERNS_MAX = 1000  # of merchant names, in all conditions
 
@@ -277,10 +276,7 @@ def check(policy: Policy, text: str) -> None:
         if row.name in taken:
             raise at(text, f"{where}.name", f"used before, by {taken[row.name]}")
         taken[row.name] = where
-        if (
-            len([part for part in (row.scope.program, row.scope.account, row.scope.card) if part])
-            > 1
-        ):
+        if len([part for part in astuple(row.scope) if part]) > 1:
             raise at(text, f"{where}.scope", "names more than one of program, account, card")
         if any(re.fullmatch("[0-9]{12,19}", id) for id in astuple(row.scope)):
             raise at(text, f"{where}.scope", "a card number; a card is named by its id")
@@ -317,13 +313,12 @@ def problem_of_limit(limit: LimitRule) -> str:
     """Begins with the key that is wrong."""
     if limit.measure in DIFFERENT and limit.ceiling > DIFFERENT_MAX:
         return f"ceiling: more than {DIFFERENT_MAX} different ones"
-    if limit.per != "program":
-        return ""
-    if limit.measure not in ("amount", "count"):
+    of_program = limit.per == "program"
+    if of_program and limit.measure not in ("amount", "count"):
         return "measure: of a program only amount and count"
-    if limit.window not in WINDOWS:
+    if of_program and limit.window not in WINDOWS:
         return f"window: of a program only {', '.join(WINDOWS)}"
-    return "each: not of a program" if limit.each else ""
+    return "each: not of a program" if of_program and limit.each else ""
 
 
 def problem_of_rule(rule: Rule) -> str:

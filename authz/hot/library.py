@@ -9,8 +9,8 @@ from importlib.resources import files
 NAME = "authz"
 PARTS = (
     "prelude.lua", "counters.lua", "sweep.lua", "quotas.lua", "record.lua", "references.lua",
-    "totals.lua", "reviews.lua", "authorize.lua", "apply.lua", "withdraw.lua", "outbox.lua", "control.lua",
-    "directory.lua", "networks.lua",
+    "totals.lua", "reviews.lua", "authorize.lua", "apply.lua", "withdraw.lua", "outbox.lua",
+    "control.lua", "directory.lua", "networks.lua",
 )  # fmt: skip
 
 # What the engine's own user may do: call functions, which may only touch our keys, and

@@ -178,9 +178,7 @@ class MemoryHotState(
             if other != id and fits(record, mine) and has_room(record, mine):
                 take_in(record, account.records[other], base)
                 taken.append(other)
-        there = any(
-            known.message_id == act.message_id and known.kind != "void" for known in record.acts
-        )
+        there = any(k.message_id == act.message_id and k.kind != "void" for k in record.acts)
         kept = add_act(record.acts, one)
         if not reversal:
             if not record.currency:

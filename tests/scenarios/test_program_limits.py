@@ -4,12 +4,16 @@ On a real store, since what is told here is told of its shards.
 """
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from authz.app import cli
 from authz.audit import audit
 from authz.authorize import authorize
 from authz.cards import NearCache
@@ -109,9 +113,9 @@ class Town:
         return sum(quota[1] for quota in await self.quotas())
 
     async def quotas(self) -> list[list[int]]:
-        found = []
+        found: list[list[int]] = []
         for shard in keys.ALL_SHARDS:
-            flat = await self.client.hgetall(keys.control(shard))
+            flat: Any = await self.client.hgetall(keys.control(shard))
             control = {name.decode(): value.decode() for name, value in flat.items()}
             found += numbers(control, "q:").values()
         return found
@@ -288,7 +292,7 @@ def test_amounts_of_each_currency_are_counted_apart(fresh_redis: str) -> None:
         await town.open(limit("amount", 5000))
         await town.put([ACCOUNTS], currency="978")
         assert (await town.buy(0, 5000)).approved == 5000
-        euro = {"currency": "978", "transaction_currency": "978"}
+        euro: dict[str, Any] = {"currency": "978", "transaction_currency": "978"}
         assert (await town.buy(ACCOUNTS, 5000, **euro)).approved == 5000
         assert (await town.buy(ACCOUNTS, 1, **euro)).reason == Reason.AMOUNT_LIMIT
 
@@ -426,3 +430,62 @@ def test_a_repeat_is_told_the_same_and_uses_nothing(fresh_redis: str) -> None:
         assert await town.used() == 0
 
     story(scenario, fresh_redis)
+
+
+# -- afterwards: the journal alone -------------------------------------------------------------
+
+
+def a_day_of_two_engines(seen: dict[str, Buy]) -> Callable[[Town], Awaitable[None]]:
+    """Refusals of every kind, some of them early; parts; what is taken back and used again."""
+
+    async def scenario(town: Town) -> None:
+        dice = Random(5)
+        await town.open(limit("amount", 30_000) + own_limit(), engines=2)
+        for n in range(120):
+            amount = dice.choice([100, 1500, 1500, 4000])
+            partial = dice.random() < 0.2
+            one = await town.buy(dice.randrange(20), amount, n % 2, partial_ok=partial)
+            seen[f"{one.reason}{' part' if one.outcome.approved else ''}"] = one
+            if one.approved and dice.random() < 0.5:
+                town.clock.advance(0.3)
+                await town.take_back(one, n % 2)
+
+    return scenario
+
+
+def own_limit() -> str:
+    return '[[limit]]\nname = "own"\nmeasure = "count"\nceiling = 2\nwindow = "day"\n'
+
+
+def said_by(url: str, *words: str) -> Any:
+    command = [*words, "--redis", url]
+    result = CliRunner().invoke(cli.main, command, env={"AUTHZ_REDIS_FSYNC": "off"})
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_the_backtest_takes_refusals_as_recorded_and_counts_a_draft_over_all(
+    fresh_redis: str, tmp_path: Path
+) -> None:
+    seen: dict[str, Buy] = {}
+    story(a_day_of_two_engines(seen), fresh_redis)
+    assert {"approved", "approved part", "amount_limit", "count_limit"} <= seen.keys()
+    report = said_by(fresh_redis, "rules", "backtest", "--json", "-")["report"]
+    assert report["same"] == report["requests"] == 120, report
+    draft = tmp_path / "draft.toml"
+    draft.write_text(limit("amount", 5000) + own_limit())
+    report = said_by(fresh_redis, "rules", "backtest", str(draft), "--json", "-")["report"]
+    assert report["requests"] == 120
+    assert report["same"] < 120
+
+
+def test_explain_tells_the_ceiling_and_what_there_was_of_it_in_the_shard(fresh_redis: str) -> None:
+    seen: dict[str, Buy] = {}
+    story(a_day_of_two_engines(seen), fresh_redis)
+    for what, says in (("amount_limit", "amount_limit"), ("approved", "no objection")):
+        told = said_by(fresh_redis, "explain", seen[what].outcome.message_id, "--json")
+        [row] = [one for one in told["ceilings"] if one["counter"].startswith("%")]
+        assert row["says"] == says
+        assert row["ceiling_minor"] == 30_000
+        room, use = row["room_in_shard_minor"], row["use_minor"]
+        assert (use > room) == (what == "amount_limit")
