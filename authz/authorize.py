@@ -174,8 +174,8 @@ def moves(request: AuthorizationRequest, rule: HoldRule) -> int:
 async def renew(engine: Engine, card_key: str, known: Known, stale: Stale, budget: Budget) -> Known:
     """Take the newer facts in, for this plan and the next."""
     engine.observer.near_cache_stale()
-    if stale.lists_version != engine.lists.version:
-        await engine.refresh_lists(budget)
+    if stale.lists_version > engine.lists.version:
+        await engine.refresh_lists(budget, stale.lists_version)
     known = known.renewed(stale)
     engine.cards.put(card_key, known)
     return known
@@ -278,5 +278,5 @@ def authorization_body(
         r.token, r.authenticated, r.risk, priced.settle_minor, priced.fees.total_minor,
         priced.fees.cross_border_minor, priced.rate, priced.source, priced.rate_date,
         plan.exception,
-        r.device, r.ip, r.skipped, r.skipped_means,
+        r.device, r.ip, r.skipped, r.skipped_means, r.bin,
     )  # fmt: skip

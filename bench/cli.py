@@ -16,6 +16,7 @@ Examples:
   authz bench load --rate 3000 --seconds 30         an engine and a network, open loop
   authz bench storm                                 eight links, 4,000 requests each at once
   authz bench memory --cards 100000                 bytes per card and account
+  authz bench lists --entries 1000000               bytes and time per list entry
 """
 
 json_option = click.option(
@@ -124,6 +125,17 @@ def storm(json_path: str | None, **given: Any) -> None:
 def memory(json_path: str | None, **given: Any) -> None:
     """Bytes of hot state, and of an engine's near-cache, for a card with its account."""
     from bench.memory import run
+
+    run(json_path, **said(given))
+
+
+@command.command(epilog="\b\nExample:\n  authz bench lists --entries 1000000 --json lists.json")
+@click.option("--entries", type=click.IntRange(1), help="Of the block list. [1000000]")
+@click.option("--seed", type=int, help="Of the values that are looked up. [1]")
+@json_option
+def lists(json_path: str | None, **given: Any) -> None:
+    """What list entries cost: in the store, in an engine, by the look-up, and to load."""
+    from bench.lists import run
 
     run(json_path, **said(given))
 

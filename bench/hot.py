@@ -42,12 +42,12 @@ from rules.facts import (
     AccountProfile,
     AccountState,
     AuthorizationRequest,
-    Blocklists,
     CardProfile,
     CardState,
     Purpose,
 )
 from rules.judge import NO_JUDGE, Judge
+from rules.lists import Lists
 from rules.price import Price
 
 CALLERS = 64
@@ -257,7 +257,7 @@ def make_acts(
             stan=f"{number % 1_000_000:06d}", rrn=f"{number:012d}",
             sent_at=SENT_AT + number // 1_000_000,
         )  # fmt: skip
-        plan = decide(request, card, account, Blocklists(), judge)
+        plan = decide(request, card, account, Lists(), judge)
         id = message_id(request, card.card_id)
         code = identity.approval_code(id)
         yield Authorize(

@@ -8,6 +8,7 @@ are MessagePack; arrays rather than maps, since there is one per act.
 A field is only ever added at the end, with a default: old entries stay readable.
 """
 
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,7 +27,8 @@ class Envelope(Struct, frozen=True, array_like=True, kw_only=True):
 
     layout: int
     kind: str  # authorization | reversal | advice | completion | increment | close |
-    # withdrawal | note | account | card | lists | gate | cut_over | announcement | review
+    # withdrawal | note | account | card | judgement | lists | gate | cut_over | announcement |
+    # review
     message_id: str
     authorization_id: str
     account_id: str
@@ -122,6 +124,7 @@ class AuthorizationBody(Struct, frozen=True, array_like=True, tag="authorization
     ip: str = ""
     skipped: tuple[str, ...] = ()  # optional checks that gave no answer in their time, by name
     skipped_means: str = ""  # what follows: decline | refer; "": went on without
+    bin: str = ""  # the first six digits of the card's number
 
 
 class ReversalBody(Struct, frozen=True, array_like=True, tag="reversal", gc=False):
@@ -192,12 +195,32 @@ class ReviewBody(Struct, frozen=True, array_like=True, tag="review", gc=False):
     exception: str = ""  # that an approval opened
 
 
-class ListsBody(Struct, frozen=True, array_like=True, tag="lists", gc=False):
-    """The blocklists in force from here on."""
+ListRow = tuple[str, str, int, int]  # reason, author, from and up to: seconds, 0 for no such end
+ListRows = tuple[ListRow, ...]
+
+
+class Change(Struct, frozen=True, array_like=True, gc=False):
+    """What a version of the judgement changed: what was there before and what is since.
+
+    Both, so that it can be told forwards from a beginning and backwards from today.
+    """
+
+    texts: tuple[tuple[str, str, str], ...] = ()  # policy | shadow | rates; "" where none
+    # "block/merchant/M1": list, kind, value; None where it is not listed
+    entries: tuple[tuple[str, ListRows | None, ListRows | None], ...] = ()
+
+
+class JudgementBody(Struct, frozen=True, array_like=True, tag="judgement", gc=False):
+    """By what engines judge from here on: another version of policy, rates or lists."""
 
     version: int
-    entries: tuple[tuple[str, str], ...]  # kind, value
     source: str
+    packed: bytes = b""  # a Change; where a gate was told of the version, nothing
+
+    @property
+    def change(self) -> Change:
+        """Raises: msgspec.MsgspecError, zlib.error."""
+        return _change(zlib.decompress(self.packed)) if self.packed else Change()
 
 
 class GateBody(Struct, frozen=True, array_like=True, tag="gate", gc=False):
@@ -262,7 +285,7 @@ Body = (
     | WithdrawalBody
     | AccountBody
     | CardBody
-    | ListsBody
+    | JudgementBody
     | GateBody
     | CutOverBody
     | AdministrativeBody
@@ -274,6 +297,12 @@ Body = (
 encode_body = msgspec.msgpack.Encoder().encode
 _envelope = msgspec.msgpack.Decoder(Envelope)
 _body = msgspec.msgpack.Decoder(Body)
+_change = msgspec.msgpack.Decoder(Change).decode
+
+
+def pack_change(change: Change) -> bytes:
+    """Entries of one list are much alike: a tenth of their size is left."""
+    return zlib.compress(encode_body(change))
 
 
 class Entry(Struct, frozen=True):

@@ -27,7 +27,6 @@ from rules.decide import conclude
 from rules.facts import (
     AccountProfile,
     AuthorizationRequest,
-    Blocklists,
     CardProfile,
     Limit,
     Plan,
@@ -35,6 +34,7 @@ from rules.facts import (
 )
 from rules.judge import Judge
 from rules.limits import MEASURES
+from rules.lists import Lists
 from rules.price import Price, plan_of
 from rules.reason import Reason
 
@@ -51,7 +51,7 @@ class Asked(Struct, frozen=True, kw_only=True, gc=False):
     request: AuthorizationRequest
     card: CardProfile
     account: AccountProfile
-    lists: Blocklists
+    lists: Lists
     judge: Judge  # of the policy in force then
     is_increment: bool
     planned: str

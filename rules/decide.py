@@ -10,13 +10,13 @@ from rules.facts import (
     AccountProfile,
     AccountState,
     AuthorizationRequest,
-    Blocklists,
     CardProfile,
     CardState,
     Limit,
     Plan,
 )
 from rules.judge import NO_JUDGE, Judge
+from rules.lists import Lists
 from rules.reason import Reason
 from rules.windows import civil_date, day_bucket, day_end, moment_at
 
@@ -25,7 +25,7 @@ def decide(
     request: AuthorizationRequest,
     card: CardProfile,
     account: AccountProfile,
-    lists: Blocklists,
+    lists: Lists,
     judge: Judge = NO_JUDGE,
 ) -> Plan:
     """Judge a request on facts alone, and plan the rest.
@@ -46,7 +46,7 @@ def judged(
     request: AuthorizationRequest,
     card: CardProfile,
     account: AccountProfile,
-    lists: Blocklists,
+    lists: Lists,
     judge: Judge,
 ) -> Plan:
     """The same, but for the counters that a decline rises in."""
@@ -75,12 +75,9 @@ def judged(
         return Plan(Reason.ACCOUNT_FROZEN)
     assert account.state is AccountState.ACTIVE
 
-    if card.card_id in lists.cards:
-        return Plan(Reason.CARD_BLOCKED)
-    if request.merchant_id in lists.merchants:
-        return Plan(Reason.MERCHANT_BLOCKED)
-    if request.country in lists.countries:
-        return Plan(Reason.COUNTRY_BLOCKED)
+    listed = lists.look(request, card)
+    if listed is not None and listed.blocks:
+        return Plan(listed.reason)
     if request.mcc in card.blocked_mccs:
         return Plan(Reason.MCC_BLOCKED)
     if request.amount_minor and request.currency != account.currency:

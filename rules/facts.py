@@ -1,4 +1,4 @@
-"""What a decision is made from: the request, the card, its account, the lists.
+"""What a decision is made from: the request, the card, its account. The lists: rules/lists.py.
 
 Plain frozen data. Nothing here knows ISO 8583, Redis or the time.
 """
@@ -116,6 +116,7 @@ class AuthorizationRequest(Struct, frozen=True, kw_only=True, gc=False):
     ip: str = ""  # the payer's address, likewise
     skipped: tuple[str, ...] = ()  # optional checks that gave no answer in their time
     skipped_means: str = ""  # the strictest word on them: decline, refer, or "": go on without
+    bin: str = ""  # the first six digits of the card's number, and no more of it
 
     def __post_init__(self) -> None:
         assert 0 <= self.amount_minor <= EXACT_MAX, self.amount_minor
@@ -245,15 +246,6 @@ class CardProfile(Struct, frozen=True, array_like=True, gc=False):
     blocked_mccs: tuple[str, ...] = ()
     issued_day: int = 0  # counted from 1970; 0 where nobody said
     exceptions: tuple[CardException, ...] = ()  # rules/exceptions.py
-
-
-class Blocklists(Struct, frozen=True, kw_only=True):
-    """Whom nobody may pay, and who may not pay. Fenced by `version`."""
-
-    version: int = 0
-    cards: frozenset[str] = frozenset()  # card ids
-    merchants: frozenset[str] = frozenset()  # DE 42, without padding
-    countries: frozenset[str] = frozenset()  # ISO 3166 alpha-2
 
 
 class Limit(Struct, frozen=True, array_like=True, gc=False):

@@ -35,11 +35,20 @@ class Reason(StrEnum):
     ACCOUNT_CLOSED = "account_closed"
     ACCOUNT_FROZEN = "account_frozen"
 
-    # Where and for what.
+    # Lists: what is sanctioned first, then the most particular entry.
+    SANCTIONED_COUNTRY = "sanctioned_country"
     CARD_BLOCKED = "card_blocked"
+    ACCOUNT_BLOCKED = "account_blocked"
+    DEVICE_BLOCKED = "device_blocked"
+    IP_BLOCKED = "ip_blocked"
+    TERMINAL_BLOCKED = "terminal_blocked"
     MERCHANT_BLOCKED = "merchant_blocked"
+    ACQUIRER_BLOCKED = "acquirer_blocked"
+    BIN_BLOCKED = "bin_blocked"
+    MCC_BLOCKED = "mcc_blocked"  # or by the card's own controls, which are asked after the lists
     COUNTRY_BLOCKED = "country_blocked"
-    MCC_BLOCKED = "mcc_blocked"
+
+    # Where and for what.
     CHANNEL_BLOCKED = "channel_blocked"
     CURRENCY_MISMATCH = "currency_mismatch"
     RATE_UNAVAILABLE = "rate_unavailable"  # none for its currency, or none that is young enough

@@ -17,11 +17,12 @@ import click
 COMMANDS = {
     "demo": "Everything at once: servers, cards, traffic, an audit.",
     "serve": "Run the engine.",
-    "load": "Read accounts, cards and blocklists from files.",
+    "load": "Read accounts, cards and lists from files.",
     "simulate": "Be a card network: send traffic over real links.",
     "reconcile": "Audit the hot state.",
     "card": "Freeze a card, let it go on, or past the rules for once.",
     "hold": "Let a hold go.",
+    "lists": "Block and allow lists: who, where, when.",
     "review": "Referrals that wait for a person.",
     "rules": "The policy that engines judge by.",
     "network": "Look at a network's business day, or set it.",

@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from authz.app.explaining import ceiling_of, told_of, up_to_the_first_no
 from authz.app.history import Plain
+from authz.app.judgements import as_it_is
 from authz.app.looking import NotThere, reply, search
 from authz.app.meaning import is_id, money_of, read_amount
 from authz.authorize import outcome_of, plan_act
@@ -78,8 +79,10 @@ async def would_be(
         clock = SystemClock()
         engine = Engine(state, NearCache(1), clock, NoSpool(), Nobody(), settings, STAN)
         budget = Budget(clock, clock.monotonic(), TIMEOUT_S)
-        await engine.refresh_lists(budget)
         request = request_from(asked, known, clock.now_ms())
+        judged_by = await as_it_is(client, request, known.card)
+        await engine.judge_by(judged_by.texts, budget)
+        engine.lists = judged_by.lists
         await engine.day_of(request.network, budget)
     finally:
         connection.close()

@@ -29,7 +29,7 @@ reply  message id, kind, planned, detail, what is held less, authorization id, r
        posted, which a reversal of the authorization does not take back; it names what has not come
        or message id, short, …, as authorize;  or message id, cold | late | full | withdrawn
 ]]
-do -- a chunk of Lua has 200 locals at the most
+
 -- Those that name no other authorization: a reversal that carries another one's DE 38 by mistake
 -- must not give it to this one.
 local function free_of_others(references, named, known, id)
@@ -286,4 +286,3 @@ local function close(keys, args)
 end
 
 redis.register_function({function_name = 'authz_close', callback = close, flags = {'allow-oom'}})
-end

@@ -2,7 +2,6 @@
 Control acts: what people and files change, not cardholders. Journalled like the rest,
 since without them nothing could be rebuilt. And `note`, for what moves nothing.
 ]]
-do -- a chunk of Lua has 200 locals at the most
 
 --[[
 put_account: create an account, or move its profile to a new version.
@@ -119,12 +118,12 @@ local function open_gate(keys, args)
   if args[5] == 'new' and g[1] then return {control, 'not_empty'} end
   if args[5] == 'new' and length > 0 then return {control, 'not_empty'} end
   if args[5] ~= 'new' and not g[1] then return {control, 'empty'} end
-  if g[1] and (g[1] ~= '3' or whole(g[2]) ~= shards) then return {control, 'other_layout'} end
+  if g[1] and (g[1] ~= '4' or whole(g[2]) ~= shards) then return {control, 'other_layout'} end
   local epoch = whole(g[3] or '0') + 1
 
   -- From here on only writes, and none may fail.
   commit({journal = keys[2], now_ms = store_ms()}, control, chain_of(g[5], g[6]), {
-    'layout', '3', 'shards', text(shards), 'epoch', text(epoch), 'run_id', args[1], 'lists', g[4] or '0', 'cap',
+    'layout', '4', 'shards', text(shards), 'epoch', text(epoch), 'run_id', args[1], 'lists', g[4] or '0', 'cap',
     text(cap)}, {}, {1, 'gate', args[1], '', '', '', args[5], '', '', 0, 0, 0, 0, 0, {}, {}},
     args[4])
   return {control, 'open'}
@@ -140,7 +139,7 @@ local function close_gate(keys, _)
 end
 
 --[[
-put_lists: blocklists of this version are in force from the next act on.
+put_lists: a judgement of this version is in force from the next act on; its home has it already.
 
 keys   1 control   2 journal
 args   1 run id   2 version   3 body
@@ -193,4 +192,3 @@ redis.register_function('authz_open_gate', open_gate)
 redis.register_function('authz_close_gate', close_gate)
 redis.register_function('authz_put_lists', put_lists)
 redis.register_function({function_name = 'authz_look', callback = look, flags = {'no-writes'}})
-end

@@ -22,6 +22,7 @@ from authz.hot.acts import (
     Withdraw,
 )
 from authz.hot.errors import Cold, TooLate
+from authz.hot.lists import MemoryLists
 from authz.hot.memory_control import MemoryControl
 from authz.hot.model import (
     Account,
@@ -61,7 +62,13 @@ from authz.hot.totals import MemoryTotals
 
 
 class MemoryHotState(
-    MemoryControl, MemoryNetworks, MemoryOutbox, MemoryQuotas, MemoryReviews, MemoryTotals
+    MemoryControl,
+    MemoryLists,
+    MemoryNetworks,
+    MemoryOutbox,
+    MemoryQuotas,
+    MemoryReviews,
+    MemoryTotals,
 ):
     """The oracle. Time stands at `now_ms` until a test moves it."""
 
@@ -71,7 +78,6 @@ class MemoryHotState(
         self.accounts: dict[str, Account] = {}
         self.cards: dict[str, tuple[int, bytes, str]] = {}
         self.directory: dict[str, tuple[str, str]] = {}
-        self.blocked: tuple[int, frozenset[tuple[str, str]]] = (0, frozenset())
         self.answers: dict[str, Answer] = {}
         self.journal: list[tuple[str, str, int]] = []  # kind, message id, held delta
         self.open = True
@@ -337,8 +343,8 @@ class MemoryHotState(
         if card is None:
             raise Cold
         old = (plan.account_version, plan.card_version) != (account.version, card[0])
-        if old or plan.lists_version < self.blocked[0]:
-            return Stale(account.version, account.profile, card[0], card[1], self.blocked[0])
+        if old or plan.lists_version < self.judged_by.version:
+            return Stale(account.version, account.profile, card[0], card[1], self.judged_by.version)
         return None
 
     def _account(self, account_id: str) -> Account:

@@ -8,12 +8,11 @@ from authz.hot.quotas import MemoryQuotas
 
 
 class MemoryControl(MemoryOutbox, MemoryQuotas):
-    """Accounts, cards, the directory and the lists."""
+    """Accounts, cards and the directory."""
 
     accounts: dict[str, Account]
     cards: dict[str, tuple[int, bytes, str]]
     directory: dict[str, tuple[str, str]]
-    blocked: tuple[int, frozenset[tuple[str, str]]]
 
     def _enter(self, deadline_ms: int) -> None:
         raise NotImplementedError
@@ -29,9 +28,6 @@ class MemoryControl(MemoryOutbox, MemoryQuotas):
     ) -> tuple[int, bytes, int, bytes]:
         account, card = self._account(account_id), self.cards[card_id]
         return account.version, account.profile, card[0], card[1]
-
-    async def lists(self, timeout_s: float = 0) -> tuple[int, frozenset[tuple[str, str]]]:
-        return self.blocked
 
     async def put_account(self, act: PutAccount, timeout_s: float = 0) -> str:
         self._enter(0)

@@ -28,10 +28,17 @@ GENERIC_1987: dict[Reason, str] = {
     Reason.CARD_FROZEN: "62",
     Reason.ACCOUNT_CLOSED: "14",
     Reason.ACCOUNT_FROZEN: "62",
+    Reason.SANCTIONED_COUNTRY: "93",
     Reason.CARD_BLOCKED: "62",
+    Reason.ACCOUNT_BLOCKED: "62",
+    Reason.DEVICE_BLOCKED: "57",
+    Reason.IP_BLOCKED: "57",
+    Reason.TERMINAL_BLOCKED: "58",
     Reason.MERCHANT_BLOCKED: "57",
-    Reason.COUNTRY_BLOCKED: "57",
+    Reason.ACQUIRER_BLOCKED: "57",
+    Reason.BIN_BLOCKED: "62",
     Reason.MCC_BLOCKED: "57",
+    Reason.COUNTRY_BLOCKED: "57",
     Reason.CHANNEL_BLOCKED: "57",
     Reason.CURRENCY_MISMATCH: "57",
     Reason.RATE_UNAVAILABLE: "57",
@@ -61,7 +68,12 @@ VISA = {
     Reason.CARD_FROZEN: "78",
     Reason.ACCOUNT_FROZEN: "78",
     Reason.CARD_BLOCKED: "78",
+    Reason.ACCOUNT_BLOCKED: "78",
+    Reason.BIN_BLOCKED: "78",
 }
+
+# Mastercard's lists know no answer for what the law forbids.
+MASTERCARD = {Reason.SANCTIONED_COUNTRY: "57"}
 
 # The action codes of 1993.
 ISO_1993: dict[Reason, str] = {
@@ -81,10 +93,17 @@ ISO_1993: dict[Reason, str] = {
     Reason.CARD_FROZEN: "104",
     Reason.ACCOUNT_CLOSED: "111",
     Reason.ACCOUNT_FROZEN: "104",
+    Reason.SANCTIONED_COUNTRY: "124",
     Reason.CARD_BLOCKED: "104",
+    Reason.ACCOUNT_BLOCKED: "104",
+    Reason.DEVICE_BLOCKED: "119",
+    Reason.IP_BLOCKED: "119",
+    Reason.TERMINAL_BLOCKED: "120",
     Reason.MERCHANT_BLOCKED: "119",
-    Reason.COUNTRY_BLOCKED: "119",
+    Reason.ACQUIRER_BLOCKED: "119",
+    Reason.BIN_BLOCKED: "104",
     Reason.MCC_BLOCKED: "119",
+    Reason.COUNTRY_BLOCKED: "119",
     Reason.CHANNEL_BLOCKED: "119",
     Reason.CURRENCY_MISMATCH: "119",
     Reason.RATE_UNAVAILABLE: "119",
@@ -151,7 +170,7 @@ CODES: dict[str, Codes] = {
     ),
     "mastercard": Codes(
         "public lists of 2025-10",
-        GENERIC_1987,
+        GENERIC_1987 | MASTERCARD,
         "10",
         account_check="85",
         names_bad_field=True,
