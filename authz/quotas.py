@@ -17,6 +17,7 @@ from authz.budget import Budget
 from authz.clock import Clock
 from authz.hot import keys
 from authz.hot.acts import Apply, Authorize, Lease, Missing, Short, Stale, Verdict
+from authz.hot.quotas import OLD
 from authz.hot.store import HotState
 from rules.facts import EXACT_MAX, Limit
 
@@ -62,18 +63,20 @@ class Quotas:
 
     async def _granted(self, hot: HotState, shard: str, lease: Lease, budget: Budget) -> bool:
         """Whether the shard has been given at least what will do."""
-        some = await self._leased(hot, shard, lease, budget)
+        some, left = await self._leased(hot, shard, lease, budget)
         if some:
             await hot.grant(shard, lease, some, budget.left_s())
-        return some > 0
+        return some > 0 or left == OLD  # the shard will say so too
 
-    async def _leased(self, hot: HotState, shard: str, lease: Lease, budget: Budget) -> int:
+    async def _leased(
+        self, hot: HotState, shard: str, lease: Lease, budget: Budget
+    ) -> tuple[int, int]:
         dry = self._dry.get((lease.counter, lease.ceiling))
         if dry is not None and self._recent(dry) and dry.left < lease.least:
-            return 0
+            return 0, dry.left
         some, left = await hot.lease(lease, budget.left_s())
-        if some:
-            return some
+        if some or left == OLD:
+            return some, left
         dry = self._remembered((lease.counter, lease.ceiling))
         async with dry.asking:  # others wait for what comes back
             back, asks = 0, not self._recent(dry)
@@ -81,8 +84,8 @@ class Quotas:
                 dry.asked_at = self._clock.monotonic()
                 back = await hot.give_back(shard, lease, budget.left_s())
             some, left = await hot.lease(replace(lease, back=back), budget.left_s())
-            dry.left = left
-        return some
+            dry.left = EXACT_MAX if left == OLD else left
+        return some, left
 
     def _recent(self, dry: "Dry") -> bool:
         return self._clock.monotonic() - dry.asked_at < AGAIN_S

@@ -2,6 +2,7 @@
 grants them. The same as quotas.lua says; the two halves are the rest of `store.py` and of its twin.
 """
 
+from asyncio import gather
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,6 +15,8 @@ from rules.counters import AMOUNT, DAY_S, share, spans_shards
 from rules.facts import Limit
 
 SHARE = 128  # of what is left, granted at once: twice as many as there are shards
+
+OLD = -1  # in the place of what is left
 
 _pack = msgspec.msgpack.Encoder().encode
 
@@ -33,13 +36,14 @@ class RedisQuotas:
     _run_id: str
 
     async def lease(self, act: Lease, timeout_s: float) -> tuple[int, int]:
-        """How much was leased, nothing where `least` was not to be had; and what is left."""
+        """How much was leased, nothing where `least` was not to be had; and what is left. `OLD`: a
+        newer policy is in force than the one that asks."""
         said = (
             act.counter, act.least, act.wanted, act.ceiling, act.ends, act.sent_at,
             act.lists_version, act.back, act.deadline_ms,
         )  # fmt: skip
         reply = await self._quota_call("authz_lease", centre_of(act.counter), said, timeout_s)
-        return int(reply[2]), int(reply[3])
+        return int(reply[2]), OLD if reply[1] == b"stale" else int(reply[3])
 
     async def grant(self, shard: str, act: Lease, some: int, timeout_s: float) -> bool:
         """Give a shard what was leased for it. Whether it could be: if not, that much is lost."""
@@ -56,8 +60,12 @@ class RedisQuotas:
             )
             for one in keys.ALL_SHARDS
         ]  # fmt: skip
-        replies = await self._call_all(calls, timeout_s)
-        return sum(int(reply[2]) for reply in replies if reply[1] == b"returned")
+        # Of those whose reply does not come it is lost; of the others it must not be.
+        replies = await gather(
+            *(self._call(call, timeout_s) for call in calls), return_exceptions=True
+        )
+        told = (reply for reply in replies if isinstance(reply, list))
+        return sum(int(reply[2]) for reply in told if reply[1] == b"returned")
 
     async def _quota_call(self, function: str, shard: str, said: Any, timeout_s: float) -> Any:
         reply = await self._call(self._quota(function, shard, said), timeout_s)
@@ -69,9 +77,6 @@ class RedisQuotas:
         return ("FCALL", function, 2, *touched, self._run_id, _pack(said))
 
     async def _call(self, arguments: tuple[Argument, ...], timeout_s: float) -> Any:
-        raise NotImplementedError
-
-    async def _call_all(self, calls: list[tuple[Argument, ...]], timeout_s: float) -> list[Any]:
         raise NotImplementedError
 
     def _check(self, reply: Any, message_id: str) -> None:
@@ -160,7 +165,9 @@ class MemoryQuotas:
         self._enter(act.deadline_ms)
         before = max(self.leased.get(act.counter, 0) - act.back, 0)
         left, some = max(act.ceiling - before, 0), 0
-        if left >= act.least and act.lists_version >= self.blocked[0]:
+        if act.lists_version < self.blocked[0]:
+            left = OLD
+        elif left >= act.least:
             some = min(left, max(act.wanted, left // SHARE))
         self.leased[act.counter] = before + some
         return some, left - some
