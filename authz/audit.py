@@ -115,15 +115,17 @@ async def audit(
         return await audit_store(address_of(store), may_be_trimmed=may_be_trimmed, missing=missing)
     report = AuditReport()
     accounts = await scan_accounts(store, report)
-    gates = 0
+    gates, shared = 0, False
     for shard in keys.ALL_SHARDS:
         ids = accounts.pop(shard, [])
         journal = await audit_shard(store, shard, ids, may_be_trimmed, report, missing)
         gates += journal.gate.entries > 0
+        shared |= bool(journal.gate.quotas)
         if shard == keys.HOME:
             report.add("", await loose_ends.lists_rows(store, journal))
-    controls = (("HGETALL", keys.control(shard)) for shard in keys.ALL_SHARDS)
-    report.add("", quotas.centre_rows(await together(store, *controls)))
+    if shared:
+        controls = (("HGETALL", keys.control(shard)) for shard in keys.ALL_SHARDS)
+        report.add("", quotas.centre_rows(await together(store, *controls)))
     if gates != keys.SHARDS:
         # Nothing in it contradicts anything, where everything is gone.
         report.add("", [("gates", gates, keys.SHARDS)])

@@ -22,6 +22,7 @@ from authz.control import NewAccount, NewCard, put_accounts, put_cards
 from authz.engine import Engine, Outcome, Settings
 from authz.hot import admin, keys
 from authz.hot.errors import NoReply
+from authz.hot.quotas import centre_of
 from authz.hot.resp import connect
 from authz.hot.store import RedisHotState
 from authz.increase import increase
@@ -489,3 +490,31 @@ def test_explain_tells_the_ceiling_and_what_there_was_of_it_in_the_shard(fresh_r
         assert row["ceiling_minor"] == 30_000
         room, use = row["room_in_shard_minor"], row["use_minor"]
         assert (use > room) == (what == "amount_limit")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("q:%test:840/all/amount/20260322", "9000 1 10000 0", "quota"),
+        ("q:%test:840/all/amount/20260322", "99000 1000 10000 0", "granted of"),
+        ("l:%test:840/all/amount/20260322", "12000 10000 0", "leased of"),
+    ],
+)
+def test_the_audit_sees_a_quota_that_is_wrong(
+    fresh_redis: str, field: str, value: str, says: str
+) -> None:
+    async def scenario(town: Town) -> None:
+        await town.open(limit("amount", 10_000))
+        assert (await town.buy(0, 1000)).approved == 1000
+        if field.startswith("q"):
+            shard = keys.shard_of("A0")
+        else:
+            shard = centre_of(field[2:])
+        kept: Any = await town.client.hget(keys.control(shard), field)
+        await town.client.hset(keys.control(shard), field, value)
+        report = await audit(town.client)
+        assert not report.ok
+        assert any(says in row.field for row in report.differences), report.differences
+        await town.client.hset(keys.control(shard), field, kept)
+
+    story(scenario, fresh_redis)
