@@ -4,16 +4,17 @@ Its counter says whose, which row's, what it counts (a limit may change that), w
 and in which bucket: rules/counters.py.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
 from rules.counters import AMOUNT, COUNT, DECLINES
 from rules.facts import Limit
-from rules.policy import DIFFERENT, LimitRule
+from rules.policy import LimitRule
+from rules.policy_limits import DIFFERENT
 from rules.reason import Reason
-from rules.windows import rolling
+from rules.windows import moment_at, rolling
 
 # What every limit of a function needs, looked up once.
 LIMIT_HEAD = (
@@ -46,6 +47,17 @@ VALUES = {
 def spelt(value: str) -> str:
     """A value as a part of a counter's name. Those that say none are one; no other is spelt so."""
     return quote(value, safe=" ") or "%"
+
+
+# What those lines call.
+KNOWN: dict[str, Any] = {"spelt": spelt, "moment_at": moment_at}
+
+
+def head_of(rows: Iterable[Any]) -> tuple[str, ...]:
+    """What a function of these rows begins with."""
+    limits = [row for row in rows if isinstance(row, LimitRule)]
+    of_program = any(row.per == "program" for row in limits)
+    return (LIMIT_HEAD if limits else ()) + (PROGRAM_HEAD if of_program else ())
 
 
 def written(row: LimitRule, name: Callable[[Any], str]) -> str:

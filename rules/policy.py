@@ -32,15 +32,15 @@ from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
-from msgspec.structs import astuple
 
 from rules.categories import PREFIX, iso_groups
 from rules.codes import COUNTRY, CURRENCY, DEPTH_MAX, MCC, SOME, Codes, resolve
 from rules.facts import Channel, Finality, Purpose
 from rules.fx import ExchangeRules, RatesError, check_exchange
+from rules.policy_limits import problem_of_limit
 from rules.policy_text import PolicyError, at, refuse_card_numbers, split
 from rules.reason import Reason
-from rules.windows import WINDOWS, minutes_of, rolling
+from rules.windows import minutes_of, rolling
 
 # Above these a judgement would take longer than its share of the budget (`authz bench decide`).
 RULES_MAX = 1000
@@ -60,12 +60,18 @@ Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
+Ids = Annotated[tuple[Id, ...], SOME]
+
+
 class Scope(Struct, frozen=True, forbid_unknown_fields=True):
-    """Whom a row is about; one of the three, or everybody."""
+    """Whom a row is about: one of the three, or everybody; and who of these is left out."""
 
     program: Id = ""
     account: Id = ""
     card: Id = ""
+    except_programs: Ids = ()
+    except_accounts: Ids = ()
+    except_cards: Ids = ()
 
     @property
     def level(self) -> str:
@@ -146,11 +152,6 @@ class LimitRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     each: Literal["merchant", "country", "channel", "mcc"] | None = None  # a counter for each
     scope: Scope = Scope()
     when: When = EVERYTHING
-
-
-# They are remembered one by one, in one field of the account.
-DIFFERENT = frozenset({"merchants", "countries"})
-DIFFERENT_MAX = 100
 
 
 class FeeRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -276,9 +277,11 @@ def check(policy: Policy, text: str) -> None:
         if row.name in taken:
             raise at(text, f"{where}.name", f"used before, by {taken[row.name]}")
         taken[row.name] = where
-        if len([part for part in astuple(row.scope) if part]) > 1:
+        about = (row.scope.program, row.scope.account, row.scope.card)
+        if len([part for part in about if part]) > 1:
             raise at(text, f"{where}.scope", "names more than one of program, account, card")
-        if any(re.fullmatch("[0-9]{12,19}", id) for id in astuple(row.scope)):
+        left_out = row.scope.except_programs + row.scope.except_accounts + row.scope.except_cards
+        if any(re.fullmatch("[0-9]{12,19}", id) for id in (*about, *left_out)):
             raise at(text, f"{where}.scope", "a card number; a card is named by its id")
         problem = problem_of(row.when, policy, 0)
         if problem:
@@ -307,18 +310,6 @@ def check(policy: Policy, text: str) -> None:
             problem = problem_of_rule(row)
             if problem:
                 raise at(text, f"{where}.outcome", problem)
-
-
-def problem_of_limit(limit: LimitRule) -> str:
-    """Begins with the key that is wrong."""
-    if limit.measure in DIFFERENT and limit.ceiling > DIFFERENT_MAX:
-        return f"ceiling: more than {DIFFERENT_MAX} different ones"
-    of_program = limit.per == "program"
-    if of_program and limit.measure not in ("amount", "count"):
-        return "measure: of a program only amount and count"
-    if of_program and limit.window not in WINDOWS:
-        return f"window: of a program only {', '.join(WINDOWS)}"
-    return "each: not of a program" if of_program and limit.each else ""
 
 
 def problem_of_rule(rule: Rule) -> str:
