@@ -15,7 +15,7 @@ from rules.codes import COUNTRY, MCC, resolve
 from rules.facts import AccountProfile, AuthorizationRequest, CardProfile, Limit, Purpose
 from rules.fees import NO_FEES, Fees, fees_of
 from rules.fx import Exchange, Rates, read_rates
-from rules.limits import LIMIT_HEAD, written
+from rules.limits import KNOWN, head_of, written
 from rules.policy import (
     EVERYTHING,
     NO_POLICY,
@@ -265,9 +265,8 @@ class Writer:
             else:
                 does = f"e.append({self._name(row)})"
             lines.append(f"    if {' and '.join(tests)}: {does}" if tests else f"    {does}")
-        head = LIMIT_HEAD if any(isinstance(row, LimitRule) for row in rows) else ()
-        body = ["def asked(f, a, c, t, e):", *head, *lines, "    return None"]
-        scope: dict[str, Any] = self._known
+        body = ["def asked(f, a, c, t, e):", *head_of(rows), *lines, "    return None"]
+        scope: dict[str, Any] = self._known | KNOWN
         exec("\n".join(body), scope)
         asked: Asked = scope["asked"]
         return asked

@@ -26,11 +26,13 @@ from ledger.journal import (
     AuthorizationBody,
     CardBody,
     Entry,
+    Envelope,
     IncrementBody,
     ReversalBody,
     seen_by,
 )
 from rules.categories import mcc_name
+from rules.counters import spans_shards
 from rules.explain import Check, checks_of
 from rules.facts import (
     AccountProfile,
@@ -231,20 +233,41 @@ def ceilings_of(asked: Entry, body: AuthorizationBody) -> list[Plain]:
     counters of an increment that was declined."""
     e = asked.envelope
     rows = []
-    for row, (before, after, new) in zip(body.limits, seen_by(e, body.limits), strict=True):
+    quotas = {place: allowed for place, _, allowed in e.quotas}
+    for place, (row, seen) in enumerate(zip(body.limits, seen_by(e, body.limits), strict=True)):
+        before, after, new = seen
         limit = replace(Limit(*row), use=new)
         refuses = e.verdict == "over_limit" and e.detail == limit.reason
-        if refuses and before is not None and before + limit.use <= limit.ceiling:
+        ceiling = quotas.get(place, limit.ceiling)  # of a program's: what the shard was granted
+        if refuses and before is not None and before + limit.use <= ceiling:
             refuses = False  # it was another of the same reason
-        rows.append(ceiling_of(limit, before, after, limit.reason if refuses else "no objection"))
+        if refuses and place in quotas and own_refused(body, e):
+            refuses = False  # a program's are asked last
+        told = ceiling_of(limit, before, after, limit.reason if refuses else "no objection")
+        if place in quotas:
+            told |= {f"room_in_shard_{unit_of(limit)}": ceiling - (before or 0)}
+        rows.append(told)
         if refuses:
             break
     return rows
 
 
+def own_refused(body: AuthorizationBody, e: Envelope) -> bool:
+    """Whether a ceiling that is no program's was in the way."""
+    return any(
+        row[0] == e.detail and before is not None and before + new > row[3]
+        for row, (before, _, new) in zip(body.limits, seen_by(e, body.limits), strict=True)
+        if not spans_shards(row[1])
+    )
+
+
+def unit_of(limit: Limit) -> str:
+    return "minor" if limit.scale == 1 else "count"
+
+
 def ceiling_of(limit: Limit, before: int | None, after: int | None, says: str) -> Plain:
     """One ceiling for people: what its counter stood at, and what was to be added."""
-    unit = "minor" if limit.scale == 1 else "count"
+    unit = unit_of(limit)
     return {
         "check": limit.reason, "counter": limit.counter, f"before_{unit}": before,
         f"use_{unit}": limit.use, f"ceiling_{unit}": limit.ceiling, f"after_{unit}": after,

@@ -100,6 +100,16 @@ def test_a_policy_is_read_whole() -> None:
             "limit[0].ceiling, line 6: more than 100",
         ),
         (HEAD + limit(measure='"shops"'), "limit[0].measure, line 5"),
+        (
+            HEAD + limit(per='"program"', measure='"declines"'),
+            "limit[0].measure, line 5: of a program only amount and count",
+        ),
+        (
+            HEAD + limit(per='"program"', window='"24h"'),
+            "limit[0].window, line 7: of a program only hour, day",
+        ),
+        (HEAD + limit(per='"program"', each='"mcc"'), "limit[0].each, line 9: not of a program"),
+        (HEAD + limit(per='"town"'), "limit[0].per, line 8"),
         (HEAD + limit(each='"terminal"'), "limit[0].each, line 8"),
         (HEAD + limit(window='"fortnight"'), "limit[0].window, line 7: unknown; known are hour"),
         (HEAD + limit(ceiling="-1"), "limit[0].ceiling, line 6"),
