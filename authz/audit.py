@@ -17,6 +17,8 @@ same balance, counters and records:
   reviews      the open cases are those that referrals opened, and are all in the list of them
   references   each of a record's names it; more of them, and of lists, acts and streams, in
                authz/loose_ends.py
+  quotas       of each program's counter: in a shard what its records and its entries use; in all no
+               more granted to shards than the centre says, and that no more than a ceiling it knew
   totals       of each network's business days: what the entries counted, and its day as they say
   the chains   count and digest of an account are those of its entries in the stream, the
                gate's those of all others; its lists are the newest there
@@ -39,6 +41,7 @@ from msgspec import Struct
 from redis.asyncio import Redis
 
 from authz import directory, loose_ends
+from authz import quota_rows as quotas
 from authz.compare import compare, expiry_rows, listed_rows
 from authz.directory import Stray, strays, write_again
 from authz.hot import admin, keys
@@ -112,13 +115,17 @@ async def audit(
         return await audit_store(address_of(store), may_be_trimmed=may_be_trimmed, missing=missing)
     report = AuditReport()
     accounts = await scan_accounts(store, report)
-    gates = 0
+    gates, shared = 0, False
     for shard in keys.ALL_SHARDS:
         ids = accounts.pop(shard, [])
         journal = await audit_shard(store, shard, ids, may_be_trimmed, report, missing)
         gates += journal.gate.entries > 0
+        shared |= bool(journal.gate.quotas)
         if shard == keys.HOME:
             report.add("", await loose_ends.lists_rows(store, journal))
+    if shared:
+        controls = (("HGETALL", keys.control(shard)) for shard in keys.ALL_SHARDS)
+        report.add("", quotas.centre_rows(await together(store, *controls)))
     if gates != keys.SHARDS:
         # Nothing in it contradicts anything, where everything is gone.
         report.add("", [("gates", gates, keys.SHARDS)])
@@ -240,6 +247,8 @@ async def audit_shard(
         ]
     for id in sorted(differing):
         report.add(id, differing[id])
+    if not any(differing.values()):
+        report.add("", quotas.record_rows(gate, shard, accounts.values()))
 
     report.accounts += len(accounts)
     report.entries += journal.entries
@@ -273,6 +282,8 @@ async def read_gate(connection: Connection, shard: str) -> Gate:
         int(control.get("totals_from", 0)),
         # Without the second and the count of it, which no entry tells.
         {n[2:]: " ".join(v.split(" ")[:2]) for n, v in control.items() if n.startswith("d:")},
+        quotas.numbers(control, "q:"),
+        quotas.clock(control, "qw"),
     )
 
 

@@ -4,7 +4,7 @@ from authz import identity
 from authz.budget import Budget, waited_s
 from authz.cards import Known
 from authz.engine import Engine, Outcome
-from authz.hot.acts import Authorize, Note, Stale, Verdict, Withdraw
+from authz.hot.acts import Authorize, Note, Short, Stale, Verdict, Withdraw
 from authz.hot.errors import HotStateError
 from authz.hot.record import AT_APPROVAL, AT_ONCE
 from authz.hot.totals import AUTHORIZATIONS, INQUIRIES
@@ -24,8 +24,8 @@ async def authorize(engine: Engine, request: AuthorizationRequest, received: flo
 
     One await when warm: before it nothing has happened, after it everything has, the
     journal entry included. The cold ones are named: a card not yet in memory, a network
-    not yet heard of, and one more plan where the first was made from old facts. Where optional
-    checks are configured they are one more.
+    not yet heard of, one more plan where the first was made from old facts, and more of a program's
+    ceiling where its shard has too little. Where optional checks are configured they are one more.
     """
     if not engine.in_window(request.sent_at, engine.settings.answer_window_s):
         return Outcome(reason=Reason.TOO_OLD)
@@ -55,10 +55,13 @@ async def authorize(engine: Engine, request: AuthorizationRequest, received: flo
                     request = await checked(engine, request, known, budget)
                 act = plan_act(engine, request, known, attempt, budget)
                 answer = await engine.hot.authorize(act, budget.left_s())
-            if isinstance(answer, Stale):
-                # Facts that move twice in a few milliseconds: the repeat will see them settled.
-                engine.observer.hot_call("stale_twice")
-                return Outcome(reason=Reason.UNAVAILABLE)
+            if isinstance(answer, Short):
+                answer = await engine.quotas.ask_again(
+                    engine.hot, act, act.limits, act.lists_version, answer,
+                    engine.hot.authorize, budget,
+                )  # fmt: skip
+            if isinstance(answer, Stale | Short):
+                return unsettled(engine, answer)
             verdict = answer
             if engine.shadow.judge is not None and not verdict.replayed:
                 facts = known.card, known.account, engine.lists
@@ -67,6 +70,12 @@ async def authorize(engine: Engine, request: AuthorizationRequest, received: flo
         return engine.no_verdict(trouble, withdrawal(act) if act is not None else None)
     engine.observer.hot_call(verdict.kind)
     return outcome_of(act, verdict)
+
+
+def unsettled(engine: Engine, answer: Stale | Short) -> Outcome:
+    """Facts that move twice in a few milliseconds, or quotas: the repeat will see them settled."""
+    engine.observer.hot_call("stale_twice" if isinstance(answer, Stale) else "short")
+    return Outcome(reason=Reason.UNAVAILABLE)
 
 
 async def checked(

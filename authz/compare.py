@@ -9,7 +9,7 @@ from authz.hot.record import OTHER_ACTS_MAX, Record, fold
 from authz.profiles import read_account
 from authz.replay import Told, chain_rows
 from authz.standing import Row, Seen
-from rules.counters import counts_declines, parts_of, share
+from rules.counters import counts_declines, parts_of, share, spans_shards
 
 
 def compare(seen: Seen, told: Told) -> list[Row]:
@@ -112,7 +112,7 @@ def compare_counters(seen: Seen, used: dict[str, int]) -> list[Row]:
         field, bucket, _ = parts_of(counter)
         joined = bucket is not None and bucket <= seen.floors.get(field, -1)
         over = 0 < ends.get(counter, 0) <= seen.clock
-        return not (joined or over or counts_declines(counter))
+        return not (joined or over or counts_declines(counter) or spans_shards(counter))
 
     return unequal(
         "counter",

@@ -22,6 +22,7 @@ from authz.hot.store import HotState
 from authz.hot.totals import tally_of
 from authz.judges import Judges
 from authz.log_lines import Lines
+from authz.quotas import Quotas
 from authz.readings import Readings
 from authz.shadow import Shadow
 from rules.facts import Approved, AuthorizationRequest, Funds
@@ -114,6 +115,7 @@ class Engine:
         self.days: dict[str, Days | None] = {}  # by network; None: it never cut over
         self.holds = make_policy(settings.hold_rules, settings.hold_days)
         self.readings = Readings(hot)
+        self.quotas = Quotas(clock)
         self.lines = Lines(clock, LOG_LINES_MAX)  # in the log, about what networks say
         self.store_offset_ms = 0  # the store's clock less ours, measured on each connect
         self._name = name  # unlike any other engine's, and any earlier run's

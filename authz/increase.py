@@ -16,11 +16,12 @@ from authz.authorize import (
     may_be_referred,
     message_id,
     renew,
+    unsettled,
 )
 from authz.budget import Budget
 from authz.cards import Known
 from authz.engine import Engine, Outcome
-from authz.hot.acts import Apply, Decision, Stale, Withdraw
+from authz.hot.acts import Apply, Decision, Short, Stale, Withdraw
 from authz.hot.errors import HotStateError
 from authz.hot.record import Act, touched_by
 from authz.hot.totals import AUTHORIZATIONS
@@ -59,9 +60,14 @@ async def increase(engine: Engine, increment: Increment, received: float) -> Out
                 increment = replace(increment, asked=asked)
             act = plan_act(engine, increment, known, attempt, budget)
             verdict = await engine.hot.apply(act, budget.left_s())
-        if isinstance(verdict, Stale):
-            engine.observer.hot_call("stale_twice")
-            return Outcome(reason=Reason.UNAVAILABLE)
+        if isinstance(verdict, Short):
+            assert act.decision is not None
+            verdict = await engine.quotas.ask_again(
+                engine.hot, act, act.decision.limits, act.decision.lists_version, verdict,
+                engine.hot.apply, budget,
+            )  # fmt: skip
+        if isinstance(verdict, Stale | Short):
+            return unsettled(engine, verdict)
     except HotStateError as trouble:
         return engine.no_verdict(trouble, withdrawal(act) if act is not None else None)
     engine.observer.hot_call(verdict.kind)

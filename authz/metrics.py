@@ -66,6 +66,7 @@ HOT_CALLS = {
     "older": "older",
     "mismatch": "mismatch",
     "stale_twice": "stale_twice",
+    "short": "short",
     "NotConnected": "not_connected",
     "Busy": "busy",
     "Cold": "cold",

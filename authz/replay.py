@@ -32,6 +32,7 @@ from ledger.journal import (
     ListRows,
     ReversalBody,
 )
+from rules.counters import spans_shards
 from rules.facts import CREDITS
 
 TIMEOUT_S = 60.0
@@ -101,6 +102,8 @@ class Told:
             self._amount("posted", self.posted, e, e.posted_after, e.posted_delta)
             self._amount("held", self.held, e, e.held_after, e.held_delta)
         for counter, before, after in e.counters:
+            if spans_shards(counter):
+                continue  # the shard's
             known = self.used.get(counter, 0 if self.whole else before)
             if known != before:
                 self.rows.append((f"counter {counter} before {e.message_id}", before, known))
@@ -231,6 +234,8 @@ class Gate(Struct, frozen=True):
     totals: dict[str, str] = {}  # "<network>/<day>/<currency>/<kind>": "<how many> <amount>"
     totals_from: int = 0  # the first day whose totals are still kept
     days: dict[str, str] = {}  # by network: the business day in force, and the one that ended
+    quotas: dict[str, list[int]] = {}  # of programs' counters: authz/hot/quotas.lua
+    quota_clock: int = 0  # what has ended by then does not move any more
 
 
 class Journal:
@@ -251,6 +256,7 @@ class Journal:
         self.until_gate = 0  # entries up to the gate's look
         self.totals: dict[str, tuple[int, int]] = {}
         self.days: dict[str, str] = {}
+        self.used: dict[str, int] = {}  # of programs' counters
 
     async def read(self, connection: Connection, accounts: dict[str, Seen]) -> None:
         """Tell each account up to the position that it was looked at."""
@@ -280,6 +286,10 @@ class Journal:
             rows.append((f"lists of {self.shard}", gate.lists, self._lists))
         if self.whole:
             rows += self._totals_rows()
+            for counter in sorted(gate.quotas.keys() | self.used.keys()):
+                used, told = gate.quotas.get(counter, [0, 0])[1], self.used.get(counter, 0)
+                if used != told:
+                    rows.append((f"quota {counter} of {self.shard}", used, told))
         return rows + self.rows
 
     def _totals_rows(self) -> list[Row]:
@@ -304,6 +314,12 @@ class Journal:
         for name, count, amount in e.totals:
             before = self.totals.get(name, (0, 0))
             self.totals[name] = before[0] + count, before[1] + amount
+        for counter, was, after in e.counters:
+            if spans_shards(counter):
+                known = self.used.get(counter, 0 if self.whole else was)
+                if known != was:
+                    self.rows.append((f"quota {counter} before {e.message_id}", was, known))
+                self.used[counter] = after
         if (e.kind, e.verdict) == ("cut_over", "moved"):
             told = read_body(body)
             assert isinstance(told, CutOverBody)

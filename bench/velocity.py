@@ -32,7 +32,8 @@ from bench.machine import publish, this_machine, valkey_version
 from rules.counters import parts_of
 from rules.facts import AccountProfile, CardProfile, Limit
 from rules.judge import Judge
-from rules.policy import DIFFERENT, DIFFERENT_MAX, read_policy
+from rules.policy import read_policy
+from rules.policy_limits import DIFFERENT, DIFFERENT_MAX
 
 CALLS, BUCKETS = 6000, 20
 PROMISED = 3.0  # times the call under no limit

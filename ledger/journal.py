@@ -49,6 +49,9 @@ class Envelope(Struct, frozen=True, array_like=True, kw_only=True):
     # Of each window that is no single counter: which of the body's limits looked at it, what it had
     # in it, and what of the request would be new to it.
     windows: list[tuple[int, int, int]] = []
+    # Of each ceiling of a whole program: which of the body's limits it is, what of it was used in
+    # the account's shard, and what might be used there.
+    quotas: list[tuple[int, int, int]] = []
 
 
 # Reason, counter, use, ceiling, scale.

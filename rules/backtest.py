@@ -10,11 +10,19 @@ after an approval that was never given: its hold stands to the end.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from msgspec import Struct
 
-from rules.counters import AMOUNT, DECLINES, Counters, parts_of, rises_by, share
+from rules.counters import (
+    AMOUNT,
+    DECLINES,
+    Counters,
+    parts_of,
+    rises_by,
+    share,
+    spans_shards,
+)
 from rules.decide import conclude
 from rules.facts import (
     AccountProfile,
@@ -210,10 +218,12 @@ class Backtest:
         request, cost, before = priced.request, priced.settle_minor, record.here_minor
         if plan.reason != Reason.APPROVED:
             return "declined", "", before
-        if cost == 0 and (full := self._first_full(plan, before, shares_of(record))):
+        if cost == 0 and (full := self._first_full(own(plan), before, shares_of(record))):
             return "over_limit", full, before
         if request.purpose is Purpose.BALANCE_INQUIRY:
             return "told", a.detail, before
+        if plan is then and spans_shards(a.refused_by):
+            return a.verdict, a.detail, before  # what a shard had of a program's ceiling then
         if a.verdict == "reversed":
             return "reversed", "", before  # by its record, which no policy changes
         alike = (plan.hold_minor, plan.uplift_minor) == (then.hold_minor, then.uplift_minor)
@@ -230,16 +240,20 @@ class Backtest:
             if a.verdict != "held" and plan == then:
                 # Of a declined increment the journal does not say what it belonged to.
                 return a.verdict, a.detail, before
-            kind, detail, total = self._standing(plan, record, cost, funds)
+            kind, detail, total = self._standing(plan, then, record, cost, funds)
             return kind, a.detail if kind == a.verdict == "held" else detail, total
         if a.absorbed:
             if plan.hold_minor < cost:  # no part of it is offered then
                 return "over_limit", str(Reason.TRANSACTION_LIMIT), before
-            tried = self._standing(plan, record, wanted, funds)
+            tried = self._standing(plan, then, record, wanted, funds)
             if tried[0] == "held" or wanted <= cost:
                 return tried
-            return self._standing(plan, record, cost, funds)
-        return self._fitting(priced, plan, max(wanted, 0), funds)
+            return self._standing(plan, then, record, cost, funds)
+        kind, detail, fit = self._fitting(priced, plan, then, max(wanted, 0), funds)
+        less = plan is then and a.detail == "partial" and 0 < a.took_minor < fit
+        if less and shared(plan):
+            return a.verdict, a.detail, a.took_minor
+        return kind, detail, fit
 
     def _wanted(self, priced: Price, plan: Plan) -> int:
         cost = priced.settle_minor
@@ -248,41 +262,49 @@ class Backtest:
         uplifted = cost + (0 if priced.request.posts else plan.uplift_minor)
         return max(self._held_for(priced.request) + priced.fees.total_minor, uplifted)
 
-    def _fitting(self, priced: Price, plan: Plan, wanted: int, funds: int) -> tuple[str, str, int]:
-        """`fitting` of authorize.lua: the first that refuses, and how much would do."""
+    def _fitting(
+        self, priced: Price, plan: Plan, then: Plan, wanted: int, funds: int
+    ) -> tuple[str, str, int]:
+        """`fitting` of authorize.lua: the first that refuses, and how much would do. What programs'
+        ceilings said then stands; a draft's are counted over all shards."""
         request, asked = priced.request, priced.settle_minor
         fit, kind, detail = wanted, "held", ""
         if plan.hold_minor < asked:
             kind, detail = "over_limit", str(Reason.TRANSACTION_LIMIT)
-        for limit in plan.limits:
-            seen, known = self.counters.seen(limit)
-            room = limit.ceiling - seen
-            if limit.scale != AMOUNT:
+        for limit in (*own(plan), None, *(shared(plan) if plan is not then else ())):
+            if limit is None:
+                room, refusal = funds, ("no_funds", "")
+            else:
+                seen, known = self.counters.seen(limit)
+                room, refusal = limit.ceiling - seen, ("over_limit", limit.reason)
+            if limit is not None and limit.scale != AMOUNT:
                 room = wanted if room >= 1 or known else 0
             if room < asked and kind == "held":
-                kind, detail = "over_limit", limit.reason
+                kind, detail = refusal
             fit = min(fit, room)
-        if funds < asked and kind == "held":
-            kind = "no_funds"
-        fit = min(fit, funds)
         part = fit * request.transaction_minor // asked
         if kind != "held" and fit > 0 and request.partial_ok and part > 0:
             return "held", "partial", fit
         return kind, detail, fit if kind == "held" else 0
 
-    def _standing(self, plan: Plan, record: Record, more: int, funds: int) -> tuple[str, str, int]:
+    def _standing(
+        self, plan: Plan, then: Plan, record: Record, more: int, funds: int
+    ) -> tuple[str, str, int]:
         """`standing` of authorize.lua: so much more on what came before it."""
         shares, total = shares_of(record), record.here_minor + more
-        full = self._first_full(plan, total, shares)
+        full = self._first_full(own(plan), total, shares)
         if full:
             return "over_limit", full, record.here_minor
         if more > 0 and more > funds:
             return "no_funds", "", record.here_minor
+        full = self._first_full(shared(plan), total, shares) if plan is not then else ""
+        if full:
+            return "over_limit", full, record.here_minor
         return "held", "", total
 
-    def _first_full(self, plan: Plan, spent: int, shares: Counter[str]) -> str:
+    def _first_full(self, limits: Iterable[Limit], spent: int, shares: Counter[str]) -> str:
         """The first ceiling that so much does not fit under: its reason, or ""."""
-        for limit in plan.limits:
+        for limit in limits:
             seen, use = self.counters.use_of(limit, spent, shares)
             if use > 0 and seen + use > limit.ceiling:
                 return limit.reason
@@ -312,6 +334,8 @@ class Backtest:
     def _by(self, a: Asked, plan: Plan, kind: str, detail: str) -> str:
         if kind != "over_limit":
             return plan.rule
+        if a.refused_by and (kind, detail) == (a.verdict, a.detail):
+            return limit_name(a.refused_by, a)
         for limit in plan.limits:
             if limit.reason == detail and self._refuses(limit):
                 return limit_name(limit.counter, a)
@@ -331,12 +355,23 @@ def planned(a: Asked, judge: Judge) -> tuple[Price, Plan]:
 
 def limit_name(counter: str, a: Asked) -> str:
     """ "cash a day" of "C1/cash a day/amount/20261121": subjects may hold a slash."""
-    for subject in (a.card.limit_subject, f"@{a.account.account_id}"):
+    program = counter.partition("/")[0] if spans_shards(counter) else ""
+    for subject in (program or a.card.limit_subject, f"@{a.account.account_id}"):
         if counter.startswith(f"{subject}/"):
             counter = counter.removeprefix(f"{subject}/")
             break
     name, _, measure = parts_of(counter)[0].rpartition("/")[0].rpartition("/")
     return name if measure in MEASURES else f"{name}/{measure}".removeprefix("/")
+
+
+def own(plan: Plan) -> list[Limit]:
+    """The ceilings of card and account."""
+    return [limit for limit in plan.limits if not spans_shards(limit.counter)]
+
+
+def shared(plan: Plan) -> list[Limit]:
+    """Those of the program, which are asked last."""
+    return [limit for limit in plan.limits if spans_shards(limit.counter)]
 
 
 def credited(request: AuthorizationRequest) -> int:

@@ -17,6 +17,7 @@ class Kind(Struct, frozen=True):
 
     name: str
     pattern: str
+    words: str  # of the pattern
     has_ranges: bool = False
 
     def read(self, code: str) -> tuple[str, str]:
@@ -24,15 +25,15 @@ class Kind(Struct, frozen=True):
         first, dash, last = code.partition("-") if self.has_ranges else (code, "", "")
         last = last if dash else first
         if not (re.fullmatch(self.pattern, first) and re.fullmatch(self.pattern, last)):
-            raise ValueError(f"{self.name}: not a code: {code[:9]}")
+            raise ValueError(f"{self.name}: not a code: {code[:9]} ({self.words})")
         if first > last:
             raise ValueError(f"{self.name}: a range that ends before it begins: {code}")
         return first, last
 
 
-MCC = Kind("mcc", r"[0-9]{4}", has_ranges=True)
-COUNTRY = Kind("country", r"[A-Z]{2}")
-CURRENCY = Kind("currency", r"[0-9]{3}")
+MCC = Kind("mcc", r"[0-9]{4}", "four digits", has_ranges=True)
+COUNTRY = Kind("country", r"[A-Z]{2}", "two letters, as US")
+CURRENCY = Kind("currency", r"[0-9]{3}", "three digits, as 840")
 
 
 def resolve(name: str, groups: Mapping[str, Codes], kind: Kind) -> frozenset[tuple[str, str]]:

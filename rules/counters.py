@@ -17,6 +17,14 @@ from rules.facts import Limit
 ENTRIES_MAX = 192
 DAY_S = 86_400
 
+PROGRAM = "%"  # begins the counters of a whole program
+
+
+def spans_shards(counter: str) -> bool:
+    """Whether it is a whole program's, so that every shard has a quota: authz/hot/quotas.lua."""
+    return counter.startswith(PROGRAM)
+
+
 Key = tuple[int, str]  # bucket; "|" and the different one, or ""
 
 

@@ -4,21 +4,28 @@ Its counter says whose, which row's, what it counts (a limit may change that), w
 and in which bucket: rules/counters.py.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
 from rules.counters import AMOUNT, COUNT, DECLINES
 from rules.facts import Limit
-from rules.policy import DIFFERENT, LimitRule
+from rules.policy import LimitRule
+from rules.policy_limits import DIFFERENT
 from rules.reason import Reason
-from rules.windows import rolling
+from rules.windows import moment_at, rolling
 
 # What every limit of a function needs, looked up once.
 LIMIT_HEAD = (
     "    card, account, amount = c.limit_subject, '@' + a.account_id, f.amount_minor",
     "    add, buckets, ends, at = e.append, t.buckets, t.ends, f.sent_at",
+)
+
+# And where one of them is a whole program's: its calendar is UTC's, since it has no zone.
+PROGRAM_HEAD = (
+    "    program, utc = '%' + spelt(a.program), moment_at(f.sent_at, 'UTC')",
+    "    utc_buckets, utc_ends = utc.buckets, utc.ends",
 )
 
 # What a limit says when it is full, and how its counters follow.
@@ -42,6 +49,17 @@ def spelt(value: str) -> str:
     return quote(value, safe=" ") or "%"
 
 
+# What those lines call.
+KNOWN: dict[str, Any] = {"spelt": spelt, "moment_at": moment_at}
+
+
+def head_of(rows: Iterable[Any]) -> tuple[str, ...]:
+    """What a function of these rows begins with."""
+    limits = [row for row in rows if isinstance(row, LimitRule)]
+    of_program = any(row.per == "program" for row in limits)
+    return (LIMIT_HEAD if limits else ()) + (PROGRAM_HEAD if of_program else ())
+
+
 def written(row: LimitRule, name: Callable[[Any], str]) -> str:
     """A limit of this request. Its counter: whose, which row's, what it counts (a limit may
     change that), when, of which one, and in which bucket (rules/counters.py)."""
@@ -49,11 +67,17 @@ def written(row: LimitRule, name: Callable[[Any], str]) -> str:
     limit, said, what, quoted = map(name, (Limit, reason, f"/{row.name}/{row.measure}/", spelt))
     moves = rolling(row.window)
     window = name(f"{moves.seconds}s" if moves else row.window)
-    counter = f"{'card' if row.per == 'card' else 'account'} + {what} + "
-    counter += window if moves else f"buckets[{window}]"
+    whose: str = row.per
+    calendar = ""
+    if whose == "program":
+        # Amounts of different currencies have no sum: of each a counter.
+        whose = "program + ':' + a.currency" if scale == AMOUNT else "program"
+        calendar = "utc_"
+    counter = f"{whose} + {what} + "
+    counter += window if moves else f"{calendar}buckets[{window}]"
     if row.each:
         counter += f" + ':' + {quoted}(f.{VALUES[row.each]})"
-    bucket, until, since, size = "'0'", f"ends[{window}]", "0", 0
+    bucket, until, since, size = "'0'", f"{calendar}ends[{window}]", "0", 0
     if moves:
         size = moves.bucket_s
         bucket = f"str(at // {size})"

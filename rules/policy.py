@@ -32,13 +32,21 @@ from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
-from msgspec.structs import astuple
+from msgspec.structs import fields
 
 from rules.categories import PREFIX, iso_groups
 from rules.codes import COUNTRY, CURRENCY, DEPTH_MAX, MCC, SOME, Codes, resolve
 from rules.facts import Channel, Finality, Purpose
 from rules.fx import ExchangeRules, RatesError, check_exchange
-from rules.policy_text import PolicyError, at, refuse_card_numbers, refuse_long_keys, split
+from rules.policy_limits import problem_of_limit
+from rules.policy_text import (
+    PolicyError,
+    at,
+    nearest,
+    refuse_card_numbers,
+    refuse_long_keys,
+    split,
+)
 from rules.reason import Reason
 from rules.windows import minutes_of, rolling
 
@@ -47,7 +55,6 @@ RULES_MAX = 1000
 LIMITS_MAX = 64
 FEES_MAX = 64
 SIZE_MAX = 256 * 1024  # bytes; a change is journalled in each of 64 shards
-
 CODES_MAX = 500_000  # in all conditions, ranges counted out: some 40 MB of every engine
 PATTERNS_MAX = 1000  # of merchant names, in all conditions
 
@@ -61,12 +68,18 @@ Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
+Ids = Annotated[tuple[Id, ...], SOME]
+
+
 class Scope(Struct, frozen=True, forbid_unknown_fields=True):
-    """Whom a row is about; one of the three, or everybody."""
+    """Whom a row is about: one of the three, or everybody; and who of these is left out."""
 
     program: Id = ""
     account: Id = ""
     card: Id = ""
+    except_programs: Ids = ()
+    except_accounts: Ids = ()
+    except_cards: Ids = ()
 
     @property
     def level(self) -> str:
@@ -143,15 +156,10 @@ class LimitRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     measure: Literal["amount", "count", "declines", "merchants", "countries"]
     ceiling: Minor  # minor units of the account's currency, or a number
     window: str  # hour | day | week | month | year | lifetime, or rolling: 10s to 90d
-    per: Literal["card", "account"] = "card"
+    per: Literal["card", "account", "program"] = "card"
     each: Literal["merchant", "country", "channel", "mcc"] | None = None  # a counter for each
     scope: Scope = Scope()
     when: When = EVERYTHING
-
-
-# They are remembered one by one, in one field of the account.
-DIFFERENT = frozenset({"merchants", "countries"})
-DIFFERENT_MAX = 100
 
 
 class FeeRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -233,9 +241,18 @@ WORDS: dict[str, Iterable[str]] = {
 }  # fmt: skip
 
 
+TABLES: dict[str, type[Struct]] = {
+    "": Policy, "groups": Groups, "rule": Rule, "limit": LimitRule, "fee": FeeRule,
+    "exchange": ExchangeRules, "scope": Scope,
+    "when": When, "all": When, "any": When, "not": When,
+}  # fmt: skip
+
+
 def known_words(problem: str, path: str) -> str:
-    """The words that would have been one, where it is a word that is none."""
+    """The words that would have been one, where it is a word or a key that is none."""
     name = path.rpartition(".")[2].partition("[")[0]
+    if problem.startswith("object contains unknown field") and name in TABLES:
+        return nearest(problem, [field.encode_name for field in fields(TABLES[name])])
     if not problem.startswith("invalid enum value") or name not in WORDS:
         return ""
     return f"; known are {', '.join(map(str, WORDS[name]))}"
@@ -278,12 +295,11 @@ def check(policy: Policy, text: str) -> None:
         if row.name in taken:
             raise at(text, f"{where}.name", f"used before, by {taken[row.name]}")
         taken[row.name] = where
-        if (
-            len([part for part in (row.scope.program, row.scope.account, row.scope.card) if part])
-            > 1
-        ):
+        about = (row.scope.program, row.scope.account, row.scope.card)
+        if len([part for part in about if part]) > 1:
             raise at(text, f"{where}.scope", "names more than one of program, account, card")
-        if any(re.fullmatch("[0-9]{12,19}", id) for id in astuple(row.scope)):
+        left_out = row.scope.except_programs + row.scope.except_accounts + row.scope.except_cards
+        if any(re.fullmatch("[0-9]{12,19}", id) for id in (*about, *left_out)):
             raise at(text, f"{where}.scope", "a card number; a card is named by its id")
         problem = problem_of(row.when, policy, 0)
         if problem:
@@ -301,8 +317,9 @@ def check(policy: Policy, text: str) -> None:
                 rolling(row.window)
             except ValueError as error:
                 raise at(text, f"{where}.window", str(error)) from None
-            if row.measure in DIFFERENT and row.ceiling > DIFFERENT_MAX:
-                raise at(text, f"{where}.ceiling", f"more than {DIFFERENT_MAX} different ones")
+            key, _, problem = problem_of_limit(row).partition(": ")
+            if problem:
+                raise at(text, f"{where}.{key}", problem)
         elif isinstance(row, FeeRule):
             problem = problem_of_fee(row)
             if problem:

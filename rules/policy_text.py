@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import Any
 
 
@@ -14,6 +15,12 @@ def split(error: str) -> tuple[str, str]:
     problem, _, place = error.partition(" - at `$")
     path = place.rstrip("`").lstrip(".").replace("[...]", "")
     return f"{problem[0].lower()}{problem[1:]}", path
+
+
+def nearest(problem: str, known: list[str]) -> str:
+    """Which key may have been meant by the one that a problem ends with, or all that are known."""
+    near = get_close_matches(problem.rpartition(" ")[2].strip("`"), known, n=1)
+    return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"
 
 
 def at(text: str, path: str, problem: str) -> PolicyError:

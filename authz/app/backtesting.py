@@ -30,6 +30,7 @@ from ledger.journal import (
     seen_by,
 )
 from rules.backtest import Asked, Backtest, Moved, as_then
+from rules.counters import spans_shards
 from rules.decide import limits_for
 from rules.differences import Differences, Report
 from rules.facts import AccountProfile, CardProfile
@@ -210,12 +211,13 @@ def asked_of(
     looked_at = list(zip(facts.limits, seen_by(e, facts.limits), strict=True))
     refused = [row[1] for row, _ in looked_at if row[0] == e.detail]
     if e.verdict == "over_limit":
+        quotas = {place: allowed for place, _, allowed in e.quotas}
         full = [
-            counter
-            for (_, counter, _, ceiling, _), (before, _, new) in looked_at
-            if counter in refused and (before or 0) + new > ceiling
+            row[1]
+            for place, (row, (before, _, new)) in enumerate(looked_at)
+            if row[1] in refused and (before or 0) + new > quotas.get(place, row[3])
         ]
-        refused = full or refused
+        refused = sorted(full, key=spans_shards) or refused  # a program's are asked last
     return Asked(
         message_id=e.message_id,
         authorization_id=e.authorization_id,
@@ -236,7 +238,11 @@ def asked_of(
         absorbed=tuple(e.absorbed),
         seen=()
         if read.whole
-        else tuple((row[1], saw[0]) for row, saw in looked_at if saw[0] is not None),
+        else tuple(
+            (row[1], saw[0])
+            for row, saw in looked_at
+            if saw[0] is not None and not spans_shards(row[1])
+        ),
     )
 
 

@@ -6,6 +6,7 @@ property test holds against the store's own functions), and the engine's plan is
 
 from typing import Any
 
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from authz.app.explaining import ceiling_of, told_of, up_to_the_first_no
@@ -19,16 +20,17 @@ from authz.cards import Known, NearCache
 from authz.clock import SystemClock, utc
 from authz.engine import Engine, Settings
 from authz.hot import admin, keys
-from authz.hot.acts import Authorize, Stale, Verdict, Withdraw
+from authz.hot.acts import Authorize, Verdict, Withdraw
 from authz.hot.memory import MemoryHotState
 from authz.hot.model import Account
+from authz.hot.quotas import Quota, Quotas
 from authz.hot.resp import connect
 from authz.hot.store import RedisHotState
 from authz.profiles import read_account, read_card
 from authz.standing import Seen, look_call, read_look
 from authz.wire.networks import NETWORKS
 from rules.categories import mcc_name
-from rules.counters import Counters
+from rules.counters import Counters, spans_shards
 from rules.explain import checks_of
 from rules.facts import AuthorizationRequest
 from rules.price import Price, plan_of
@@ -85,9 +87,11 @@ async def would_be(
     finally:
         connection.close()
     act = plan_act(engine, request, known, STAN, budget)
-    verdict = await twin_of(seen, known, engine.lists.version).authorize(act)
-    assert not isinstance(verdict, Stale)
-    return told(engine, request, known, seen, act, verdict) | {"gates": gates}
+    twin = twin_of(seen, known, engine.lists.version)
+    twin.accounts[account_id].quotas = quotas = await quotas_of(client, act)
+    verdict = await twin.authorize(replace(act, last_word=True))
+    assert isinstance(verdict, Verdict)
+    return told(engine, request, known, seen, quotas, act, verdict) | {"gates": gates}
 
 
 def known_of(seen: Seen, card_id: str) -> Known:
@@ -130,11 +134,26 @@ def twin_of(seen: Seen, known: Known, lists_version: int) -> MemoryHotState:
     return twin
 
 
+async def quotas_of(client: Redis, act: Authorize) -> Quotas:
+    """What all shards use of programs' ceilings, as if one had all that is left."""
+    quotas = Quotas()
+    for limit in act.limits:
+        if spans_shards(limit.counter):
+            async with client.pipeline(transaction=False) as pipeline:
+                for shard in keys.ALL_SHARDS:
+                    pipeline.hget(keys.control(shard), keys.quota_field(limit.counter))
+                found = await pipeline.execute()
+            used = sum(int(one.split()[1]) for one in found if one)
+            quotas.of[limit.counter] = Quota(granted=limit.ceiling, used=used)
+    return quotas
+
+
 def told(
     engine: Engine,
     request: AuthorizationRequest,
     known: Known,
     seen: Seen,
+    quotas: Quotas,
     act: Authorize,
     verdict: Verdict,
 ) -> Plain:
@@ -166,7 +185,7 @@ def told(
         "flags": list(plan.flags),
         "price": price_of(priced),
         "checks": [told_of(check) for check in up_to_the_first_no(checks)],
-        "ceilings": list(ceilings(act, seen, verdict)),
+        "ceilings": list(ceilings(act, seen, quotas, verdict)),
         "funds": funds(act, seen, verdict, priced, outcome.reason),
     }
 
@@ -182,13 +201,15 @@ def price_of(priced: Price) -> Plain:
     }  # fmt: skip
 
 
-def ceilings(act: Authorize, seen: Seen, verdict: Verdict) -> Any:
+def ceilings(act: Authorize, seen: Seen, quotas: Quotas, verdict: Verdict) -> Any:
     """Up to the one that refuses; nothing is counted, so there is no "after"."""
     if act.planned != Reason.APPROVED:
         return
     counters = Counters.of(seen.used)
     for limit in act.limits:
         before, known = counters.seen(limit)
+        if spans_shards(limit.counter):
+            before = quotas.of[limit.counter].used
         full = not known and before + limit.use > limit.ceiling
         refuses = verdict.kind == "over_limit" and full
         yield ceiling_of(limit, before, None, limit.reason if refuses else "no objection")

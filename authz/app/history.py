@@ -160,6 +160,7 @@ def told(entry: Entry) -> Plain:
             "transaction_currency": body.transaction_currency,
             "planned": body.planned, "mcc": body.mcc, "merchant_id": body.merchant_id,
             "terminal_id": body.terminal_id, **price_of(body), **refusal(entry, body),
+            **({"rule": body.rule} if body.rule else {}),
             **({"skipped_checks": list(body.skipped)} if body.skipped else {}),
         }  # fmt: skip
     elif isinstance(body, ReversalBody):
@@ -247,7 +248,12 @@ def refusal(entry: Entry, body: AuthorizationBody) -> Plain:
         return {"detail": "", "ledger_minor": int(ledger), "available_minor": int(available)}
     if e.detail == "partial":
         rows = zip(body.limits, seen_by(e, body.limits), strict=True)
-        full = [row[0] for row, (_, after, _) in rows if row[4] == 1 and after == row[3]]
+        quotas = {place: allowed for place, _, allowed in e.quotas}
+        full = [
+            row[0]
+            for place, (row, (_, after, _)) in enumerate(rows)
+            if row[4] == 1 and after == quotas.get(place, row[3])
+        ]
         # Where there are funds left, and room under each ceiling, a rule allowed no more.
         left = e.posted_after - e.held_after + body.credit_line_minor
         other = Reason.TRANSACTION_LIMIT if left > 0 else Reason.FUNDS_INSUFFICIENT

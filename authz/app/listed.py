@@ -37,9 +37,15 @@ VALUES: dict[str, Callable[[Cells], str | Pan]] = {
     "account": lambda cells: read_id(cells, "value"),
     "device": lambda cells: read_id(cells, "value"),
     "ip": lambda cells: read_network(cells["value"]),
-    "terminal": lambda cells: matched(cells, "value", r"[ -~]{1,8}", "not a DE 41"),
-    "merchant": lambda cells: matched(cells, "value", r"[ -~]{1,15}", "not a DE 42"),
-    "acquirer": lambda cells: matched(cells, "value", r"[0-9]{1,11}", "not a DE 32"),
+    "terminal": lambda cells: matched(
+        cells, "value", r"[ -~]{1,8}", "not a DE 41: up to 8 characters"
+    ),
+    "merchant": lambda cells: matched(
+        cells, "value", r"[ -~]{1,15}", "not a DE 42: up to 15 characters"
+    ),
+    "acquirer": lambda cells: matched(
+        cells, "value", r"[0-9]{1,11}", "not a DE 32: up to 11 digits"
+    ),
     "bin": lambda cells: matched(cells, "value", r"[0-9]{6}", "not the first six digits"),
     "mcc": lambda cells: matched(cells, "value", r"[0-9]{4}", "not a category code: four digits"),
     "country": lambda cells: read_country(cells["value"]),

@@ -13,7 +13,7 @@ NOTES = {
 }
 COLUMNS = (
     "at", "kind", "mti", "stan", "rrn", "amount_minor", "verdict", "reason", "detail",
-    "held_delta_minor", "posted_delta_minor", "authorization_id",
+    "held_delta_minor", "posted_delta_minor", "authorization_id", "message_id",
 )  # fmt: skip
 # What is shown as a table, by its columns; of acts the newest first.
 TABLES = {
@@ -104,15 +104,23 @@ def in_the_way(row: dict[str, Any], currency: str) -> str:
         if of in row
     ]
     if said:
-        return ", ".join(said)
+        return ", ".join(said) + of_counter(row.get("counter", ""))
     if "limited_by" in row:
         approved = text("approved_minor", row["approved_minor"], currency)
         return f"partial: {approved}, {row['limited_by']}"
     if row.get("source"):
         return f"by {row['source']}"
+    if row.get("rule") and not row["detail"]:
+        return f"rule {row['rule']}"
     if row.get("business_date"):
         return f"{row['network']} {row['business_date']}"
     return text("detail", row["detail"], currency)
+
+
+def of_counter(counter: str) -> str:
+    """What it counts: its name without whose it is, and without its window."""
+    what = "/".join(counter.split("/")[1:-1])
+    return f" of {what}" if what else ""
 
 
 def label_of(name: str) -> str:

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import click
 
+from authz.wire.networks import NETWORKS
 from rules.fx import Rates, RatesError, check_exchange
 from rules.judge import Judge
+from rules.known_codes import check_codes
 from rules.policy import SIZE_MAX, Policy, read_policy
 from rules.policy_text import PolicyError
 
@@ -20,6 +22,7 @@ def read(file: Path) -> tuple[Policy, str]:
             raw = opened.read(SIZE_MAX + 1)
         text = raw.decode()
         policy = read_policy(text)
+        check_codes(policy, text, NETWORKS)
         Judge(policy)  # what cannot be compiled is not a policy
     except UnicodeDecodeError:
         raise click.ClickException(f"{file.name}: not UTF-8") from None

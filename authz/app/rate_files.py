@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from rules.fx import CURRENCIES, Rates, RatesError, check_rates
+from rules.policy_text import line_of, split
 
 SIZE_MAX = 16 * 1024 * 1024  # the bank's whole history has 2 MB, in 2026
 ROW_MAX = 64  # currencies of a day; a change of rates is journalled in each of 64 shards
@@ -59,8 +60,12 @@ def own_table(text: str) -> Rates:
     """base, date, source and rates, as [exchange] has them."""
     try:
         return msgspec.convert(tomllib.loads(text), Rates)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise RatesError("", str(error)) from None
+    except tomllib.TOMLDecodeError as error:
+        raise RatesError("", f"not TOML: {error}") from None
+    except msgspec.ValidationError as error:
+        problem, path = split(str(error))
+        line = line_of(text, path)
+        raise RatesError(f"{path}, line {line}" if line else path, problem) from None
 
 
 def of_the_bank(text: str) -> Rates:

@@ -38,6 +38,7 @@ class Authorize(Struct, frozen=True, kw_only=True, gc=False):
     exact: int = 1  # how many of the references name no other authorization, at the front
     tally: str = ""  # what its network's totals count it under; "" for nothing
     review: str = ""  # the reason that opens a case for a person; "" where none may
+    last_word: bool = False  # decided, though a program's quota in its shard is too small
     body: bytes  # for the journal
 
     @property
@@ -85,6 +86,7 @@ class Apply(Struct, frozen=True, kw_only=True, gc=False):
     terms: Terms | None = None  # of a completion
     tally: str = ""  # as of an authorization
     review: str = ""  # of an increment, as of an authorization
+    last_word: bool = False  # likewise
     answer_ttl_s: int
     body: bytes
 
@@ -185,6 +187,34 @@ class Stale(Struct, frozen=True, gc=False):
     card_version: int
     card: bytes
     lists_version: int
+
+
+class Missing(Struct, frozen=True, array_like=True, gc=False):
+    """What a shard's quota of a program's ceiling lacks for a request."""
+
+    place: int  # of the limit, in the plan
+    wanted: int
+    least: int  # so much would do
+
+
+class Short(Struct, frozen=True, gc=False):
+    """Quotas of programs are too small in this shard. Nothing was done; there may be more."""
+
+    missing: tuple[Missing, ...]
+
+
+class Lease(Struct, frozen=True, kw_only=True, gc=False):
+    """Take of what a program's ceiling has left, for a shard. What it has of each: `Limit`."""
+
+    counter: str
+    ceiling: int
+    ends: int
+    sent_at: int  # of the request that needs it
+    lists_version: int  # the policy's
+    least: int
+    wanted: int
+    back: int = 0  # what other shards gave back
+    deadline_ms: int = 0
 
 
 class PutAccount(Struct, frozen=True, kw_only=True):

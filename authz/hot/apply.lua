@@ -19,7 +19,7 @@ list   1 message id   2 fingerprint   3 attempt   4 deadline, ms   5 account id 
        17 of a completion: {percent, minor units} by which it may exceed the hold, of the two the
           larger; s after its authorization when it is overdue; else an empty list
        18 what totals count it under, as a record has it
-       19 of an increment, as 26 of authorize
+       19 of an increment, as 26 of authorize   20 as 27 of authorize
 reply  message id, kind, planned, detail, what is held less, authorization id, replayed
        kind: applied (reversed, of a reversal) | beyond | overdue | unmatched | unapplied | mismatch;
        of an increment, as authorize
@@ -27,7 +27,7 @@ reply  message id, kind, planned, detail, what is held less, authorization id, r
        beyond: more is posted than was held and tolerated; overdue: it came long after
        unapplied: what remains is told in a third currency; the record is full of acts; all has
        posted, which a reversal of the authorization does not take back; it names what has not come
-       or message id, cold | late | full | withdrawn
+       or message id, short, …, as authorize;  or message id, cold | late | full | withdrawn
 ]]
 
 -- Those that name no other authorization: a reversal that carries another one's DE 38 by mistake
@@ -46,8 +46,9 @@ local function free_of_others(references, named, known, id)
   return free
 end
 
--- Whether an increment may have what it asks for. Returns kind and detail, as authorize does.
-local function judge(book, r, base, spent, decision, act, seen)
+-- Whether an increment may have what it asks for. Returns kind and detail, as authorize does; short
+-- and that reply where a program's quota is too small.
+local function judge(book, r, base, spent, decision, act, seen, last_word)
   local planned, credit_line, limits = decision[1], whole(decision[2]), decision[6]
   if planned ~= 'approved' then return 'declined', '' end
   local news = spent - base.hold - base.posted
@@ -55,10 +56,14 @@ local function judge(book, r, base, spent, decision, act, seen)
   if has_ended(r) or (act[BILLED] > 0 and news <= 0) then return 'reversed', '' end
   local full = first_full(book, limits, seen, spent, base.shares)
   if full then return 'over_limit', full end
-  local now = redis.call('HMGET', book.account, 'posted:' .. r[CURRENCY], 'held:' .. r[CURRENCY])
+  local now = redis.call('HMGET', book.hash, 'posted:' .. r[CURRENCY], 'held:' .. r[CURRENCY])
   if news > whole(now[1] or 0) - whole(now[2] or 0) + credit_line then
     return 'no_funds', ''
   end
+  local short
+  full, short = first_full(book, limits, seen, spent, base.shares, true)
+  if full and not last_word then return 'short', say_short(act[ACT_ID], short) end
+  if full then return 'over_limit', full end
   return 'held', ''
 end
 
@@ -70,10 +75,10 @@ local function kept_to(terms, r, act, posted, total)
   return 'applied'
 end
 
--- The counters that an increment is judged by: the book, what each limit saw, and the windows.
-local function judged_by(account, decision, act)
-  local book = open_book(account, decision and act[SENT_AT] or 0)
-  if not decision then return book, {}, {} end
+-- The counters that an increment is judged by: the book, what each limit saw, windows and quotas.
+local function judged_by(account, decision, act, control)
+  local book = open_book(account, decision and act[SENT_AT] or 0, control)
+  if not decision then return book, {}, {}, {} end
   for i = 1, #decision[6] do prepare(decision[6][i]) end
   clock_of(book)
   return book, looked_at(book, decision[6])
@@ -182,9 +187,10 @@ local function apply(keys, args)
   end
 
   local hold, posted, total = fold(r)
-  local book, seen, windows = judged_by(account, decision, act)
+  local book, seen, windows, quotas = judged_by(account, decision, act, keys[1])
   if decision then
-    local kind, detail = judge(book, r, base, hold + posted, decision, act, seen)
+    local kind, detail = judge(book, r, base, hold + posted, decision, act, seen, a[20] == 1)
+    if kind == 'short' then return detail end
     if kind == 'held' and not kept then kind = 'declined' end
     if kind ~= 'held' then
       local given = {a[2], kind, detail, decision[1], 0, {attempt}}
@@ -198,7 +204,7 @@ local function apply(keys, args)
       write_answer(answer, given, '', before, answer_ttl)
       commit(gate, account, chain, set, drop, reviewed(counted({1, args[4], message_id, '', a[5],
         a[6], kind, detail, currency, 0, 0, whole(funds[1] or 0), whole(funds[2] or 0), 0, counters,
-        made_from}, {}, windows), review), args[3])
+        made_from}, {}, windows, quotas), review), args[3], book.quotas)
       write_review(review, keys[1], keys[6], a[5], message_id)
       return with_review(verdict(message_id, given, '', 0), review)
     end
@@ -231,7 +237,7 @@ local function apply(keys, args)
   write_answer(answer, given, id, before, answer_ttl)
   commit(gate, account, chain, set, drop, counted({1, args[4], message_id, id, a[5], a[6], kind,
     rung, r[CURRENCY], moved[1], moved[2], moved[3], moved[4], 0, moved[5], made_from,
-    #gone > 0 and gone or nil}, totals, windows), args[3])
+    #gone > 0 and gone or nil}, totals, windows, quotas), args[3], book.quotas)
   write_totals(keys[1], totals)
   return verdict(message_id, given, id, 0)
 end
@@ -267,14 +273,15 @@ local function close(keys, args)
   add_to(base, r)
   add_act(r[ACTS], {kind, act_id, at, 0, '', 0, ''})
   local hold, posted = fold(r)
-  local book = open_book(account, 0)
+  local book = open_book(account, 0, keys[1])
   local moved = plan_moves(book, r, base, hold, posted, set, drop)
   set[#set + 1], set[#set + 2] = 'a:' .. id, cmsgpack.pack(r)
 
   -- From here on only writes, and none but the first may fail.
   write_end(keys[3], account_id, id, r, {})
   commit(gate, account, chain, set, drop, {1, 'close', act_id, id, account_id, r[CARD],
-    kind, '', r[CURRENCY], moved[1], moved[2], moved[3], moved[4], 0, moved[5], {}}, args[3])
+    kind, '', r[CURRENCY], moved[1], moved[2], moved[3], moved[4], 0, moved[5], {}}, args[3],
+    book.quotas)
   return {act_id, 'closed', base.hold - hold}
 end
 

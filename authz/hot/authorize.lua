@@ -17,40 +17,74 @@ list   1 message id   2 fingerprint   3 attempt   4 deadline, ms of the store's 
        23 1: it asks what there is   24 how many of the references are exact, at the front
        25 what totals count it under, as a record has it
        26 the reason that opens a case for a person; '' where none may, and there is no sixth key
+       27 1: the last word, though a program's quota here is too small
 reply  message id, kind, planned, detail, held, authorization id, replayed; of a part also what was
        approved, in the billing currency and in the transaction's; where a case was to be opened,
        opened or full
        kind: held | told | declined | over_limit | no_funds | reversed | mismatch
        detail: the ceiling that refused; of held, partial; of told, what is posted and available
        or message id, 'stale', account version, profile, card version, profile, lists version
+       or message id, 'short', of each program's limit whose quota here is too small: its place,
+       how much is missing, how much would do; nothing was written
        or message id, cold | late | full | withdrawn
 ]]
 -- How much of what is wanted fits under the ceilings and the funds there are, and what refuses
--- what was asked, if anything does: kind and detail.
-local function fitting(wanted, asked, limits, seen, funds)
+-- what was asked, if anything does: kind and detail. A program's ceilings are asked last, so that
+-- what is refused anyway takes nothing of a quota; what those lack, if anything, is the last value.
+local function fitting(wanted, asked, limits, seen, funds, in_part)
   local fit, kind, detail = wanted, 'held', ''
   if wanted < asked then kind, detail = 'over_limit', 'transaction_limit' end
+  local shared = false
   for i = 1, #limits do
     local limit = limits[i]
+    shared = shared or limit.shared
     local room = limit[4] - seen[i]
+    if limit.shared then room = wanted end
     if limit[5] ~= BY_AMOUNT then room = (room >= 1 or limit.known) and wanted or 0 end
     if room < asked and kind == 'held' then kind, detail = 'over_limit', limit[1] end
     fit = math.min(fit, room)
   end
   if funds and funds < asked and kind == 'held' then kind = 'no_funds' end
-  return funds and math.min(fit, funds) or fit, kind, detail
-end
-
--- The first ceiling that so much more does not fit under: its reason, or nil.
-local function first_full(book, limits, seen, spent, shares)
+  if funds then fit = math.min(fit, funds) end
+  if not shared or fit <= 0 or (kind ~= 'held' and not in_part) then return fit, kind, detail end
+  local short, need = {}, fit
   for i = 1, #limits do
-    local use = use_of(book, limits[i], limits[i].known, spent, shares)
-    if use > 0 and seen[i] + use > limits[i][4] then return limits[i][1] end
+    local limit = limits[i]
+    if limit.shared then
+      local room = limit[4] - seen[i]
+      if limit[5] ~= BY_AMOUNT then
+        if room < 1 then short[#short + 1] = {i - 1, 1 - room, 1 - room} end
+        room = room >= 1 and need or 0
+      elseif room < need then
+        short[#short + 1] = {i - 1, need - room, math.max(1, (in_part and 1 or asked) - room)}
+      end
+      if room < asked and kind == 'held' then kind, detail = 'over_limit', limit[1] end
+      fit = math.min(fit, room)
+    end
   end
-  return nil
+  return fit, kind, detail, #short > 0 and short or nil
 end
 
--- Whether a record that has taken tombstones in may stand, with that much wanted: kind and detail.
+-- The first ceiling that so much more does not fit under: its reason, or nil. Of a program's also
+-- what their quotas lack.
+local function first_full(book, limits, seen, spent, shares, shared)
+  local reason, short = nil, {}
+  for i = 1, #limits do
+    local limit = limits[i]
+    if (limit.shared or false) == (shared or false) then
+      local use = use_of(book, limit, limit.known, spent, shares)
+      local over = seen[i] + use - limit[4]
+      if use > 0 and over > 0 then
+        if not shared then return limit[1] end
+        reason, short[#short + 1] = reason or limit[1], {i - 1, over, over}
+      end
+    end
+  end
+  return reason, short
+end
+
+-- Whether a record that has taken tombstones in may stand, with that much wanted: kind and detail;
+-- and what a program's quotas lack, where nothing else refuses.
 local function standing(book, r, base, limits, seen, funds)
   local hold, posted = fold(r)
   local spent = hold + posted
@@ -61,21 +95,31 @@ local function standing(book, r, base, limits, seen, funds)
   if full then return 'over_limit', full end
   local news = spent - base.hold - base.posted
   if funds and news > 0 and news > funds then return 'no_funds', '' end
+  local short
+  full, short = first_full(book, limits, seen, spent, base.shares, true)
+  if full then return 'over_limit', full, short end
   return 'held', ''
 end
 
 -- What each limit's window has in it. Where that is not one number, the journal is told so:
--- {which limit, what was seen, what is new of what is asked}.
+-- {which limit, what was seen, what is new of what is asked}. Of a program's, which has its ceiling
+-- here by what the shard was granted: {which limit, what is used here, what may be used here}.
 local function looked_at(book, limits)
-  local seen, windows = {}, {}
+  local seen, windows, quotas = {}, {}, {}
   for i = 1, #limits do
     local limit = limits[i]
-    seen[i], limit.known = seen_of(book, limit)
+    if is_shared(limit[2]) then
+      limit.shared = true
+      seen[i], limit[4] = quota_seen(book, limit[2], limit[4])
+      quotas[#quotas + 1] = {i - 1, seen[i], limit[4]}
+    else
+      seen[i], limit.known = seen_of(book, limit)
+    end
     if limit.bucket then
       windows[#windows + 1] = {i - 1, seen[i], limit.known and 0 or limit[3]}
     end
   end
-  return seen, windows
+  return seen, windows, quotas
 end
 
 -- A decline rises in the counters of declines, but for one by their own ceiling: or a window would
@@ -99,9 +143,9 @@ local function count_decline(book, limits, kind, detail, moves)
   return tried
 end
 
--- The counters of a request as they were read: the book, what each limit saw, and the windows.
-local function counters_of(account, sent_at, limits, now, days_at, first_at)
-  local book = open_book(account, sent_at)
+-- The counters of a request as they were read: the book, what each limit saw, windows and quotas.
+local function counters_of(account, control, sent_at, limits, now, days_at, first_at)
+  local book = open_book(account, sent_at, control)
   learn_days(book, now[days_at])
   for i = 1, #limits do learn(book, limits[i].field, now[first_at + i]) end
   return book, looked_at(book, limits)
@@ -117,7 +161,11 @@ local function risen_by(book, limits, kind, detail, spent, r)
     local follows = limit[5] ~= DECLINES
     local risen = kind == 'held' and follows and share(spent, limit[5]) or 0
     if risen > 0 or (not limit.bucket and (follows or #tried == 0)) then
-      move_limit(book, counters, limit, risen)
+      if limit.shared then
+        move_quota(book, counters, limit[2], risen, limit[6])
+      else
+        move_limit(book, counters, limit, risen)
+      end
     end
   end
   return counters, tried
@@ -198,8 +246,9 @@ local function authorize(keys, args)
 
   local balance, held = whole(now[3] or 0), whole(now[4] or 0)
   local funds = sign == 1 and balance - held + credit_line or nil
-  local kind, detail, fit = 'declined', '', amount
-  local book, seen, windows = counters_of(account, sent_at, limits, now, 8, at_counters)
+  local kind, detail, fit, short = 'declined', '', amount, nil
+  local book, seen, windows, quotas = counters_of(account, keys[1], sent_at, limits, now, 8,
+    at_counters)
   if planned ~= 'approved' then
     fit = 0
   elseif amount == 0 and not r and first_full(book, limits, seen, 0, base.shares) then
@@ -209,8 +258,9 @@ local function authorize(keys, args)
   elseif r then
     -- With a partial reversal waiting it holds less than was asked; with its completion or advice
     -- there already, nothing more. What is held beyond the asked amount is held, or not.
-    kind, detail = standing(book, r, base, limits, seen, funds)
-    if asked > amount then kind, detail = 'over_limit', 'transaction_limit' end
+    kind, detail, short = standing(book, r, base, limits, seen, funds)
+    if asked > amount then kind, detail, short = 'over_limit', 'transaction_limit', nil end
+    if short and a[27] ~= 1 then return say_short(message_id, short) end
     if asked < amount and (kind == 'over_limit' or kind == 'no_funds') then
       r[APPROVED] = asked
       kind, detail = standing(book, r, base, limits, seen, funds)
@@ -219,7 +269,8 @@ local function authorize(keys, args)
   elseif amount == 0 then
     kind = 'held'
   else
-    fit, kind, detail = fitting(amount, asked, limits, seen, funds)
+    fit, kind, detail, short = fitting(amount, asked, limits, seen, funds, part_reference ~= '')
+    if short and a[27] ~= 1 then return say_short(message_id, short) end
   end
 
   -- Less than was asked, where less will do: in the transaction's currency a unit less rather
@@ -299,7 +350,7 @@ local function authorize(keys, args)
   commit(gate, account, chain, set, drop, reviewed(counted({1, 'authorization', message_id, id, a[5],
     card_id, kind, detail, currency, posted_delta, held_delta, balance + posted_delta,
     held + held_delta, 0, counters, {account_version, card_version, lists},
-    #gone > 0 and gone or nil}, totals, windows), review), args[3])
+    #gone > 0 and gone or nil}, totals, windows, quotas), review), args[3], book.quotas)
   write_totals(keys[1], totals)
   write_review(review, keys[1], keys[6], a[5], message_id)
   return with_review(verdict(message_id, given, id, 0, r), review)

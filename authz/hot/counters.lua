@@ -16,6 +16,7 @@ Time is that of requests, by their DE 7: none that is still answered asks for wh
 time of another.
 
 A *book* is what an act has read of them, and what it changes; nothing is written before the end.
+Those of a whole program are not the account's: quotas.lua.
 ]]
 local ENTRIES_MAX = 192 -- of one field: rules/counters.py says why
 local DAY_S = 86400
@@ -24,8 +25,9 @@ local SUMS, HEAD, BUCKET, WIDTH = '>BI5I4I5I5I5I7I2', 34, '>I5I7', 12
 local BY_AMOUNT, DECLINES = 1, 2 -- how a counter follows
 
 -- `sent_at` is of a request that is judged, which moves time on; of other acts it is 0.
-local function open_book(account, sent_at)
-  return {account = account, now_s = sent_at, fields = {}, changed = {}, dated = {}, created = {}}
+local function open_book(account, sent_at, control)
+  return {hash = account, at = 'u:', days_at = 'w', control = control, now_s = sent_at, fields = {},
+    changed = {}, dated = {}, created = {}}
 end
 
 -- The clock, and the days by which fields end.
@@ -40,7 +42,7 @@ local function learn_days(book, raw)
 end
 
 local function clock_of(book)
-  if not book.clock then learn_days(book, redis.call('HGET', book.account, 'w')) end
+  if not book.clock then learn_days(book, redis.call('HGET', book.hash, book.days_at)) end
   return book.clock
 end
 
@@ -108,7 +110,7 @@ end
 local function field_of(book, field)
   local value = book.fields[field]
   if value ~= nil then return value end
-  return learn(book, field, redis.call('HGET', book.account, 'u:' .. field))
+  return (book.learn or learn)(book, field, redis.call('HGET', book.hash, book.at .. field))
 end
 
 local function standing_at(book, field, bucket)

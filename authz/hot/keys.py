@@ -61,6 +61,11 @@ def total_field(network: str, day: int, currency: str, kind: str) -> str:
     return f"t:{network}/{day}/{currency}/{kind}"
 
 
+def quota_field(counter: str) -> str:
+    """The field of a control hash that holds what the shard has of a program's ceiling."""
+    return f"q:{counter}"
+
+
 def answer(shard: str, message_id: str) -> str:
     return f"authz:{{{shard}}}:answer:{message_id}"
 

@@ -8,12 +8,13 @@ from importlib.resources import files
 
 NAME = "authz"
 SHARED = (
-    "prelude.lua", "counters.lua", "sweep.lua", "record.lua", "references.lua", "totals.lua",
-    "reviews.lua", "authorize.lua", "outbox.lua",
+    "prelude.lua", "counters.lua", "sweep.lua", "quotas.lua", "record.lua", "references.lua",
+    "totals.lua", "reviews.lua", "authorize.lua", "outbox.lua",
 )  # fmt: skip
 # What no later part knows of: each a block of its own, since Lua allows a chunk 200 locals.
 ALONE = (
-    "apply.lua", "withdraw.lua", "control.lua", "lists.lua", "directory.lua", "networks.lua",
+    "apply.lua", "withdraw.lua", "leases.lua", "control.lua", "lists.lua", "directory.lua",
+    "networks.lua",
 )  # fmt: skip
 
 # What the engine's own user may do: call functions, which may only touch our keys, and

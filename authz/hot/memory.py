@@ -16,6 +16,7 @@ from authz.hot.acts import (
     Close,
     Decision,
     Note,
+    Short,
     Stale,
     Verdict,
     Withdraw,
@@ -42,6 +43,7 @@ from authz.hot.model import (
 )
 from authz.hot.networks import MemoryNetworks
 from authz.hot.outbox import MemoryOutbox
+from authz.hot.quotas import MemoryQuotas
 from authz.hot.record import (
     OTHER_ACTS_MAX,
     SHIPS,
@@ -60,7 +62,13 @@ from authz.hot.totals import MemoryTotals
 
 
 class MemoryHotState(
-    MemoryControl, MemoryLists, MemoryNetworks, MemoryOutbox, MemoryReviews, MemoryTotals
+    MemoryControl,
+    MemoryLists,
+    MemoryNetworks,
+    MemoryOutbox,
+    MemoryQuotas,
+    MemoryReviews,
+    MemoryTotals,
 ):
     """The oracle. Time stands at `now_ms` until a test moves it."""
 
@@ -74,7 +82,7 @@ class MemoryHotState(
         self.journal: list[tuple[str, str, int]] = []  # kind, message id, held delta
         self.open = True
 
-    async def authorize(self, act: Authorize, timeout_s: float = 0) -> Verdict | Stale:
+    async def authorize(self, act: Authorize, timeout_s: float = 0) -> Verdict | Stale | Short:
         self._enter(act.deadline_ms)
         again = self._replay(act.message_id, act.fingerprint, act.attempt)
         if again is not None:
@@ -108,8 +116,10 @@ class MemoryHotState(
             if fits(record, other) and has_room(record, other):
                 take_in(record, other, base)
                 taken.append(id)
-        account.used.tick(act.sent_at)
-        kind, detail = decided(account, act, record, base, bool(tombstones))
+        kind, detail, short = decided(account, act, record, base, bool(tombstones))
+        if short and not act.last_word:
+            return Short(tuple(short))
+        account.tick(act.limits, act.sent_at)
         if kind == "told":
             given = Given(act.fingerprint, kind, detail, act.planned, 0, [act.attempt])
             self.journal.append(("authorization", act.message_id, 0))
@@ -135,7 +145,7 @@ class MemoryHotState(
         account.settle(record, act.message_id, taken, base, act.sent_at)
         return self.reviewed(act, given, said(given, act.message_id, record=record))
 
-    async def apply(self, act: Apply, timeout_s: float = 0) -> Verdict | Stale:
+    async def apply(self, act: Apply, timeout_s: float = 0) -> Verdict | Stale | Short:
         self._enter(act.deadline_ms)
         again = self._replay(act.message_id, act.fingerprint, act.attempt)
         if again is not None:
@@ -174,9 +184,7 @@ class MemoryHotState(
             if other != id and fits(record, mine) and has_room(record, mine):
                 take_in(record, account.records[other], base)
                 taken.append(other)
-        there = any(
-            known.message_id == act.message_id and known.kind != "void" for known in record.acts
-        )
+        there = any(k.message_id == act.message_id and k.kind != "void" for k in record.acts)
         kept = add_act(record.acts, one)
         if not reversal:
             if not record.currency:
@@ -187,8 +195,10 @@ class MemoryHotState(
         record.holds, record.posted = fold(record)
         now_s = one.sent_at if decision is not None else 0
         if decision is not None:
-            account.used.tick(now_s)
-            kind, detail = judge(account, record, base, decision, one)
+            kind, detail, short = judge(account, record, base, decision, one)
+            if short and not act.last_word:
+                return Short(tuple(short))
+            account.tick(decision.limits, now_s)
             if kind == "held" and not kept:
                 kind = "declined"
             if kind != "held":

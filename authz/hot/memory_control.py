@@ -4,9 +4,10 @@ from authz.hot import keys
 from authz.hot.acts import PutAccount, PutCard, PutCardSaid
 from authz.hot.model import Account
 from authz.hot.outbox import MemoryOutbox
+from authz.hot.quotas import MemoryQuotas
 
 
-class MemoryControl(MemoryOutbox):
+class MemoryControl(MemoryOutbox, MemoryQuotas):
     """Accounts, cards and the directory."""
 
     accounts: dict[str, Account]
@@ -33,8 +34,9 @@ class MemoryControl(MemoryOutbox):
         account = self.accounts.get(act.account_id)
         if account is None:
             self.accounts[act.account_id] = Account(
-                1, act.profile, {act.currency: act.opening_minor}, {act.currency: 0}
-            )
+                1, act.profile, {act.currency: act.opening_minor}, {act.currency: 0},
+                quotas=self.quotas_in(keys.shard_of(act.account_id)),
+            )  # fmt: skip
             return "created"
         if account.profile == act.profile:
             return "same"

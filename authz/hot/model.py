@@ -7,7 +7,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from authz.hot.acts import Apply, Authorize, Decision, Terms, Verdict
+from authz.hot.acts import Apply, Authorize, Decision, Missing, Terms, Verdict
+from authz.hot.quotas import Quotas, quotas_among
 from authz.hot.record import (
     ACTS_MAX,
     Act,
@@ -25,7 +26,7 @@ from authz.hot.record import (
     targets_of,
     touched_by,
 )
-from rules.counters import AMOUNT, Counters, rises_by, share
+from rules.counters import AMOUNT, Counters, rises_by, share, spans_shards
 from rules.facts import Approved, Limit
 
 SEVERAL = "*"
@@ -43,8 +44,15 @@ class Account:
     records: dict[str, Record] = field(default_factory=dict)
     references: dict[str, str] = field(default_factory=dict)
     used: Counters = field(default_factory=lambda: Counters(bounded=True))
+    quotas: Quotas = field(default_factory=Quotas)  # of its shard
     expiry: dict[str, int] = field(default_factory=dict)
     reviews: dict[str, bytes] = field(default_factory=dict)
+
+    def tick(self, limits: tuple[Limit, ...], sent_at: int) -> None:
+        """A request of that time is judged under these."""
+        self.used.tick(sent_at)
+        if quotas_among(limits):
+            self.quotas.tick(sent_at)
 
     def named(self, reference: str) -> list[str]:
         """The records that a reference names."""
@@ -141,7 +149,10 @@ class Account:
             touches[touched.counter] = touched
         for counter in sorted(changes):
             touched = touches[counter]
-            self.used.add(counter, changes[counter], touched.ends, touched.size, now_s)
+            if spans_shards(counter):
+                self.quotas.add(counter, changes[counter], touched.ends)
+            else:
+                self.used.add(counter, changes[counter], touched.ends, touched.size, now_s)
         if record.holds > 0:
             self.expiry[id] = record.expires
         else:
@@ -213,53 +224,65 @@ def fits(record: Record, other: Record) -> bool:
 
 def decided(
     account: Account, act: Authorize, record: Record, base: Base, follows: bool
-) -> tuple[str, str]:
-    """What an authorization is told: kind and detail. Sets what is approved of it."""
+) -> tuple[str, str, list[Missing]]:
+    """What an authorization is told: kind and detail; and what a program's quotas lack, which are
+    asked last. Sets what is approved of it."""
     record_wants = record.approved
     available = account.posted.get(act.currency, 0) - account.held.get(act.currency, 0)
     available += act.credit_line_minor
     asked = act.asked_billed_minor
     if act.planned != "approved":
-        return "declined", ""
+        return "declined", "", []
     full = first_full(account, act.limits, 0, base)
     if act.hold_minor == 0 and not follows and full:
-        return "over_limit", full
+        return "over_limit", full, []
     if act.inquires:
-        return "told", f"{account.posted.get(act.currency, 0)} {available}"
+        return "told", f"{account.posted.get(act.currency, 0)} {available}", []
     if follows:
-        kind, detail = stands(account, act, record, base, available)
         if asked > record_wants:
-            return "over_limit", "transaction_limit"
+            return "over_limit", "transaction_limit", []
+        kind, detail, short = stands(account, act, record, base, available)
+        if short and not act.last_word:
+            return kind, detail, short
         if asked < record_wants and kind in ("over_limit", "no_funds"):
             record.approved = asked
-            kind, detail = stands(account, act, record, base, available)
-        return kind, detail
+            kind, detail, short = stands(account, act, record, base, available)
+        return kind, detail, short
     if asked == 0:
-        return "held", ""  # it takes nothing, and an advice may have filled more than there was
+        return "held", "", []  # it takes nothing, and an advice may have filled more than there was
     # The most that everything has room for; what is asked fits, or the first that says no is told.
     rooms = [("over_limit", act.hold_minor, "transaction_limit")]
     for limit in act.limits:
+        if spans_shards(limit.counter):
+            continue
         used, known = account.used.seen(limit)
         counts = act.hold_minor if used < limit.ceiling or known else 0
         room = limit.ceiling - used if limit.scale == AMOUNT else counts
         rooms.append(("over_limit", room, limit.reason))
     if act.sign == 1 and act.hold_minor > 0:
         rooms.append(("no_funds", available, ""))
-    fit = min(room for _, room, _ in rooms)
+    fit, short = min(room for _, room, _ in rooms), list[Missing]()
+    if fit >= asked or (fit > 0 and act.part_reference):
+        least = 1 if act.part_reference else asked
+        short, more = account.quotas.lacking(act.limits, fit, least)
+        rooms += [("over_limit", room, reason) for reason, room in more]
+        fit = min(room for _, room, _ in rooms)
     if fit >= asked:
         record.approved = fit
-        return "held", ""
+        return "held", "", short
     part = act.asked_minor * fit // asked
     if act.part_reference and part > 0:
         record.approved, record.asked = fit, part
         record.references.append(act.part_reference)
-        return "held", "partial"
-    return next((kind, reason) for kind, room, reason in rooms if room < asked)
+        return "held", "partial", short
+    return next((kind, reason, short) for kind, room, reason in rooms if room < asked)
 
 
 def first_full(account: Account, limits: tuple[Limit, ...], spent: int, base: Base) -> str:
     """The first ceiling that so much more does not fit under: its reason, or ""."""
     for limit in limits:
+        if spans_shards(limit.counter):
+            continue
         seen, use = account.used.use_of(limit, spent, base.shares)
         if use > 0 and seen + use > limit.ceiling:
             return limit.reason
@@ -278,18 +301,26 @@ def count_decline(
 
 def stands(
     account: Account, act: Authorize, record: Record, base: Base, available: int
-) -> tuple[str, str]:
-    """Whether an authorization may be what it and its follow-ups amount to."""
+) -> tuple[str, str, list[Missing]]:
+    """Whether it may be what it and its follow-ups amount to; and what quotas lack."""
     spent = sum(fold(record))
     nothing_left = spent == 0 and (act.sign == 1 or act.posts != 0)
     if act.hold_minor > 0 and (taken_back(record) or nothing_left):
-        return "reversed", ""
+        return "reversed", "", []
     full = first_full(account, act.limits, spent, base)
     if full:
-        return "over_limit", full
+        return "over_limit", full, []
     if act.sign == 1 and 0 < spent - base.hold - base.posted > available:
-        return "no_funds", ""
-    return "held", ""
+        return "no_funds", "", []
+    return by_quotas(account, act.limits, spent, base)
+
+
+def by_quotas(
+    account: Account, limits: tuple[Limit, ...], spent: int, base: Base
+) -> tuple[str, str, list[Missing]]:
+    """What a program's quotas in the shard say of so much under a record."""
+    short, rooms = account.quotas.lacking(limits, spent, spent, base.shares)
+    return ("over_limit", rooms[0][0], short) if rooms else ("held", "", [])
 
 
 def kept_to(terms: Terms, record: Record, act: Act) -> str:
@@ -303,20 +334,20 @@ def kept_to(terms: Terms, record: Record, act: Act) -> str:
 
 def judge(
     account: Account, record: Record, base: Base, decision: Decision, act: Act
-) -> tuple[str, str]:
-    """Whether an increment may have what it asks for: kind and detail."""
+) -> tuple[str, str, list[Missing]]:
+    """Whether an increment may have what it asks for: kind and detail; and what quotas lack."""
     if decision.planned != "approved":
-        return "declined", ""
+        return "declined", "", []
     news = record.spent - base.hold - base.posted
     if has_ended(record) or (act.billed > 0 and news <= 0):
-        return "reversed", ""
+        return "reversed", "", []
     full = first_full(account, decision.limits, record.spent, base)
     if full:
-        return "over_limit", full
+        return "over_limit", full, []
     posted, held = (amounts.get(record.currency, 0) for amounts in (account.posted, account.held))
     if news > posted - held + decision.credit_line_minor:
-        return "no_funds", ""
-    return "held", ""
+        return "no_funds", "", []
+    return by_quotas(account, decision.limits, record.spent, base)
 
 
 def has_room(record: Record, tombstone: Record) -> bool:

@@ -74,13 +74,19 @@ local function chain_of(entries, digest)
   return {entries = whole(entries or 0), digest = digest or ''}
 end
 
+-- What was planned of quotas, or of what was granted in all.
+local function write_numbers(book)
+  if #book.set > 0 then redis.call('HSET', book.hash, unpack(book.set)) end
+  if #book.drop > 0 then redis.call('HDEL', book.hash, unpack(book.drop)) end
+end
+
 -- Carries an act out: its journal entry, then fields of one hash to be set and dropped. The entry
 -- goes first, since of all that is left only it might fail, at the end of all stream ids.
 -- The envelope is the list that ledger/journal.py names: layout, kind, message id,
 -- authorization id, account id, card id, verdict, detail, currency, posted and held deltas,
 -- posted and held after, time, counters {counter, before, after}, versions, absorbed, totals, review.
--- Returns the chain with it.
-local function commit(gate, hash, chain, set, drop, envelope, body)
+-- `quotas`, where a program's counters moved, are the shard's: quotas.lua. Returns the chain with it.
+local function commit(gate, hash, chain, set, drop, envelope, body, quotas)
   envelope[14] = gate.now_ms
   local packed = cmsgpack.pack(envelope)
   local n, digest = #set, redis.sha1hex(chain.digest .. packed .. body)
@@ -89,6 +95,7 @@ local function commit(gate, hash, chain, set, drop, envelope, body)
   redis.call('XADD', gate.journal, '*', 'e', packed, 'b', body)
   redis.call('HSET', hash, unpack(set))
   if #drop > 0 then redis.call('HDEL', hash, unpack(drop)) end
+  if quotas then write_numbers(quotas) end
   return {entries = chain.entries + 1, digest = digest}
 end
 

@@ -228,7 +228,11 @@ local function moved_counters(book, r, base, spent)
   table.sort(names)
   for i = 1, #names do
     local touched = touches[names[i]]
-    move(book, moves, names[i], by[names[i]], touched[3] or 0, touched[4] or 0)
+    if is_shared(names[i]) then
+      move_quota(book, moves, names[i], by[names[i]], touched[3] or 0)
+    else
+      move(book, moves, names[i], by[names[i]], touched[3] or 0, touched[4] or 0)
+    end
   end
   return moves
 end
@@ -241,7 +245,7 @@ local function plan_moves(book, r, base, hold, posted, set, drop)
   r[HOLDS], r[POSTED] = hold, posted
   if r[CURRENCY] == '' then return {0, 0, 0, 0, moves} end
   local posted_field, held_field = 'posted:' .. r[CURRENCY], 'held:' .. r[CURRENCY]
-  local now = redis.call('HMGET', book.account, posted_field, held_field)
+  local now = redis.call('HMGET', book.hash, posted_field, held_field)
   local posted_after = whole(whole(now[1] or 0) + posted_delta)
   local held_after = whole(whole(now[2] or 0) + held_delta)
   if held_delta ~= 0 then set[#set + 1], set[#set + 2] = held_field, text(held_after) end

@@ -11,11 +11,14 @@ from authz.hot.acts import (
     Authorize,
     Close,
     CutOver,
+    Lease,
+    Missing,
     Note,
     PutAccount,
     PutCard,
     PutCardSaid,
     SettleReview,
+    Short,
     Stale,
     Verdict,
     Withdraw,
@@ -24,6 +27,7 @@ from authz.hot.errors import Cold, Full, HotStateError, NotConnected, OutOfStep,
 from authz.hot.lists import Page, RedisLists, Standing
 from authz.hot.networks import Days, RedisNetworks, verdict_of
 from authz.hot.outbox import RedisOutbox, Taken
+from authz.hot.quotas import RedisQuotas
 from authz.hot.record import AT_APPROVAL, AT_ONCE, touched_by
 from authz.hot.resp import Argument, Connection
 from authz.hot.reviews import RedisReviews, ReviewCounts
@@ -36,8 +40,11 @@ _pack = msgspec.msgpack.Encoder().encode
 class HotState(Protocol):
     """What the engine asks of the hot state; `memory.py` is the other one that answers."""
 
-    async def authorize(self, act: Authorize, timeout_s: float) -> Verdict | Stale: ...
-    async def apply(self, act: Apply, timeout_s: float) -> Verdict | Stale: ...
+    async def authorize(self, act: Authorize, timeout_s: float) -> Verdict | Stale | Short: ...
+    async def apply(self, act: Apply, timeout_s: float) -> Verdict | Stale | Short: ...
+    async def lease(self, act: Lease, timeout_s: float) -> tuple[int, int]: ...
+    async def grant(self, shard: str, act: Lease, some: int, timeout_s: float) -> bool: ...
+    async def give_back(self, shard: str, act: Lease, timeout_s: float) -> int: ...
     async def close(self, act: Close, timeout_s: float) -> tuple[str, int]: ...
     async def due(
         self, shard: str, now_s: int, count: int, timeout_s: float
@@ -70,7 +77,7 @@ class HotState(Protocol):
     async def review_counts(self, timeout_s: float) -> ReviewCounts: ...
 
 
-class RedisHotState(RedisLists, RedisNetworks, RedisOutbox, RedisReviews, RedisTotals):
+class RedisHotState(RedisLists, RedisNetworks, RedisOutbox, RedisQuotas, RedisReviews, RedisTotals):
     """The hot state behind one connection. `attach` gives it one, with the store's run id.
 
     Raises from every call: HotStateError, whose `may_have_run` tells the caller whether
@@ -95,15 +102,16 @@ class RedisHotState(RedisLists, RedisNetworks, RedisOutbox, RedisReviews, RedisT
     def run_id(self) -> str:
         return self._run_id
 
-    async def authorize(self, act: Authorize, timeout_s: float) -> Verdict | Stale:
-        """Judge and hold, once. Stale: nothing was done, the plan needs newer facts."""
+    async def authorize(self, act: Authorize, timeout_s: float) -> Verdict | Stale | Short:
+        """Judge and hold, once. Stale: nothing was done, the plan needs newer facts. Short: nothing
+        was done, a program's quota is too small here."""
         said = (
             act.message_id, act.fingerprint, act.attempt, act.deadline_ms, act.account_id,
             act.card_id, act.account_version, act.card_version, act.lists_version, act.planned,
             act.hold_minor, act.currency, act.credit_line_minor, act.expires_at,
             act.answer_ttl_s, act.references, act.limits, act.posts, act.sign,
             act.sent_at, act.asked_billed_minor, act.part_reference, int(act.inquires), act.exact,
-            act.tally, act.review,
+            act.tally, act.review, int(act.last_word),
         )  # fmt: skip
         reply = await self._act(
             b"authz_authorize", act.account_id, said, timeout_s, act.body, _record(act),
@@ -111,13 +119,14 @@ class RedisHotState(RedisLists, RedisNetworks, RedisOutbox, RedisReviews, RedisT
         )  # fmt: skip
         return _verdict_or_stale(reply)
 
-    async def apply(self, act: Apply, timeout_s: float) -> Verdict | Stale:
-        """Take in what belongs to an authorization. Stale: only of an increment, as above."""
+    async def apply(self, act: Apply, timeout_s: float) -> Verdict | Stale | Short:
+        """Take in what belongs to an authorization. Stale, Short: of an increment alone."""
         said = (
             act.message_id, act.fingerprint, act.attempt, act.deadline_ms, act.account_id,
             act.card_id, act.act, act.answer_ttl_s, [reference for _, reference in act.references],
             [rung for rung, _ in act.references], act.currency, act.sign, act.expires_at,
             act.touched, act.decision or (), act.exact, act.terms or (), act.tally, act.review,
+            int(act.last_word),
         )  # fmt: skip
         reply = await self._act(
             b"authz_apply", act.account_id, said, timeout_s, act.body, act.kind.encode(),
@@ -338,7 +347,9 @@ _NO_VERDICT: dict[bytes, type[HotStateError]] = {
 }
 
 
-def _verdict_or_stale(reply: Any) -> Verdict | Stale:
+def _verdict_or_stale(reply: Any) -> Verdict | Stale | Short:
+    if reply[1] == b"short":
+        return Short(tuple(Missing(*reply[at : at + 3]) for at in range(2, len(reply), 3)))
     if reply[1] == b"stale":
         return Stale(int(reply[2]), reply[3], int(reply[4]), reply[5], int(reply[6]))
     return verdict_of(reply)

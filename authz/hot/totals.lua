@@ -62,10 +62,12 @@ local function plan_totals(control, tally, currency, sign, posted_delta, by, cou
   return moves
 end
 
--- An envelope that tells of them, and of what was seen in windows.
-local function counted(envelope, moves, windows)
-  if windows and #windows > 0 then
+-- An envelope that tells of them, and of what was seen in windows and of quotas.
+local function counted(envelope, moves, windows, quotas)
+  local shared = quotas and #quotas > 0
+  if shared or (windows and #windows > 0) then
     envelope[17], envelope[18], envelope[19], envelope[20] = envelope[17] or {}, {}, '', windows
+    if shared then envelope[21] = quotas end
   end
   if #moves > 0 then
     envelope[17] = envelope[17] or {}

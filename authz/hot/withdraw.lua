@@ -62,7 +62,7 @@ local function withdraw(keys, args)
   end
 
   local set, drop, base, moved = {}, {}, nothing(), {0, 0, 0, 0, {}}
-  local book = open_book(account, 0)
+  local book = open_book(account, 0, keys[1])
   -- A decline is taken back as well: the repeat is decided afresh, and counts itself.
   local tried, fallen = r and r[TRIED] or not r and said and said[TOLD_TRIED] or {}, {}
   for i = 1, #tried do move(book, fallen, tried[i][1], -1, tried[i][3], tried[i][4]) end
@@ -131,7 +131,7 @@ local function withdraw(keys, args)
     text(answer_ttl))
   commit(gate, hash, chain, set, drop, counted({1, 'withdrawal', message_id,
     r and id or '', a[3], r and r[CARD] or '', outcome, '', r and r[CURRENCY] or '',
-    moved[1], moved[2], moved[3], moved[4], 0, moved[5], {}}, totals), args[3])
+    moved[1], moved[2], moved[3], moved[4], 0, moved[5], {}}, totals), args[3], book.quotas)
   write_totals(keys[1], totals)
   if now[4] then redis.call('ZREM', keys[6], case) end
   return {message_id, outcome, -moved[2]}

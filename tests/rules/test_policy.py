@@ -46,8 +46,13 @@ def test_a_policy_is_read_whole() -> None:
         (HEAD + rule(name='"-"'), "rule[0].name, line 4"),
         (
             HEAD + rule() + rule(name='"b"', outcom='"x"'),
-            "rule[1], line 7: object contains unknown",
+            "rule[1], line 7: object contains unknown field `outcom`; did you mean outcome?",
         ),
+        (
+            HEAD + rule(when="{ not = { amount_form = 1 } }"),
+            "unknown field `amount_form`; did you mean amount_from?",
+        ),
+        (HEAD + rule(scope='{ shop = "p" }'), "`shop`; known are program, account, card"),
         (
             HEAD + rule(name='"b"') + rule(outcome='"perhaps"'),
             "rule[1].outcome, line 9: invalid enum",
@@ -57,7 +62,10 @@ def test_a_policy_is_read_whole() -> None:
         (HEAD + rule(when='{ mcc = ["12"] }'), "rule[0].when, line 6: mcc: not a code: 12"),
         (HEAD + rule(when='{ mcc = ["7802-7800"] }'), "a range that ends before it begins"),
         (HEAD + rule(when='{ country = ["us"] }'), "country: not a code: us"),
-        (HEAD + rule(when='{ currency = ["USD"] }'), "currency: not a code: USD"),
+        (
+            HEAD + rule(when='{ currency = ["USD"] }'),
+            "currency: not a code: USD (three digits, as 840)",
+        ),
         (HEAD + rule(when='{ time = "9-17" }'), "time: expected HH:MM-HH:MM"),
         (HEAD + rule(when='{ time = "24:00-01:00" }'), "time: expected HH:MM-HH:MM"),
         (HEAD + rule(when='{ time = "09:00-09:00" }'), "time: from and to are the same"),
@@ -70,6 +78,11 @@ def test_a_policy_is_read_whole() -> None:
             "rule[0].outcome, line 5: invalid enum value 'refuse'; known",
         ),
         (HEAD + rule(scope='{ program = "p", card = "c" }'), "names more than one of"),
+        (
+            HEAD + rule(scope="{ except_cards = [] }"),
+            "rule[0].scope.except_cards, line 6: expected",
+        ),
+        (HEAD + rule(scope='{ except_cards = ["999901123456"] }'), "scope, line 6: a card number"),
         (HEAD + rule(reason='"card_lost"'), "cannot decline as card_lost"),
         (HEAD + rule(outcome='"refer"', reason='"mcc_blocked"'), "refer has no reason"),
         (HEAD + rule(outcome='"cap"'), "a cap needs an amount"),
@@ -87,6 +100,16 @@ def test_a_policy_is_read_whole() -> None:
             "limit[0].ceiling, line 6: more than 100",
         ),
         (HEAD + limit(measure='"shops"'), "limit[0].measure, line 5"),
+        (
+            HEAD + limit(per='"program"', measure='"declines"'),
+            "limit[0].measure, line 5: of a program only amount and count",
+        ),
+        (
+            HEAD + limit(per='"program"', window='"24h"'),
+            "limit[0].window, line 7: of a program only hour, day",
+        ),
+        (HEAD + limit(per='"program"', each='"mcc"'), "limit[0].each, line 9: not of a program"),
+        (HEAD + limit(per='"town"'), "limit[0].per, line 8"),
         (HEAD + limit(each='"terminal"'), "limit[0].each, line 8"),
         (HEAD + limit(window='"fortnight"'), "limit[0].window, line 7: unknown; known are hour"),
         (HEAD + limit(ceiling="-1"), "limit[0].ceiling, line 6"),

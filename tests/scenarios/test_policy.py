@@ -181,7 +181,7 @@ def test_a_policy_is_checked_compared_and_put_in_force(fresh_redis: str, tmp_pat
     assert asked("check", str(good)).output == "policy 1: 1 rule, 0 limits\n"
     wrong = asked("check", str(bad))
     assert (wrong.exit_code, wrong.output) == (
-        1, "Error: bad.toml: rule[0].when, line 5: mcc: not a code: 79\n"
+        1, "Error: bad.toml: rule[0].when, line 5: mcc: not a code: 79 (four digits)\n"
     )  # fmt: skip
     assert "no policy is in force" in asked("show", *store).output
     assert asked("diff", str(good), *store).exit_code == 1

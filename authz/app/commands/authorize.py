@@ -39,7 +39,8 @@ Examples:
 
 Judged by card, account, lists, policy, rates, counters and funds of this moment, in the engine's
 own steps, and told check by check as `authz explain` does. Nothing is held, counted, journalled or
-answered. Checks that an engine asks of others are not asked.
+answered. Checks that an engine asks of others are not asked. Lists of BINs are asked only where the
+card is named by its number: no id tells its first digits.
 
 \b
 Exit codes:

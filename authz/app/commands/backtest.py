@@ -75,10 +75,13 @@ def backtest(
     config: Config,
 ) -> None:
     """Replay the journal under DRAFT, or under what was in force then; nothing is changed."""
+    from_ms, to_ms = moment("--from", since) or 0, moment("--to", until)
+    if to_ms is not None and to_ms <= from_ms:
+        raise click.UsageError("--to: not after --from.")
     order = Order(
         draft=read(draft)[0] if draft else None,
-        from_ms=moment("--from", since) or 0,
-        to_ms=moment("--to", until),
+        from_ms=from_ms,
+        to_ms=to_ms,
         labels=labels_of(labels) if labels else {},
         hold_rules=config.holds,
         hold_days=config.engine.hold_days,

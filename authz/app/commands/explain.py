@@ -20,7 +20,9 @@ Message ids are shown by `authz show message` and `authz show account`; an autho
 that of the message that asked for it. Without --account all journals are looked through.
 
 Each check is told with what it saw, up to the first that objected; counters and funds as they were
-in the step that decided. The decision is made once more from the journal, and must be the same.
+in the step that decided. The decision is made once more from the journal, and must be the same:
+"decided again" is what card, account, lists and rules say, before counters and funds. "asked" is
+the amount as it was billed, in the account's currency.
 
 \b
 Exit codes:

@@ -21,7 +21,7 @@ from authz.app.output import counted
 from authz.app.rows import BadCell
 from authz.app.sanctions import shipped, shipped_text
 from authz.app.store import Store, opened, pan_keys
-from authz.clock import utc
+from authz.clock import SystemClock, utc
 from authz.config import Config
 from authz.control import card_id_for
 from authz.hot.lists import field_of, parts_of
@@ -109,6 +109,8 @@ def add(
     is_now = "is" if changed else "was"
     state = "blocked" if name == BLOCK else "allowed"
     click.echo(f"{kind} {value} {is_now} {state}{in_words(listed.row)}, judgement {version}")
+    if 0 < listed.row[3] <= SystemClock().now_ms() // 1000:
+        click.echo("That time is over already.", err=True)
 
 
 @command.command(epilog=EXAMPLES)

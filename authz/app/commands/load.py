@@ -169,7 +169,7 @@ def tell(report: LoadReport, to_stderr: bool) -> None:
     if report.lists_version is not None:
         said = (
             f"lists     {counted(report.lists_entries, 'entry')}, "
-            f"{report.lists_changed:,} changed, version {report.lists_version}"
+            f"{report.lists_changed:,} changed, judgement {report.lists_version}"
         )
         click.echo(said, err=to_stderr)
     if report.bad_rows:

@@ -8,6 +8,7 @@ import click
 
 from authz.app.at_store import at_store
 from authz.app.commands.backtest import backtest
+from authz.app.exceptions import signed, who_says
 from authz.app.options import configured
 from authz.app.output import counted
 from authz.app.policy_file import FILE, POLICY, fitting, read
@@ -96,17 +97,18 @@ def diff(file: Path, config: Config) -> None:
 
 @command.command(epilog=EXAMPLES)
 @POLICY
+@who_says
 @configured
-def load(file: Path, config: Config) -> None:
+def load(file: Path, person: str, config: Config) -> None:
     """Put a policy in force, from the very next message on every engine."""
     policy, text = read(file)
+    source = by_whom(f"authz rules load {file.name}", person)
     _, rates = in_force(config, "authz rules load")
     if rates:
         fitting(policy, read_rates(rates), file)
     version, changed = asyncio.run(
         at_store(
-            config, f"authz rules load {file.name}",
-            lambda client, _: put_policy(client, text, f"authz rules load {file.name}"),
+            config, source, lambda client, _: put_policy(client, text, source),
         )
     )  # fmt: skip
     said = "in force" if changed else "was in force already"
@@ -115,8 +117,9 @@ def load(file: Path, config: Config) -> None:
 
 @command.command(epilog=EXAMPLES)
 @POLICY
+@who_says
 @configured
-def rates(file: Path, config: Config) -> None:
+def rates(file: Path, person: str, config: Config) -> None:
     """Put reference rates in force: of the European Central Bank, or a TOML table."""
     try:
         found = rates_in(file)
@@ -127,16 +130,17 @@ def rates(file: Path, config: Config) -> None:
     text, _ = in_force(config, "authz rules rates")
     if text:
         fitting(read_policy(text), found, file)
+    source = by_whom(f"authz rules rates {file.name}", person)
     version, changed = asyncio.run(
-        at_store(
-            config, f"authz rules rates {file.name}",
-            lambda client, _: put_rates(
-                client, write_rates(found), f"authz rules rates {file.name}"
-            ),
-        )
-    )  # fmt: skip
+        at_store(config, source, lambda client, _: put_rates(client, write_rates(found), source))
+    )
     said = "in force" if changed else "were in force already"
     click.echo(f"{of_rates(found)}: {said}, judgement {version}")
+
+
+def by_whom(command: str, person: str) -> str:
+    """What was done, and who says so, for the journal."""
+    return f"{command} by {signed(person, '')[0]}"
 
 
 def in_force(config: Config, who: str) -> tuple[str, str]:
@@ -150,14 +154,16 @@ def of_rates(rates: Rates) -> str:
 
 def in_words(policy: Policy) -> str:
     rules, limits = counted(len(policy.rule), "rule"), counted(len(policy.limit), "limit")
-    return f"policy {policy.version}: {rules}, {limits}"
+    fees = f", {counted(len(policy.fee), 'fee')}" if policy.fee else ""
+    return f"policy {policy.version}: {rules}, {limits}{fees}"
 
 
 @command.command(epilog=EXAMPLES)
 @click.argument("file", type=FILE, metavar="FILE", required=False)
 @click.option("--off", is_flag=True, help="No draft judges any more.")
+@who_says
 @configured
-def shadow(file: Path | None, off: bool, config: Config) -> None:
+def shadow(file: Path | None, off: bool, person: str, config: Config) -> None:
     """Let a draft judge beside the policy in force, after the answer, and only count.
 
     The metric authz_shadow_total counts by the draft's rule what it would have said. Its limits
@@ -166,7 +172,7 @@ def shadow(file: Path | None, off: bool, config: Config) -> None:
     if (file is None) != off:
         raise click.UsageError("name a draft's FILE, or --off")
     policy, text = read(file) if file is not None else (None, "")
-    source = f"authz rules shadow {file.name if file else '--off'}"
+    source = by_whom(f"authz rules shadow {file.name if file else '--off'}", person)
     version, changed = asyncio.run(
         at_store(config, source, lambda client, _: put_shadow(client, text, source))
     )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from authz.app.plain_text import lines, money
+from authz.app.plain_text import detail, lines, money
 
 AMOUNTS = [
     (1250, "840", "12.50 USD"), (0, "840", "0.00 USD"), (-1250, "978", "-12.50 EUR"),
@@ -51,7 +51,8 @@ def test_acts_are_a_table() -> None:
         "stan": "000001", "rrn": "000000000001", "amount_minor": 250, "amount_currency": "392",
         "verdict": "over_limit", "reason": "daily_amount_limit", "detail": "daily_amount_limit",
         "currency": "840", "held_delta_minor": 0, "posted_delta_minor": -50,
-        "ceiling_minor": 10_000, "authorization_id": "",
+        "ceiling_minor": 10_000, "authorization_id": "", "message_id": "m1",
+        "counter": "c1/day_amount/20261121",
     }  # fmt: skip
     plain = act | {"detail": "", "verdict": "held", "currency": "", "held_delta_minor": None,
                    "posted_delta_minor": None}  # fmt: skip
@@ -60,13 +61,20 @@ def test_acts_are_a_table() -> None:
     assert title == "latest acts, the newest first"
     assert head.split() == [
         "at", "kind", "mti", "stan", "rrn", "amount", "verdict", "reason", "detail", "held",
-        "delta", "posted", "delta", "authorization", "id",
+        "delta", "posted", "delta", "authorization", "id", "message", "id",
     ]  # fmt: skip
-    assert first.endswith("  daily_amount_limit  ceiling 100.00 USD  0.00 USD    -0.50 USD     -")
-    assert second.endswith(
-        "  held        daily_amount_limit  -                   -           -             -"
-    )
+    assert first.split("  daily_amount_limit  ")[1].split() == [
+        "ceiling", "100.00", "USD", "of", "day_amount", "0.00", "USD", "-0.50", "USD", "-", "m1",
+    ]  # fmt: skip
+    assert second.split("  held  ")[1].split() == ["daily_amount_limit", "-", "-", "-", "-", "m1"]
     assert "  250 JPY  " in first
+
+
+def test_the_rule_is_told_where_nothing_else_was_in_the_way() -> None:
+    assert detail({"rule": "no vices", "detail": ""}, "840") == "rule no vices"
+    assert detail({"rule": "r", "detail": "", "skipped_checks": ["s"]}, "840") == (
+        "skipped s, rule r"
+    )
 
 
 def test_a_count_that_may_be_misread_has_its_note() -> None:

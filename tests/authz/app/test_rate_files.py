@@ -58,8 +58,8 @@ def test_an_own_table(tmp_path: Path) -> None:
         ("a.csv", "Date,QQQ,\n2026-10-30,1.1,\n", "line 2: no currency of ISO 4217: QQQ"),
         ("a.csv", "Date,USD,\n2026-10-30,-1,\n", "rates.USD: "),
         ("a.csv", "Date,USD,\n2026-10-30,1e3,\n", "rates.USD: "),
-        ("a.toml", "base = 1", "Expected `str`"),
-        ("a.toml", "base", "Expected '='"),
+        ("a.toml", "base = 1", "base, line 1: expected `str`"),
+        ("a.toml", "base", "not TOML: Expected '='"),
         ("a.toml", 'base = "EUR"\ndate = "yesterday"', "date: "),
     ],
 )

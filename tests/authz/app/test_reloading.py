@@ -136,7 +136,9 @@ def test_a_bad_file_at_the_start_leaves_what_is_in_force(place: Place) -> None:
 
 def test_a_bad_file_and_none_in_force_is_no_start(place: Place) -> None:
     place.file.write_text(BAD)
-    with pytest.raises(RuntimeError, match=r"line 5: mcc: not a code: 79; and no policy"):
+    with pytest.raises(
+        RuntimeError, match=r"line 5: mcc: not a code: 79 \(four digits\); and no policy"
+    ):
         place.start().wait_until_ready()
 
 

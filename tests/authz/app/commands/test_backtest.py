@@ -231,6 +231,7 @@ def test_nothing_is_reported_outside_the_time_asked_for(
     early = replayed(store, "--to", "2000-01-01")
     assert (early["report"]["requests"], early["read"]["entries"]) == (0, 0)
     assert asked(store, "--from", "noon").exit_code == 2
+    assert asked(store, "--from", "2026-11-22", "--to", "2026-11-21").exit_code == 2
     assert replayed(store, "--entries-max", "100")["read"]["bounded"]
 
 

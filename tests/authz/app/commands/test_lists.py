@@ -75,6 +75,12 @@ def test_one_value_is_blocked_looked_at_and_taken_off(store: str) -> None:
     assert fine(store, "show") == "nothing is listed\n"
 
 
+def test_a_time_that_is_over_is_told(store: str) -> None:
+    over = asked(store, "add", "country", "DE", "--until", "2020-01-01")
+    assert (over.exit_code, over.stderr) == (0, "That time is over already.\n")
+    assert asked(store, "add", "country", "FR").stderr == ""
+
+
 def test_a_card_is_named_by_its_number_on_standard_input_or_by_its_id(
     store: str, key_file: str
 ) -> None:

@@ -200,7 +200,9 @@ def test_a_message_by_what_it_carried(store: str, named: tuple[str, ...]) -> Non
     assert (act["message_id"], act["reason"], act["account_id"]) == ("m1", "approved", "A1")
     assert not found["older_left_out"]
     text = run(store, "message", *named, given=f"{PAN}\n").stdout
-    assert re.search(r" R1 +1\.000 KWD +held +approved .* 1\.000 KWD +0\.000 KWD +m1 +A1 +c", text)
+    assert re.search(
+        r" R1 +1\.000 KWD +held +approved .* 1\.000 KWD +0\.000 KWD +m1 +m1 +A1 +c", text
+    )
 
 
 NOT_NAMED = [
