@@ -26,7 +26,6 @@ the line. A policy that was read cannot fail while it judges.
 """
 
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal, get_args
 
@@ -39,14 +38,7 @@ from rules.codes import COUNTRY, CURRENCY, DEPTH_MAX, MCC, SOME, Codes, resolve
 from rules.facts import Channel, Finality, Purpose
 from rules.fx import ExchangeRules, RatesError, check_exchange
 from rules.policy_limits import problem_of_limit
-from rules.policy_text import (
-    PolicyError,
-    at,
-    nearest,
-    refuse_card_numbers,
-    refuse_long_keys,
-    split,
-)
+from rules.policy_text import PolicyError, at, nearest, split, tables_of
 from rules.reason import Reason
 from rules.windows import minutes_of, rolling
 
@@ -210,16 +202,7 @@ def read_policy(text: str) -> Policy:
     """A policy from TOML, checked whole. Raises: PolicyError."""
     if len(text.encode()) > SIZE_MAX:
         raise PolicyError(f"has more than {SIZE_MAX} bytes")
-    refuse_long_keys(text)
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise PolicyError(f"not TOML: {error}") from None
-    except ValueError:
-        raise PolicyError("not TOML: a number of thousands of digits") from None
-    except RecursionError:
-        raise PolicyError("nested too deeply") from None
-    refuse_card_numbers(text, content)
+    content = tables_of(text)
     try:
         policy = msgspec.convert(content, Policy)
     except msgspec.ValidationError as error:

@@ -1,6 +1,7 @@
 """The text of a policy: where in it something stands, and that no card number does."""
 
 import re
+import tomllib
 from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Any
@@ -75,6 +76,21 @@ def refuse_long_keys(text: str) -> None:
     if found:
         line = text.count("\n", 0, found.start()) + 1
         raise PolicyError(f"line {line}: a key of more than {KEY_PARTS_MAX} parts")
+
+
+def tables_of(text: str) -> dict[str, Any]:
+    """A file as it was read, with no card number anywhere in it. Raises: PolicyError."""
+    refuse_long_keys(text)
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise PolicyError(f"not TOML: {error}") from None
+    except ValueError:
+        raise PolicyError("not TOML: a number of thousands of digits") from None
+    except RecursionError:
+        raise PolicyError("nested too deeply") from None
+    refuse_card_numbers(text, content)
+    return content
 
 
 # In one piece; and in the groups that are printed on a card, as four codes in a row may be too.
