@@ -27,7 +27,7 @@ the line. A policy that was read cannot fail while it judges.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -383,10 +383,3 @@ def all_of(when: When) -> Iterator[When]:
 def size_of(ranges: Iterable[tuple[str, str]]) -> int:
     """How many codes; of what has no ranges so many as there are."""
     return sum(int(last) - int(first) + 1 if first.isdigit() else 1 for first, last in ranges)
-
-
-def plain(policy: Policy) -> dict[str, Any]:
-    """As a file would say it, without what is empty."""
-    content = msgspec.to_builtins(policy)
-    assert isinstance(content, dict)
-    return content
