@@ -55,17 +55,18 @@ def unblock(sample: bytes) -> bytes:
 
 
 def follow(data: bytes, mtis: set[bytes], blocked: bool) -> tuple[int, bool]:
-    """How many messages follow each other from the start, and whether they then end as they
-    should: at a length of zero, and with what a file has behind it."""
+    """How many messages the lengths lead to, and whether they then end as they should: at a length
+    of zero, and with what a file has behind it. The first must be one, or nothing is."""
     at = count = 0
     while at + LEAD <= len(data):
         size = int.from_bytes(data[at : at + LEAD])
         if size == 0:
             rest = data[at + LEAD :]
             return count, not (rest.strip(FILL) if blocked else rest)
-        if size > RECORD_MAX or data[at + LEAD : at + LEAD + 4] not in mtis:
-            return count, False
-        count += 1
+        known = data[at + LEAD : at + LEAD + 4] in mtis
+        if size > RECORD_MAX or not (known or count):
+            break
+        count += known
         at += LEAD + size
     return count, False
 

@@ -133,7 +133,7 @@ def place(item: ClearedItem) -> str:
         return ""
     if "\\" in name + city + country:
         raise CannotWrite("DE 43", "has the character that divides it")
-    return f"{name}\\\\{city}\\{'':13}{country:<3}"
+    return f"{name}\\ \\{city}\\{'':13}{country:<3}"
 
 
 def life_cycle(text: str) -> str:

@@ -6,7 +6,7 @@ a second reading that must give the same bytes. So a file that is damaged at its
 nothing, and a file of any length takes little memory.
 """
 
-import secrets
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -136,7 +136,7 @@ def looks_like(sample: bytes) -> str:
 
 def without_repeats(scan: Scan) -> Iterator[Found]:
     """An item that stood in the file before is a bad record."""
-    seen = Seen(secrets.token_bytes(32))
+    seen = Seen(os.urandom(32))
     for found in scan:
         if isinstance(found, ClearedItem) and seen.again(found):
             yield BadRecord(found.record, "", TWICE)
