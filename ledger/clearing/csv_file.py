@@ -27,6 +27,7 @@ from ledger.clearing.source import Found, Scan, Source, Told
 LINE_MAX = 1 << 14  # bytes; all columns at their largest are a few hundred
 TRAILER = "trailer"
 TEXT_MAX = 99
+LIKE_A_PAN = re.compile("[0-9]{13}")  # in a name it has no business, and names are shown
 
 Cells = dict[str, str]
 NEEDED = ("kind", "transaction_minor", "transaction_currency")  # of every item, and of the header
@@ -39,7 +40,7 @@ PATTERNS = {
     "settlement_minor": r"[0-9]{1,15}",
     "settlement_currency": r"[0-9]{3}",
     "settlement_rate": r"[0-9]{1,9}(\.[0-9]{1,9})?",
-    "life_cycle": r"[ -~]{1,32}",
+    "life_cycle": r"[ -~]{1,15}",  # a card number of 16 does not fit
     "rrn": r"[ -~]{1,12}",
     "approval_code": r"[ -~]{1,6}",
     "stan": r"[0-9]{6}",
@@ -62,6 +63,7 @@ OF_ITEMS = tuple(n for n in ClearedItem.__struct_fields__ if n not in ("record",
 COUNT = "count"  # of the trailer only
 COLUMNS = (*OF_ITEMS, COUNT)
 assert set(OF_ITEMS) == {*PATTERNS, *FREE_TEXT, *OTHERS}
+KINDS = {str(kind): kind for kind in Kind}
 MATCH: dict[str, Callable[[str], Any]] = {n: re.compile(p).fullmatch for n, p in PATTERNS.items()}
 
 
@@ -103,25 +105,37 @@ def scan_csv(source: Source, told: Told) -> Scan:
 def rows_of(source: Source) -> Iterator[tuple[int, list[str]]]:
     """Line and cells of each record that has any."""
     reader = csv.reader(text_of(source), strict=True, skipinitialspace=True)
+    while (record := next_of(reader)) is not None:
+        cells = [cell.strip() for cell in record]
+        if any(cells):
+            yield reader.line_num, cells
+
+
+def next_of(reader: Any) -> list[str] | None:
+    """None behind the last. A quote that never closes would swallow records."""
     try:
-        for record in reader:
-            cells = [cell.strip() for cell in record]
-            if any(cells):
-                yield reader.line_num, cells
+        return next(reader, None)
     except csv.Error:
-        # Its text is not repeated: it is another's, and may quote. Without it a quote that never
-        # closes would swallow records.
-        raise ClearingRefused(Problem.CUT, reader.line_num, "a quote") from None
+        pass  # its text is not repeated: it is another's, and may quote
+    raise ClearingRefused(Problem.CUT, reader.line_num, "a quote")
 
 
 def text_of(source: Source) -> Iterator[str]:
     for number, raw in enumerate(source.lines(LINE_MAX), 1):
         if len(raw) > LINE_MAX:
             raise ClearingRefused(Problem.BAD_LENGTH, number)
-        try:
-            yield raw.removeprefix(b"\xef\xbb\xbf" if number == 1 else b"").decode()
-        except UnicodeDecodeError:
-            raise ClearingRefused(Problem.BAD_LENGTH, number, "not UTF-8") from None
+        text = decoded(raw.removeprefix(b"\xef\xbb\xbf" if number == 1 else b""))
+        if text is None:
+            raise ClearingRefused(Problem.BAD_LENGTH, number, "not UTF-8")
+        yield text
+
+
+def decoded(raw: bytes) -> str | None:
+    """None rather than an error, which would hold the line."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def header_of(cells: list[str]) -> list[str]:
@@ -196,10 +210,10 @@ def item_of(row: Cells, line: int) -> ClearedItem:
 
 
 def kind_of(row: Cells, column: str) -> Kind:
-    try:
-        return Kind(row.get(column, "").lower())
-    except ValueError:
-        raise BadElement(column, f"not one of {', '.join(Kind)}") from None
+    kind = KINDS.get(row.get(column, "").lower())
+    if kind is None:
+        raise BadElement(column, f"not one of {', '.join(Kind)}")
+    return kind
 
 
 def value_of(row: Cells, name: str) -> str | int:
@@ -217,6 +231,8 @@ def free_text(row: Cells, name: str) -> str:
     cell = row[name]
     if len(cell) > TEXT_MAX or not cell.isprintable():
         raise BadElement(name, "too long, or of characters that do not print")
+    if LIKE_A_PAN.search(cell):
+        raise BadElement(name, "looks like a card number")
     return cell
 
 
@@ -262,12 +278,18 @@ def day_of(row: Cells) -> date | None:
     cell = row.get("local_date", "")
     if not cell:
         return None
-    if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", cell):
-        try:
-            return date.fromisoformat(cell)
-        except ValueError:
-            pass
-    raise BadElement("local_date", "not a date: YYYY-MM-DD")
+    day = date_or_none(cell) if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", cell) else None
+    if day is None:
+        raise BadElement("local_date", "not a date: YYYY-MM-DD")
+    return day
+
+
+def date_or_none(cell: str) -> date | None:
+    """None rather than an error, which would quote the cell."""
+    try:
+        return date.fromisoformat(cell)
+    except ValueError:
+        return None
 
 
 def whole(cell: str) -> int:

@@ -74,7 +74,7 @@ def follow(data: bytes, mtis: set[bytes], blocked: bool) -> tuple[int, bool]:
 def read_frames(source: Source, blocked: bool) -> Iterator[bytes]:
     """Every record's bytes.
 
-    A file may lack the zero length at its end: whether it is whole, its trailer knows.
+    An unblocked file may lack the zero length at its end: whether it is whole, its trailer knows.
     Raises: ClearingRefused.
     """
     if blocked and source.size % BLOCK:

@@ -30,7 +30,8 @@ class Total(Struct, frozen=True):
     """Of one currency and kind, over the items that may be used."""
 
     count: int
-    minor: int  # of transaction amounts; unsigned, since the kind says who pays
+    minor: int  # their transaction amounts, unsigned
+    owed: int  # the same with their signs: what is to be paid, less what is to be given back
 
 
 class ClearingFile(Struct, frozen=True, kw_only=True):
@@ -77,9 +78,10 @@ def read_clearing(path: Path | str) -> ClearingFile:
                     if len(told.bad) < LISTED_MAX:
                         told.bad.append(found)
                     continue
-                total = counts.setdefault((found.transaction_currency, found.name), [0, 0])
+                total = counts.setdefault((found.transaction_currency, found.name), [0, 0, 0])
                 total[0] += 1
                 total[1] += found.transaction_minor
+                total[2] += found.sign * found.transaction_minor
             file_id = source.digest
     except ClearingRefused as refused:
         refused.bad = tuple(told.bad)
@@ -93,9 +95,9 @@ def read_clearing(path: Path | str) -> ClearingFile:
         network_file_ids=tuple(told.network_file_ids),
         business_date=told.business_date,
         records=told.records,
-        item_count=sum(count for count, _ in counts.values()),
+        item_count=sum(count for count, *_ in counts.values()),
         others=told.others,
-        totals={key: Total(count, minor) for key, (count, minor) in sorted(counts.items())},
+        totals={key: Total(*total) for key, total in sorted(counts.items())},
         bad_count=bad_count,
         bad=tuple(told.bad),
     )
