@@ -17,7 +17,7 @@ from ledger.clearing import base2_table as table
 from ledger.clearing.base2_frames import Shape, read_frames
 from ledger.clearing.errors import BadElement, BadRecord, ClearingRefused, Problem
 from ledger.clearing.pan import Pan
-from ledger.clearing.record import ClearedItem, Fee, Kind, is_arn, sign_of
+from ledger.clearing.record import ClearedItem, Fee, Kind, is_arn, shown, sign_of
 from ledger.clearing.source import Found, Scan, Source, Told
 
 NETWORK = "visa"
@@ -88,7 +88,7 @@ class Scanner:
         self.told.network = NETWORK
         self.told.business_date = self.date
         own = text[HEADER["processing_bin"]] + stamp + text[HEADER["file_number"]]
-        self.told.network_file_ids.append(own.strip())
+        self.told.network_file_ids.append(shown(own))
 
     def finish(self) -> Iterator[Found]:
         """The transaction that was being read is whole."""
@@ -176,7 +176,7 @@ def item_of(parts: list[str], record: int, processed: date) -> ClearedItem:
     if arn.strip(" 0") and not is_arn(arn):
         raise bad(table.TCR_0, "arn", "not an acquirer reference number")
     currency = currency_of(first, table.TCR_0, "destination_currency")
-    transaction = payment[T5["transaction_id"]].strip()
+    transaction = shown(payment[T5["transaction_id"]])
     return ClearedItem(
         record=record,
         network=NETWORK,
@@ -192,14 +192,14 @@ def item_of(parts: list[str], record: int, processed: date) -> ClearedItem:
         fees=interchange(payment, currency),
         arn=arn if arn.strip(" 0") else "",
         life_cycle=transaction if transaction.strip("0") else "",
-        approval_code=first[T0["approval_code"]].strip(),
+        approval_code=shown(first[T0["approval_code"]]),
         local_date=day_of(first, table.TCR_0, processed),
         mcc=mcc_of(first),
-        merchant_id=merchant[T1["merchant_id"]].strip(),
-        merchant_name=first[T0["merchant_name"]].strip(),
-        merchant_city=first[T0["merchant_city"]].strip(),
-        merchant_country=first[T0["merchant_country"]].strip(),
-        terminal_id=merchant[T1["terminal_id"]].strip(),
+        merchant_id=shown(merchant[T1["merchant_id"]]),
+        merchant_name=shown(first[T0["merchant_name"]]),
+        merchant_city=shown(first[T0["merchant_city"]]),
+        merchant_country=shown(first[T0["merchant_country"]]),
+        terminal_id=shown(merchant[T1["terminal_id"]]),
         acquirer_id=unfilled(first[T0["acquirer_id"]]),
         reason=unfilled(first[T0["reason"]]),
         clearing_number=small(payment, "clearing_number"),
@@ -209,7 +209,7 @@ def item_of(parts: list[str], record: int, processed: date) -> ClearedItem:
 
 def fee_of(first: str, record: int, processed: date) -> ClearedItem:
     currency = currency_of(first, table.FEE_0, "destination_currency")
-    transaction = first[TF["transaction_id"]].strip()
+    transaction = shown(first[TF["transaction_id"]])
     return ClearedItem(
         record=record,
         network=NETWORK,
@@ -223,7 +223,7 @@ def fee_of(first: str, record: int, processed: date) -> ClearedItem:
         billing_currency=currency,
         life_cycle=transaction if transaction.strip("0") else "",
         local_date=day_of(first, table.FEE_0, processed),
-        merchant_country=first[TF["merchant_country"]].strip(),
+        merchant_country=shown(first[TF["merchant_country"]]),
         acquirer_id=unfilled(first[TF["source_bin"]]),
         reason=unfilled(first[TF["reason"]]),
     )
@@ -306,7 +306,7 @@ def small(text: str, name: str) -> int:
 
 def unfilled(cell: str) -> str:
     """What is all zeros or blanks says nothing."""
-    return cell.strip() if cell.strip(" 0") else ""
+    return shown(cell) if cell.strip(" 0") else ""
 
 
 def interchange(payment: str, currency: str) -> tuple[Fee, ...]:

@@ -14,7 +14,7 @@ from ledger.clearing.errors import BadElement, BadRecord, ClearingRefused, Probl
 from ledger.clearing.ipm_frames import Shape, read_frames
 from ledger.clearing.ipm_message import Message, is_digits, read_message
 from ledger.clearing.pan import Pan
-from ledger.clearing.record import ClearedItem, Fee, Kind, is_arn, sign_of
+from ledger.clearing.record import ClearedItem, Fee, Kind, is_arn, shown, sign_of
 from ledger.clearing.source import Found, Scan, Source, Told
 
 NETWORK = "mastercard"
@@ -155,18 +155,18 @@ def item_of(message: Message, record: int) -> ClearedItem:
         fees=fees_of(pds.get(table.FEES, "")),
         arn=arn,
         life_cycle=life_cycle_of(elements.get(63, "")),
-        rrn=elements.get(37, "").strip(),
-        approval_code=elements.get(38, "").strip(),
+        rrn=shown(elements.get(37, "")),
+        approval_code=shown(elements.get(38, "")),
         local_date=local_date,
         local_time=local_time,
         mcc=mcc_of(elements.get(26, "")),
-        merchant_id=elements.get(42, "").strip(),
+        merchant_id=shown(elements.get(42, "")),
         merchant_name=name,
         merchant_city=city,
         merchant_country=country,
-        terminal_id=elements.get(41, "").strip(),
-        acquirer_id=elements.get(32, "").strip(),
-        reason=elements.get(25, "").strip(),
+        terminal_id=shown(elements.get(41, "")),
+        acquirer_id=shown(elements.get(32, "")),
+        reason=shown(elements.get(25, "")),
     )
 
 
@@ -250,7 +250,7 @@ def mcc_of(text: str) -> str:
 def life_cycle_of(text: str) -> str:
     """The trace id as the engine spells it: reference, blank, MMDD. * Its first character, before
     the reference of nine, says only whether there is one."""
-    reference, day = text[1:10].strip(), text[10:14].strip()
+    reference, day = shown(text[1:10]), shown(text[10:14])
     return f"{reference} {day}" if reference.strip("0") and day else ""
 
 
@@ -258,8 +258,8 @@ def place_of(text: str) -> tuple[str, str, str]:
     r"""Name, city and country of `name\street\city\` and then postcode 10, region 3, country 3."""
     parts = text.split("\\")
     if len(parts) != 4:
-        return text.strip(), "", ""
-    return parts[0].strip(), parts[2].strip(), parts[3][13:16].strip()
+        return shown(text), "", ""
+    return shown(parts[0]), shown(parts[2]), shown(parts[3][13:16])
 
 
 def fees_of(text: str) -> tuple[Fee, ...]:
@@ -275,7 +275,7 @@ def one_fee(text: str) -> Fee:
     if not (is_digits(text[6:9], 3) and is_digits(text[9:21], 12)):
         raise BadElement(f"PDS {table.FEES}", "not an amount with its currency")
     return Fee(
-        name=text[:2].strip(),
+        name=shown(text[:2]),
         sign=table.FEE_SIGNS.get(text[2:4], 0),
         amount=int(text[9:21]),
         currency=text[6:9],

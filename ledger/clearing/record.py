@@ -106,6 +106,13 @@ def sign_of(kind: Kind, of: Kind, reversal: bool) -> int:
     return -sign if reversal else sign
 
 
+def shown(text: str) -> str:
+    """A text as a file has it, fit to be shown: without what pads it, and nothing in it that a
+    terminal would obey."""
+    text = text.strip()
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
+
+
 def is_arn(text: str) -> bool:
     """Whether this is an acquirer reference number: 23 digits, the last of them Luhn's."""
     if len(text) != 23 or not (text.isascii() and text.isdigit()):

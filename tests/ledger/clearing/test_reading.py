@@ -167,8 +167,10 @@ def test_a_file_that_is_cut_anywhere_is_refused(name: str, tmp_path: Path) -> No
     whole = {len(data)}
     if name.startswith("base2") or name == "csv":
         whole |= {len(data.rstrip(b"\r\n\x15")), len(data) - 1}  # only the last line's end
-    if name.startswith("rdw"):
-        whole.add(len(data) - 4)  # only the zero behind the trailer
+    if not name.startswith("base2"):
+        # What is left is a whole RDW file: with the zero behind the trailer, or without.
+        end = len(data.rstrip(b"\x40"))
+        whole |= {end, end - 4} if name != "csv" else set()
     step = 5 if name.startswith("base2") else 2
     for size in {*range(0, len(data), step), *range(len(data) - 200, len(data), 3), *whole}:
         if size not in whole:
@@ -239,7 +241,7 @@ def test_what_is_too_large_is_not_read(tmp_path: Path) -> None:
 def test_memory_is_a_hash_for_each_record(name: str, tmp_path: Path) -> None:
     """Under 200 bytes each, besides a few megabytes of buffers: a million is 200 MB."""
     path = tmp_path / "long"
-    count = 20_000
+    count = 10_000
     path.write_bytes(FILES[name]([item_of(n) for n in range(count)]))
     tracemalloc.start()
     try:
@@ -249,3 +251,46 @@ def test_memory_is_a_hash_for_each_record(name: str, tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert peak < 9_000_000 + 200 * count
+
+
+@given(
+    st.sampled_from(sorted(FILES)),
+    st.lists(
+        st.tuples(st.integers(0, 2**16), st.integers(0, 9), st.binary(max_size=9)), max_size=4
+    ),
+)
+def test_whatever_is_done_to_a_file_it_is_read_or_refused(
+    tmp_path: Path, name: str, damages: list[tuple[int, int, bytes]]
+) -> None:
+    """Bytes taken out, put in, or others put in their place: no other error comes out."""
+    data = FILES[name](ITEMS[:2])
+    for at, size, new in damages:
+        at %= len(data)
+        data = data[:at] + new + data[at + size :] or b"\0"
+    try:
+        found = read(tmp_path, data)
+    except ClearingRefused as error:
+        no_canary(error)
+    else:
+        assert len(list(found.items())) == found.item_count
+
+
+HEADS = [
+    b"",
+    b"\0\0\0\x401644",
+    b"90",
+    b"\xf9\xf0",
+    b"kind,transaction_minor,transaction_currency\n",
+]
+
+
+@given(st.binary(max_size=200), st.sampled_from(HEADS))
+def test_any_bytes_are_refused(tmp_path: Path, data: bytes, head: bytes) -> None:
+    refused(tmp_path, head + data)
+
+
+def test_a_text_is_fit_to_be_shown(tmp_path: Path) -> None:
+    for name in ("rdw ascii", "base2 lf"):
+        data = FILES[name]([item_of(1)]).replace(b"CORNER GROCERY", b"CORNER\x1b[2JCERY")
+        [item] = read(tmp_path, data).items()
+        assert item.merchant_name == "CORNER?[2JCERY"
