@@ -202,6 +202,7 @@ def item_of(parts: list[str], record: int, processed: date) -> ClearedItem:
         terminal_id=shown(merchant[T1["terminal_id"]]),
         acquirer_id=unfilled(first[T0["acquirer_id"]]),
         reason=unfilled(first[T0["reason"]]),
+        reference=unfilled(merchant[T1["reference"]]),
         clearing_number=small(payment, "clearing_number"),
         clearing_count=small(payment, "clearing_count"),
     )

@@ -61,6 +61,7 @@ TCR_0: dict[str, Field] = {
     "processing_date": (164, 4),  # YDDD
 }
 TCR_1: dict[str, Field] = {
+    "reference": (17, 6),  # of a chargeback
     "merchant_id": (81, 15),
     "terminal_id": (96, 8),
 }

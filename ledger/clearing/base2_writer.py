@@ -99,9 +99,11 @@ def records_of(item: ClearedItem, processing_date: str) -> list[str]:
         "usage": table.AGAIN if again else table.FIRST, "reason": item.reason or "00",
         "approval_code": item.approval_code, "processing_date": processing_date,
     })]  # fmt: skip
-    if item.merchant_id or item.terminal_id:
-        merchant = {"merchant_id": item.merchant_id, "terminal_id": item.terminal_id}
-        records.append(placed(f"{code}01", table.TCR_1, merchant))
+    if item.merchant_id or item.terminal_id or item.reference:
+        records.append(placed(f"{code}01", table.TCR_1, {
+            "reference": item.reference or "000000", "merchant_id": item.merchant_id,
+            "terminal_id": item.terminal_id,
+        }))  # fmt: skip
     fee, sign = interchange(item.fees)
     if item.life_cycle or item.clearing_number or item.clearing_count or fee:
         records.append(placed(f"{code}05", table.TCR_5, {

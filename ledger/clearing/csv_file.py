@@ -51,6 +51,7 @@ PATTERNS = {
     "terminal_id": r"[ -~]{1,8}",
     "acquirer_id": r"[0-9]{1,11}",
     "reason": r"[A-Za-z0-9.]{1,8}",
+    "reference": r"(?![0-9]{12})[A-Za-z0-9._-]{1,20}",  # no card number
     "clearing_number": r"[0-9]{1,2}",
     "clearing_count": r"[0-9]{1,2}",
 }

@@ -167,6 +167,9 @@ def item_of(message: Message, record: int) -> ClearedItem:
         terminal_id=shown(elements.get(41, "")),
         acquirer_id=shown(elements.get(32, "")),
         reason=shown(elements.get(25, "")),
+        reference=shown(
+            pds.get(table.FEE_NUMBER, "") if kind is Kind.FEE else elements.get(95, "")
+        ),
     )
 
 

@@ -120,6 +120,7 @@ REVERSAL = "0025"  # begins with R where this takes the message back *
 FILE_ID = "0105"  # type 3, date YYMMDD, processor 11, sequence 5
 MODE = "0122"  # P or T: production or test
 FEES = "0146"  # * of 36: type 2, processing 2, settlement 2, currency 3, amount 12, then again
+FEE_NUMBER = "0137"  # * the control number of a fee
 CHECKSUM = "0301"  # of 16: all DE 4 of the file added up
 COUNT = "0306"  # of 8: all messages, header and trailer too
 FILE_ID_SIZE = 25

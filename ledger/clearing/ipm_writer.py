@@ -63,6 +63,9 @@ def message_of(item: ClearedItem) -> tuple[str, dict[int, str]]:
     """Its MTI and all its elements but the message number. Raises: CannotWrite."""
     mti, function, processing = function_of(item)
     pds = {table.REVERSAL: "R"} if item.reversal else {}
+    fee = item.kind is Kind.FEE
+    if fee and item.reference:
+        pds[table.FEE_NUMBER] = item.reference
     if item.fees:
         pds[table.FEES] = "".join(fee_of(fee) for fee in item.fees)
     elements = {
@@ -88,6 +91,7 @@ def message_of(item: ClearedItem) -> tuple[str, dict[int, str]]:
         50: item.settlement_currency,
         51: item.billing_currency,
         63: life_cycle(item.life_cycle),
+        95: "" if fee else item.reference,
     }
     told = {number: value for number, value in elements.items() if value}
     return mti, told | write_pds(pds)

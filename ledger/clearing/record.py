@@ -82,6 +82,7 @@ class ClearedItem(Struct, frozen=True, kw_only=True):
     terminal_id: str = ""
     acquirer_id: str = ""
     reason: str = ""  # the network's code: why disputed, why a fee
+    reference: str = ""  # a dispute's, that it keeps on its way; a fee's own number
     clearing_number: int = 0  # which of several clearings of one authorization; 0: not told
     clearing_count: int = 0  # of how many
 

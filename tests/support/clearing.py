@@ -145,6 +145,7 @@ def ipm_items(draw: st.DrawFn) -> ClearedItem:
         terminal_id=draw(text(8)),
         acquirer_id=draw(maybe(number(11))),
         reason=draw(maybe(number(4))),
+        reference=draw(maybe(number(10).filter(some))),
         fees=tuple(draw(st.lists(st.builds(
             Fee, name=number(2), sign=st.sampled_from([-1, 0, 1]), amount=amounts,
             currency=currencies), max_size=3))),
@@ -179,6 +180,7 @@ def base2_items(draw: st.DrawFn) -> ClearedItem:
         terminal_id=draw(text(8)),
         acquirer_id=draw(maybe(number(8).filter(some))),
         reason=draw(maybe(number(2).filter(some))),
+        reference=draw(maybe(number(6).filter(some))),
         clearing_number=draw(st.integers(0, 99)),
         clearing_count=draw(st.integers(0, 99)),
         fees=tuple(draw(st.lists(fees, max_size=1))),

@@ -13,13 +13,13 @@ from tests.support.clearing import PAN, arn_of, csv, item_of, no_canary
 
 HEAD = (
     "kind,of,sign,reversal,pan,transaction_minor,transaction_currency,arn,local_date,mcc,"
-    "merchant_name,life_cycle,count"
+    "merchant_name,life_cycle,reference,count"
 )
-ROW = f"presentment,,,,{PAN},1250,840,{arn_of(1)},2026-11-20,5411,,,"
+ROW = f"presentment,,,,{PAN},1250,840,{arn_of(1)},2026-11-20,5411,,,,"
 
 
 def trailer(count: int, amount: int) -> str:
-    return f"trailer,,,,,{amount},,,2026-11-21,,,,{count}"
+    return f"trailer,,,,,{amount},,,2026-11-21,,,,,{count}"
 
 
 def read(folder: Path, *lines: str, end: str = "\n") -> ClearingFile:
@@ -29,9 +29,9 @@ def read(folder: Path, *lines: str, end: str = "\n") -> ClearingFile:
 
 
 def test_a_file_by_hand(tmp_path: Path) -> None:
-    refund = f"Refund,,,,{PAN},250,840,,,,,,"
-    back = f"chargeback,cash,,yes,{PAN},50,978,,,,,,"
-    fee = "fee,,-1,,,70,840,,,,,,"
+    refund = f"Refund,,,,{PAN},250,840,,,,,,,"
+    back = f"chargeback,cash,,yes,{PAN},50,978,,,,,,,"
+    fee = "fee,,-1,,,70,840,,,,,,,"
     found = read(tmp_path, HEAD, ROW, "", refund, back, fee, trailer(4, 1620), end="\r\n")
     items = list(found.items())
     assert [(item.record, item.name, item.of, item.sign) for item in items] == [
@@ -61,6 +61,7 @@ BAD = [
     ({"local_date": "20.11.2026"}, "local_date", "not a date"),
     ({"mcc": PAN}, "mcc", "as it should"),
     ({"merchant_name": f"SHOP {PAN}"}, "merchant_name", "looks like a card number"),
+    ({"reference": PAN}, "reference", "as it should"),
     ({"life_cycle": PAN}, "life_cycle", "as it should"),
     ({"count": "1"}, "count", "the trailer's"),
 ]
@@ -93,7 +94,7 @@ WHOLE = [
     ((HEAD, ROW, trailer(2, 1250)), Problem.WRONG_COUNT, 3),
     ((HEAD, ROW, trailer(1, 1251)), Problem.WRONG_TOTAL, 3),
     ((HEAD, ROW.replace("1250", "12.50"), trailer(1, 1250)), Problem.WRONG_TOTAL, 3),
-    ((HEAD, ROW, "trailer,,,,,,,,,,,,"), Problem.BAD_TRAILER, 3),
+    ((HEAD, ROW, "trailer,,,,,,,,,,,,,"), Problem.BAD_TRAILER, 3),
     ((HEAD, ROW, trailer(1, 1250).replace("2026-11-21", "today")), Problem.BAD_TRAILER, 3),
     ((HEAD, ROW, trailer(1, 1250), ROW), Problem.LEFTOVER, 4),
     ((HEAD + ",bonus", ROW + ",", trailer(1, 1250) + ","), Problem.BAD_HEADER, 1),

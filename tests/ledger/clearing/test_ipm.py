@@ -326,8 +326,17 @@ def test_what_does_not_fit_is_not_written(changes: Message) -> None:
     no_canary(caught.value)
 
 
-def test_a_chargeback_of_ours_is_a_1442() -> None:
+def test_a_chargeback_of_ours_is_a_1442_with_our_reference() -> None:
     told = as_kind(Kind.CHARGEBACK, Kind.PRESENTMENT)
-    [_, message, _] = IpmReader(BytesIO(ipm([item_of(1, **told, reason="4837")])), blocked=True,
-                                encoding="cp500")  # fmt: skip
+    data = ipm([item_of(1, **told, reason="4837", reference="CB00000042")])
+    [_, message, _] = IpmReader(BytesIO(data), blocked=True, encoding="cp500")
     assert (message["MTI"], message["DE24"], message["DE25"]) == ("1442", "450", "4837")
+    assert message["DE95"] == "CB00000042"
+
+
+def test_two_fees_alike_but_for_their_numbers_are_two(tmp_path: Path) -> None:
+    fee = {"MTI": "1740", "DE24": "700", "DE3": "190000", "DE2": None, "DE31": None, "DE4": 7}
+    numbers = [presentment(1, **fee, PDS0137=f"{n:020}") for n in (1, 2, 2)]
+    found = read(tmp_path, by_cardutil(a_file(*numbers)))
+    assert [item.reference for item in found.items()] == [f"{n:020}" for n in (1, 2)]
+    assert [bad.record for bad in found.bad] == [4]
