@@ -14,6 +14,7 @@ same balance, counters and records:
                same original and reversals, and holding what its entries hold
   profiles     of accounts and cards: as they were journalled last; no card that never was,
                and each is found by the directory
+  reviews      the open cases are those that referrals opened, and are all in the list of them
   references   each of a record's names it; more of them, and of lists, acts and streams, in
                authz/loose_ends.py
   totals       of each network's business days: what the entries counted, and its day as they say
@@ -28,7 +29,7 @@ Promises: tests/authz/test_audit.py.
 """
 
 from asyncio import gather, sleep
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from secrets import token_hex
 from typing import Any
 from urllib.parse import quote
@@ -38,7 +39,7 @@ from msgspec import Struct
 from redis.asyncio import Redis
 
 from authz import directory, loose_ends
-from authz.compare import compare, expiry_rows
+from authz.compare import compare, expiry_rows, listed_rows
 from authz.directory import Stray, strays, write_again
 from authz.hot import admin, keys
 from authz.hot.resp import Argument, Connection, connect
@@ -112,13 +113,12 @@ async def audit(
     report = AuditReport()
     accounts = await scan_accounts(store, report)
     gates = 0
-    lists: loose_ends.Lists | None = (0, frozenset())
     for shard in keys.ALL_SHARDS:
         ids = accounts.pop(shard, [])
         journal = await audit_shard(store, shard, ids, may_be_trimmed, report, missing)
         gates += journal.gate.entries > 0
-        lists = loose_ends.newest_lists(lists, journal)
-    report.add("", await loose_ends.lists_rows(store, lists))
+        if shard == keys.HOME:
+            report.add("", await loose_ends.lists_rows(store, journal))
     if gates != keys.SHARDS:
         # Nothing in it contradicts anything, where everything is gone.
         report.add("", [("gates", gates, keys.SHARDS)])
@@ -228,7 +228,11 @@ async def audit_shard(
     (wrong if missing is None else missing).extend(unwritten)
     for id, rows in directory.by_account(wrong).items():
         differing.setdefault(id, []).extend(rows)
-    for id, rows in (await compare_expiry(connection, shard, accounts)).items():
+    listed = await compare_set(connection, keys.reviews(shard), accounts, listed_rows)
+    for id, rows in listed.items():
+        differing.setdefault(id, []).extend(rows)
+    due = await compare_set(connection, keys.expiry(shard), accounts, expiry_rows)
+    for id, rows in due.items():
         # When a record in doubt should end is in doubt, too.
         doubtful = {field for field, _, _ in differing.setdefault(id, [])}
         differing[id] += [
@@ -272,20 +276,23 @@ async def read_gate(connection: Connection, shard: str) -> Gate:
     )
 
 
-async def compare_expiry(
-    connection: Connection, shard: str, accounts: dict[str, Seen]
+async def compare_set(
+    connection: Connection,
+    key: str,
+    accounts: dict[str, Seen],
+    compared: Callable[[Seen, dict[str, int]], list[Row]],
 ) -> dict[str, list[Row]]:
-    """Records that hold something against the expiry set.
+    """Accounts against a shard's set of what they have: records that hold something, open cases.
 
     The set is read apart from the accounts, so under load they may seem to differ: those
     that do are read again, in one step with it.
     """
-    everything: tuple[Argument, ...] = ("ZRANGE", f"authz:{{{shard}}}:expiry", 0, -1, "WITHSCORES")
+    everything: tuple[Argument, ...] = ("ZRANGE", key, 0, -1, "WITHSCORES")
     ends = by_account(await connection.call(everything, TIMEOUT_S))
     suspects = [
         id
         for id in accounts.keys() | ends.keys()
-        if id not in accounts or expiry_rows(accounts[id], ends.get(id, {}))
+        if id not in accounts or compared(accounts[id], ends.get(id, {}))
     ]
     rows: dict[str, list[Row]] = {}
     for start in range(0, len(suspects), LOOKS // 4):
@@ -293,7 +300,7 @@ async def compare_expiry(
         *looks, flat = await together(connection, *(look_call(id) for id in some), everything)
         ends = by_account(flat)
         for id, reply in zip(some, looks, strict=True):
-            rows[id] = expiry_rows(read_look(reply)[0], ends.get(id, {}))
+            rows[id] = compared(read_look(reply)[0], ends.get(id, {}))
     return rows
 
 

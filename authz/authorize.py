@@ -1,7 +1,7 @@
 """The story of an authorization, top to bottom."""
 
 from authz import identity
-from authz.budget import Budget
+from authz.budget import Budget, waited_s
 from authz.cards import Known
 from authz.engine import Engine, Outcome
 from authz.hot.acts import Authorize, Note, Stale, Verdict, Withdraw
@@ -9,6 +9,7 @@ from authz.hot.errors import HotStateError
 from authz.hot.record import AT_APPROVAL, AT_ONCE
 from authz.hot.totals import AUTHORIZATIONS, INQUIRIES
 from ledger.journal import AuthorizationBody, encode_body
+from rules.counters import lasting
 from rules.decide import conclude
 from rules.facts import EXACT_MAX, AuthorizationRequest, Funds, Plan, Purpose
 from rules.holds import HoldRule, hold_for
@@ -23,7 +24,8 @@ async def authorize(engine: Engine, request: AuthorizationRequest, received: flo
 
     One await when warm: before it nothing has happened, after it everything has, the
     journal entry included. The cold ones are named: a card not yet in memory, a network
-    not yet heard of, and one more plan where the first was made from old facts.
+    not yet heard of, and one more plan where the first was made from old facts. Where optional
+    checks are configured they are one more.
     """
     if not engine.in_window(request.sent_at, engine.settings.answer_window_s):
         return Outcome(reason=Reason.TOO_OLD)
@@ -39,6 +41,8 @@ async def authorize(engine: Engine, request: AuthorizationRequest, received: flo
             verdict = await engine.hot.note(act, budget.left_s())
         else:
             await engine.day_of(request.network, budget)
+            if engine.checks is not None:
+                request = await checked(engine, request, known, budget)
             started = engine.clock.monotonic()
             act = plan_act(engine, request, known, attempt, budget)
             asked = engine.clock.monotonic()
@@ -47,6 +51,8 @@ async def authorize(engine: Engine, request: AuthorizationRequest, received: flo
             engine.observer.stage("hot", engine.clock.monotonic() - asked)
             if isinstance(answer, Stale):
                 known = await renew(engine, request.card_key, known, answer, budget)
+                if engine.checks is not None:
+                    request = await checked(engine, request, known, budget)
                 act = plan_act(engine, request, known, attempt, budget)
                 answer = await engine.hot.authorize(act, budget.left_s())
             if isinstance(answer, Stale):
@@ -61,6 +67,27 @@ async def authorize(engine: Engine, request: AuthorizationRequest, received: flo
         return engine.no_verdict(trouble, withdrawal(act) if act is not None else None)
     engine.observer.hot_call(verdict.kind)
     return outcome_of(act, verdict)
+
+
+async def checked(
+    engine: Engine, request: AuthorizationRequest, known: Known, budget: Budget
+) -> AuthorizationRequest:
+    """The request with what optional checks tell of it; asked once, and only where there is
+    something to decide: what card, account and lists decline needs no opinion. A rule's word may
+    hang on what they tell, so it does not count here."""
+    if request.skipped:
+        return request
+    plan = plan_of(request, known.card, known.account, engine.lists, engine.judge)[1]
+    if plan.reason != Reason.APPROVED and not plan.rule:
+        return request
+    assert engine.checks is not None
+    asked = engine.clock.monotonic()
+    about = message_id(request, known.card.card_id) + fingerprint(request)
+    request = await engine.checks.ask(request, known, about, budget)
+    took_s = engine.clock.monotonic() - asked
+    waited_s.set(waited_s.get() + took_s)
+    engine.observer.stage("checks", took_s)
+    return request
 
 
 def plan_act(
@@ -89,7 +116,7 @@ def plan_act(
         asked_currency=request.transaction_currency,
         currency=account.currency,
         credit_line_minor=account.credit_line_minor,
-        limits=plan.limits,
+        limits=lasting(plan.limits, engine.linger_s),
         references=identity.references_of_request(request, code, subject),
         sent_at=request.sent_at,
         expires_at=request.sent_at + rule.days * DAY_S,
@@ -100,8 +127,15 @@ def plan_act(
         inquires=request.purpose is Purpose.BALANCE_INQUIRY,
         exact=2 if request.life_cycle else 1,
         tally=engine.tally(request.network, counted_as(request)),
+        review=Reason.REFERRED if may_be_referred(plan) else "",
         body=journal_body(priced, plan, account.credit_line_minor, engine.judge.version),
     )
+
+
+def may_be_referred(plan: Plan) -> bool:
+    """Whether a person may have to look at it: by a rule, or once its exception is used up."""
+    used_up = plan.limits[0].reason if plan.exception and plan.limits else ""
+    return Reason.REFERRED in (plan.reason, used_up)
 
 
 def counted_as(request: AuthorizationRequest) -> str:
@@ -131,8 +165,8 @@ def moves(request: AuthorizationRequest, rule: HoldRule) -> int:
 async def renew(engine: Engine, card_key: str, known: Known, stale: Stale, budget: Budget) -> Known:
     """Take the newer facts in, for this plan and the next."""
     engine.observer.near_cache_stale()
-    if stale.lists_version != engine.lists.version:
-        await engine.refresh_lists(budget)
+    if stale.lists_version > engine.lists.version:
+        await engine.refresh_lists(budget, stale.lists_version)
     known = known.renewed(stale)
     engine.cards.put(card_key, known)
     return known
@@ -234,4 +268,6 @@ def authorization_body(
         r.finality, r.merchant_initiated, r.partial_ok, r.merchant_name, r.channel, r.card_present,
         r.token, r.authenticated, r.risk, priced.settle_minor, priced.fees.total_minor,
         priced.fees.cross_border_minor, priced.rate, priced.source, priced.rate_date,
+        plan.exception,
+        r.device, r.ip, r.skipped, r.skipped_means, r.bin,
     )  # fmt: skip

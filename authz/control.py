@@ -16,17 +16,18 @@ from msgspec import Struct
 from authz.announcing import Announcing
 from authz.hot import admin
 from authz.hot.acts import PutAccount, PutCard, PutCardSaid
-from authz.hot.errors import Cold
+from authz.hot.errors import Cold, HotStateError
 from authz.hot.outbox import Word
 from authz.hot.store import RedisHotState
 from authz.privacy import Pan, PanKeys
 from authz.profiles import read_card, write_profile
 from ledger.journal import AccountBody, CardBody, encode_body
-from rules.facts import AccountProfile, CardProfile, CardState
+from rules.facts import AccountProfile, CardException, CardProfile, CardState
 
 # Acts under way at once. More gains nothing: one fsync already serves hundreds.
 IN_FLIGHT = 512
 TIMEOUT_S = 30.0  # of one look-up; nobody waits at a till for it
+TRIES = 16  # of a change of one card: each lost one is another's success
 
 Item = TypeVar("Item")
 
@@ -50,6 +51,7 @@ class NewCard(Struct, frozen=True, kw_only=True):
     daily_count: int | None = None
     blocked_mccs: tuple[str, ...] = ()
     limit_subject: str = ""  # "" keeps a known card's, or the replaced card's, else the card id
+    issued_day: int | None = None  # counted from 1970; None keeps a known card's, else nobody said
     replaces: Pan | str | None = None  # the card whose counters it goes on with: PAN or card id
 
 
@@ -77,6 +79,15 @@ class Outcome(Struct):
 
 class WrongState(Exception):
     """The card is neither active nor frozen, and must not become so. The text says what it is."""
+
+
+class Kept(Struct, frozen=True):
+    """What a card keeps that its row does not say."""
+
+    limit_subject: str
+    exceptions: tuple[CardException, ...] = ()
+    issued_day: int = 0
+    version: int = 0  # of the card that takes its place; 0: it is new
 
 
 class Identity(Struct, frozen=True):
@@ -144,7 +155,8 @@ async def put_cards(
 
     Refused: no such account, a PAN that the directory has under another account, a
     replaced card that is not there. A replaced card must have been put before: cards
-    given in one call do not see one another.
+    given in one call do not see one another. Exceptions are a person's word and in no file: a card
+    that is there keeps them, and one that replaces another goes on with that one's.
     Raises: NotFit for another key than the store's; HotStateError: what was done by then
         stays, and may be done again.
     """
@@ -156,8 +168,8 @@ async def put_cards(
         if who.account_id not in (None, card.account_id):
             outcome.refused.append(Refusal(position, "the card belongs to another account"))
             return
-        subject = await limit_subject(state, pan_keys, card, who)
-        if subject is None:
+        kept = await kept_of(state, pan_keys, card, who)
+        if kept is None:
             outcome.refused.append(Refusal(position, "no such card to replace on this account"))
             return
         if who.account_id is None:
@@ -171,17 +183,8 @@ async def put_cards(
             if owner != card.account_id:
                 outcome.refused.append(Refusal(position, "the card belongs to another account"))
                 return
-        profile = write_profile(card_profile(card, who.card_id, subject))
-        said = await state.put_card(
-            PutCard(
-                card_id=who.card_id,
-                account_id=card.account_id,
-                profile=profile,
-                body=encode_body(CardBody(msgspec.Raw(profile), who.card_key, source)),
-                words=announcing.of(card.pan, who.card_id, card.state) if announcing else (),
-            ),
-            TIMEOUT_S,
-        )
+        words = announcing.of(card.pan, who.card_id, card.state) if announcing else ()
+        said = await put_row(state, pan_keys, card, who, kept, source, words)
         if said.verdict == "no_account":
             outcome.refused.append(Refusal(position, "there is no such account"))
             return
@@ -194,6 +197,26 @@ async def put_cards(
     return outcome
 
 
+async def put_row(
+    state: RedisHotState,
+    pan_keys: PanKeys,
+    card: NewCard,
+    who: Identity,
+    kept: Kept,
+    source: str,
+    words: tuple[Word, ...],
+) -> PutCardSaid:
+    """A card as its row says, with what it keeps; read anew where somebody else was first."""
+    there = Identity(who.card_key, who.card_id, card.account_id)
+    for _ in range(TRIES):
+        profile = card_profile(card, who.card_id, kept)
+        said = await put_card(state, there, profile, kept.version, source, words)
+        if said.verdict != "other":
+            return said
+        kept = await kept_of(state, pan_keys, card, there) or kept
+    raise HotStateError("others change this card all the time")
+
+
 async def claim_pan_key(state: RedisHotState, pan_keys: PanKeys) -> None:
     """Put no card under a second key: its number would stand on a second account.
 
@@ -203,31 +226,63 @@ async def claim_pan_key(state: RedisHotState, pan_keys: PanKeys) -> None:
         raise admin.NotFit(admin.OTHER_KEY)
 
 
-async def limit_subject(
+async def kept_of(
     state: RedisHotState, pan_keys: PanKeys, card: NewCard, who: Identity
-) -> str | None:
-    """Whom the counters belong to. None: the replaced card is not on this account."""
-    if card.limit_subject:
-        return card.limit_subject
-    if card.replaces is None:
-        # A card that is put once more keeps its subject, or its day would start anew.
-        known = who.account_id and await subject_of(state, card.account_id, who.card_id)
-        return known or who.card_id
-    replaced = card.replaces
-    if isinstance(replaced, Pan):
-        old = await card_id_for(state, pan_keys, replaced)
-        if old.account_id != card.account_id:
+) -> Kept | None:
+    """Whom the counters belong to, and the exceptions, whose uses are counted there. None: the
+    replaced card is not on this account."""
+    version, was = 0, None
+    if who.account_id:
+        version, was = await stored_card(state, card.account_id, who.card_id)
+    before = was
+    if card.replaces is not None and not (card.limit_subject and was):
+        replaced = card.replaces
+        if isinstance(replaced, Pan):
+            old = await card_id_for(state, pan_keys, replaced)
+            replaced = old.card_id if old.account_id == card.account_id else ""
+        _, before = await stored_card(state, card.account_id, replaced)
+        if before is None and not card.limit_subject:
             return None
-        replaced = old.card_id
-    return await subject_of(state, card.account_id, replaced)
+    # A card that is put once more keeps its subject, or its day would start anew.
+    subject = card.limit_subject or (before.limit_subject if before else who.card_id)
+    source = was or before
+    goes_on = source is not None and source.limit_subject == subject
+    exceptions = source.exceptions if source and goes_on else ()
+    return Kept(subject, exceptions, was.issued_day if was else 0, version)
 
 
-async def subject_of(state: RedisHotState, account_id: str, card_id: str) -> str | None:
+async def stored_card(
+    state: RedisHotState, account_id: str, card_id: str
+) -> tuple[int, CardProfile | None]:
     try:
-        _, _, _, profile = await state.profiles(account_id, card_id, TIMEOUT_S)
+        _, _, version, profile = await state.profiles(account_id, card_id, TIMEOUT_S)
     except Cold:
-        return None
-    return read_card(profile).limit_subject
+        return 0, None
+    return version, read_card(profile)
+
+
+async def put_card(
+    state: RedisHotState,
+    who: Identity,
+    card: CardProfile,
+    made_from: int,
+    source: str,
+    words: tuple[Word, ...] = (),
+) -> PutCardSaid:
+    """In the place of that version, and of no other."""
+    assert who.account_id is not None
+    profile = write_profile(card)
+    return await state.put_card(
+        PutCard(
+            card_id=who.card_id,
+            account_id=who.account_id,
+            profile=profile,
+            body=encode_body(CardBody(msgspec.Raw(profile), who.card_key, source)),
+            words=words,
+            made_from=made_from,
+        ),
+        TIMEOUT_S,
+    )
 
 
 async def freeze_card(
@@ -240,43 +295,56 @@ async def freeze_card(
 ) -> tuple[CardProfile, PutCardSaid]:
     """Freeze an active card, or let a frozen one go on; all else of it stays as it is.
 
-    Lost, stolen, closed and so on stay what they are: unfrozen they would be active. A load of
-    the same card in the same moment may come first or last, as two loads may.
+    Lost, stolen, closed and so on stay what they are: unfrozen they would be active. What others
+    change of it in the same moment is not undone.
     `words` says what networks are to be told of it. Returns the card as it is now, and whether
     that is news.
     Raises: WrongState; HotStateError.
     """
+
+    async def turn(card: CardProfile) -> CardProfile:
+        if card.state not in (CardState.ACTIVE, CardState.FROZEN):
+            raise WrongState(f"the card is {card.state}: only an active card is frozen, and back")
+        now = CardState.FROZEN if frozen else CardState.ACTIVE
+        return msgspec.structs.replace(card, state=now)
+
+    return await change_card(state, who, turn, source, words)
+
+
+async def change_card(
+    state: RedisHotState,
+    who: Identity,
+    change: Callable[[CardProfile], Awaitable[CardProfile]],
+    source: str,
+    words: Callable[[CardProfile], tuple[Word, ...]] = lambda card: (),
+) -> tuple[CardProfile, PutCardSaid]:
+    """Read a card, change it and put it back; once more where somebody else was first.
+
+    Raises: HotStateError; what `change` raises.
+    """
     assert who.account_id is not None
-    _, _, _, packed = await state.profiles(who.account_id, who.card_id, TIMEOUT_S)
-    card = read_card(packed)
-    if card.state not in (CardState.ACTIVE, CardState.FROZEN):
-        raise WrongState(f"the card is {card.state}: only an active card is frozen, and back")
-    card = msgspec.structs.replace(card, state=CardState.FROZEN if frozen else CardState.ACTIVE)
-    profile = write_profile(card)
-    said = await state.put_card(
-        PutCard(
-            card_id=who.card_id,
-            account_id=who.account_id,
-            profile=profile,
-            body=encode_body(CardBody(msgspec.Raw(profile), who.card_key, source)),
-            words=words(card),
-        ),
-        TIMEOUT_S,
-    )
-    return card, said
+    for _ in range(TRIES):
+        _, _, version, packed = await state.profiles(who.account_id, who.card_id, TIMEOUT_S)
+        card = await change(read_card(packed))
+        said = await put_card(state, who, card, version, source, words(card))
+        if said.verdict != "other":
+            return card, said
+    raise HotStateError("others change this card all the time")
 
 
-def card_profile(card: NewCard, card_id: str, subject: str) -> CardProfile:
+def card_profile(card: NewCard, card_id: str, kept: Kept) -> CardProfile:
     return CardProfile(
         card_id=card_id,
         account_id=card.account_id,
-        limit_subject=subject,
+        limit_subject=kept.limit_subject,
         expiry=card.expiry,
         state=card.state,
         transaction_limit_minor=card.transaction_limit_minor,
         daily_amount_minor=card.daily_amount_minor,
         daily_count=card.daily_count,
         blocked_mccs=card.blocked_mccs,
+        issued_day=kept.issued_day if card.issued_day is None else card.issued_day,
+        exceptions=kept.exceptions,
     )
 
 

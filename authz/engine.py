@@ -4,6 +4,8 @@
 by whatever else may ask later.
 """
 
+import asyncio
+from collections.abc import Callable
 from itertools import count
 from typing import Protocol
 
@@ -11,23 +13,25 @@ from msgspec import Struct
 
 from authz.budget import Budget
 from authz.cards import Known, NearCache
+from authz.catching_up import CatchingUp
 from authz.clock import Clock
 from authz.hot.acts import Withdraw
 from authz.hot.errors import HotStateError, Refused
 from authz.hot.networks import Days
 from authz.hot.store import HotState
 from authz.hot.totals import tally_of
+from authz.judges import Judges
 from authz.log_lines import Lines
 from authz.readings import Readings
 from authz.shadow import Shadow
-from rules.facts import Approved, Blocklists, Funds
-from rules.fx import RatesError
+from rules.facts import Approved, AuthorizationRequest, Funds
 from rules.holds import HoldRule, make_policy
-from rules.judge import NO_JUDGE, SHADOW, make_judge, texts_of
+from rules.judge import NO_JUDGE, POLICY, RATES, SHADOW, Judge
+from rules.lists import Lists
 from rules.notices import Balance
-from rules.policy_text import PolicyError
 from rules.reason import Reason
 
+DRAFT_S = 10.0  # for a draft to be compiled; one at its bound takes under one
 LOG_LINES_MAX = 20  # a second: a network may send a thousand, a reader reads a few
 
 
@@ -75,6 +79,14 @@ class Observer(Protocol):
     def near_cache_stale(self) -> None: ...
 
 
+class Panel(Protocol):
+    """Optional checks beside the decision: authz/checks."""
+
+    async def ask(
+        self, request: AuthorizationRequest, known: Known, about: str, budget: Budget
+    ) -> AuthorizationRequest: ...
+
+
 class Engine:
     """State shared by the stories of `authorize.py` and `reverse.py`."""
 
@@ -94,9 +106,11 @@ class Engine:
         self.spool = spool
         self.observer = observer
         self.settings = settings
-        self.lists = Blocklists()
         self.judge = NO_JUDGE
+        self.judges = Judges()
+        self.catching_up = CatchingUp(hot, self._judge_of, self._judge_by)
         self.shadow = Shadow()
+        self.checks: Panel | None = None
         self.days: dict[str, Days | None] = {}  # by network; None: it never cut over
         self.holds = make_policy(settings.hold_rules, settings.hold_days)
         self.readings = Readings(hot)
@@ -104,8 +118,9 @@ class Engine:
         self.store_offset_ms = 0  # the store's clock less ours, measured on each connect
         self._name = name  # unlike any other engine's, and any earlier run's
         self._attempts = count(1)
-        self._judged_by = ("", "")  # the texts of policy and rates
-        self._drafted_by = ("", "")
+        self._has_begun = False  # all that was in force was read once
+        self._drafted_by = ("", "")  # the texts of a draft and of rates
+        self._drafting: asyncio.Task[None] | None = None
 
     def attempt(self) -> str:
         """A name for one asking of the hot state: what `withdraw` takes back."""
@@ -131,6 +146,11 @@ class Engine:
         """How long an answer is kept: past the last moment at which its repeat is let in."""
         return window_s + 2 * self.settings.clock_skew_s
 
+    @property
+    def linger_s(self) -> int:
+        """How long after a window a message may still be answered that looks at it."""
+        return self.answer_ttl_s(self.settings.answer_window_s)
+
     async def known(self, card_key: str, budget: Budget) -> Known | None:
         """The card, from memory or from the hot state; None where it is not ours."""
         known = self.cards.get(card_key)
@@ -138,30 +158,66 @@ class Engine:
             known = await self.cards.find(self.hot, card_key, budget)
         return known
 
-    async def refresh_lists(self, budget: Budget) -> None:
-        """Read blocklists, policy and rates anew. Raises: HotStateError."""
-        version, entries = await self.hot.lists(budget.left_s())
-        texts = texts_of(entries)
-        if texts != self._judged_by:
-            try:
-                self.judge = make_judge(*texts)
-            except (PolicyError, RatesError) as error:
-                # Checked before it was stored, by another version of ours.
-                raise Refused(f"the policy in force cannot be read: {error}") from None
-            self._judged_by = texts
-        drafted_by = (next((value for kind, value in entries if kind == SHADOW), ""), texts[1])
-        if drafted_by != self._drafted_by:
-            try:
-                self.shadow.replace(make_judge(*drafted_by) if drafted_by[0] else None)
-            except (PolicyError, RatesError):
-                self.shadow.replace(None)  # of another version of ours; nothing hangs on a draft
-            self._drafted_by = drafted_by
-        self.lists = Blocklists(
-            version=version,
-            cards=frozenset(value for kind, value in entries if kind == "card"),
-            merchants=frozenset(value for kind, value in entries if kind == "merchant"),
-            countries=frozenset(value for kind, value in entries if kind == "country"),
-        )
+    @property
+    def lists(self) -> Lists:
+        return self.catching_up.lists
+
+    @lists.setter
+    def lists(self, lists: Lists) -> None:
+        self.catching_up.lists = lists
+
+    async def refresh_lists(self, budget: Budget, version: int = 0) -> None:
+        """Judge by that version of lists, policy and rates at least; 0: by what is in force now.
+
+        While a policy is compiled the old one stays, with the old version: what is planned by it is
+        stale to the store, and waits here too. Raises: HotStateError.
+        """
+        await self.catching_up.up_to(version, budget.left_s, asked=True)
+
+    async def keep_up(self, timeout_s: float) -> None:
+        """The same, however far behind it is, in no request's time. Raises: HotStateError."""
+        try:
+            await self.catching_up.up_to(0, lambda: timeout_s, asked=False)
+        except Refused:
+            # A policy that cannot be read is not begun with. Whoever judges by an earlier one goes
+            # on: the store fences its requests, and each tries again.
+            if not self._has_begun:
+                raise
+        self._has_begun = True
+
+    async def judge_by(self, texts: dict[str, str], budget: Budget) -> None:
+        """Raises: HotStateError, and nothing is changed."""
+        self._judge_by(await self._judge_of(texts, budget.left_s), texts)
+
+    async def _judge_of(self, texts: dict[str, str], left_s: Callable[[], float]) -> Judge:
+        return await self.judges.of((texts.get(POLICY, ""), texts.get(RATES, "")), left_s)
+
+    def _judge_by(self, judge: Judge, texts: dict[str, str]) -> None:
+        self.judge = judge
+        self._draft((texts.get(SHADOW, ""), texts.get(RATES, "")))
+
+    def _draft(self, texts: tuple[str, str]) -> None:
+        """Let this draft judge beside the policy from when it is compiled; nobody waits for it."""
+        if texts == self._drafted_by:
+            return
+        self._drafted_by = texts
+        self.shadow.replace(None)
+        try:
+            judge = self.judges.at_hand(texts)
+        except Refused:
+            return  # of another version of ours; nothing hangs on a draft
+        if judge is None:
+            self._drafting = asyncio.get_running_loop().create_task(self._compile_draft(texts))
+        elif texts[0]:
+            self.shadow.replace(judge)
+
+    async def _compile_draft(self, texts: tuple[str, str]) -> None:
+        try:
+            judge = await self.judges.of(texts, lambda: DRAFT_S)
+        except HotStateError:
+            return
+        if texts == self._drafted_by:
+            self.shadow.replace(judge)
 
     def today(self) -> int:
         """The calendar's day by the store's clock, UTC, counted from 1970."""

@@ -30,6 +30,11 @@ def closing_id(kind: str, account_id: str, authorization_id: str, at: int) -> st
     return _short("\x1f".join((kind, account_id, authorization_id, str(at))), 15)
 
 
+def exception_id(*parts: str) -> str:
+    """The id of a card's exception: 12 characters. The same parts make it once."""
+    return _short("\x1f".join(("exception", *parts)), 9)
+
+
 def fingerprint(*parts: str) -> str:
     """What a repeat must have in common with the first: 12 characters."""
     return _short("\x1f".join(parts), 9)

@@ -3,34 +3,53 @@
 from datetime import date
 from functools import lru_cache
 
+from msgspec.structs import replace
+
+from rules.exceptions import ceilings_of, exception_for
 from rules.facts import (
     AccountProfile,
     AccountState,
     AuthorizationRequest,
-    Blocklists,
     CardProfile,
     CardState,
     Limit,
     Plan,
 )
 from rules.judge import NO_JUDGE, Judge
+from rules.lists import Lists
 from rules.reason import Reason
-from rules.windows import civil_date, day_bucket, moment_at
+from rules.windows import civil_date, day_bucket, day_end, moment_at
 
 
 def decide(
     request: AuthorizationRequest,
     card: CardProfile,
     account: AccountProfile,
-    lists: Blocklists,
+    lists: Lists,
     judge: Judge = NO_JUDGE,
 ) -> Plan:
     """Judge a request on facts alone, and plan the rest.
 
-    Reads top to bottom in the order of `Reason`; the policy's rules come last. Money and
+    Reads top to bottom in the order of `Reason`; then checks that were not answered, and the
+    policy's rules last, which may ask what checks tell. Money and
     counters are not looked at: they change under us, so they are checked where they are
     changed, in one step, by `authz/hot/authorize.lua`.
     """
+    plan = judged(request, card, account, lists, judge)
+    if plan.reason in (Reason.APPROVED, Reason.REFERRED) or not judge.counts_declines:
+        return plan
+    moment = moment_at(request.sent_at, account.time_zone)
+    return replace(plan, limits=judge.declines(request, account, card, moment))
+
+
+def judged(
+    request: AuthorizationRequest,
+    card: CardProfile,
+    account: AccountProfile,
+    lists: Lists,
+    judge: Judge,
+) -> Plan:
+    """The same, but for the counters that a decline rises in."""
     assert card.account_id == account.account_id
     today = civil_date(request.sent_at, account.time_zone)
 
@@ -56,12 +75,9 @@ def decide(
         return Plan(Reason.ACCOUNT_FROZEN)
     assert account.state is AccountState.ACTIVE
 
-    if card.card_id in lists.cards:
-        return Plan(Reason.CARD_BLOCKED)
-    if request.merchant_id in lists.merchants:
-        return Plan(Reason.MERCHANT_BLOCKED)
-    if request.country in lists.countries:
-        return Plan(Reason.COUNTRY_BLOCKED)
+    listed = lists.look(request, card)
+    if listed is not None and listed.blocks:
+        return Plan(listed.reason)
     if request.mcc in card.blocked_mccs:
         return Plan(Reason.MCC_BLOCKED)
     if request.amount_minor and request.currency != account.currency:
@@ -74,7 +90,10 @@ def decide(
     if ceiling is not None and request.amount_minor > ceiling:
         return Plan(Reason.TRANSACTION_LIMIT)
 
-    if judge.is_empty:
+    if request.skipped_means == "decline":  # of a check that gave no answer in its time
+        return Plan(Reason.CHECK_UNAVAILABLE)
+
+    if judge.is_empty and not request.skipped_means:
         # No objection left but those that depend on money and counters.
         return Plan(Reason.APPROVED, request.amount_minor, limits_for(request, card, today))
     return ruled(request, card, account, judge, today)
@@ -87,13 +106,27 @@ def ruled(
     judge: Judge,
     today: date,
 ) -> Plan:
-    """What the policy in force makes of a request that nothing else speaks against."""
+    """What the policy in force makes of a request that nothing else speaks against, and before it
+    a check that gave no answer and wants a person to look.
+
+    An exception answers that, and the rule with the last word as `approve` would have: caps that
+    held before it, limits and funds are asked all the same.
+    """
+    exception, uses = "", tuple[Limit, ...]()
+    if request.skipped_means:
+        found = exception_for(request, card)
+        if found is None:
+            return Plan(Reason.REFERRED)
+        exception = found.exception_id
+        uses = ceilings_of(found, request, card, Reason.REFERRED)
     moment = moment_at(request.sent_at, account.time_zone)
     said = judge.judge(request, account, card, moment)
-    if said.outcome == "decline":
-        return Plan(said.reason, rule=said.rule, flags=said.flags)
-    if said.outcome == "refer":
-        return Plan(Reason.REFERRED, rule=said.rule, flags=said.flags)
+    if said.outcome in ("decline", "refer"):
+        objection = said.reason if said.outcome == "decline" else Reason.REFERRED
+        found = exception_for(request, card)
+        if found is None:
+            return Plan(objection, rule=said.rule, flags=said.flags)
+        exception, uses = found.exception_id, ceilings_of(found, request, card, objection)
     hold_minor = request.amount_minor
     if said.cap_minor is not None and said.cap_minor < hold_minor:
         if not request.partial_ok:
@@ -101,8 +134,11 @@ def ruled(
         hold_minor = said.cap_minor
     # Nothing is held beyond what moves nothing, or comes to the card.
     uplift_minor = said.uplift_minor if request.amount_minor and request.sign > 0 else 0
-    limits = limits_for(request, card, today) + judge.limits(request, account, card, moment)
-    return Plan(Reason.APPROVED, hold_minor, limits, said.rule, uplift_minor, said.flags)
+    # Where the exception is used up the rule's word stands, so that is asked first.
+    limits = uses + limits_for(request, card, today) + judge.limits(request, account, card, moment)
+    return Plan(
+        Reason.APPROVED, hold_minor, limits, said.rule, uplift_minor, said.flags, exception
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=4096)  # expiries in circulation times the days in play
@@ -125,13 +161,14 @@ def limits_for(request: AuthorizationRequest, card: CardProfile, today: date) ->
     if amount == 0 or request.sign < 0:
         return ()
     limits = []
-    bucket = day_bucket(today)
+    bucket, until = day_bucket(today), day_end(today)
     if card.daily_count is not None:
         counter = f"{card.limit_subject}/day_count/{bucket}"
-        limits.append(Limit(Reason.DAILY_COUNT_LIMIT, counter, 1, card.daily_count, 0))
+        limits.append(Limit(Reason.DAILY_COUNT_LIMIT, counter, 1, card.daily_count, 0, until))
     if card.daily_amount_minor is not None:
         counter = f"{card.limit_subject}/day_amount/{bucket}"
-        limits.append(Limit(Reason.DAILY_AMOUNT_LIMIT, counter, amount, card.daily_amount_minor, 1))
+        most = card.daily_amount_minor
+        limits.append(Limit(Reason.DAILY_AMOUNT_LIMIT, counter, amount, most, 1, until))
     return tuple(limits)
 
 

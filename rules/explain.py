@@ -4,20 +4,22 @@ The same questions once more, for people: `decide` stops at the first no, this g
 `tests/rules/test_explain.py` holds the two against each other.
 """
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 from msgspec import Struct
 
 from rules.decide import is_expired
+from rules.exceptions import exception_for
 from rules.facts import (
     AccountProfile,
     AccountState,
     AuthorizationRequest,
-    Blocklists,
+    CardException,
     CardProfile,
     CardState,
 )
 from rules.judge import NO_JUDGE, Judge
+from rules.lists import BLOCK, SANCTION, Lists, Said
 from rules.reason import Reason
 from rules.windows import civil_date, moment_at
 
@@ -35,7 +37,7 @@ def checks_of(
     request: AuthorizationRequest,
     card: CardProfile,
     account: AccountProfile,
-    lists: Blocklists,
+    lists: Lists,
     judge: Judge = NO_JUDGE,
 ) -> list[Check]:
     """All that is asked of facts alone; funds and counters are the hot state's to tell."""
@@ -44,7 +46,8 @@ def checks_of(
         *card_checks(request, card, today),
         Check(Reason.ACCOUNT_CLOSED, account.state, account.state is AccountState.CLOSED),
         Check(Reason.ACCOUNT_FROZEN, account.state, account.state is AccountState.FROZEN),
-        *place_checks(request, card, account, lists, judge),
+        *list_checks(request, card, lists),
+        *place_checks(request, card, account, judge),
         *rule_checks(request, card, account, judge),
     ]
 
@@ -63,30 +66,35 @@ def card_checks(request: AuthorizationRequest, card: CardProfile, today: date) -
     ]
 
 
+def list_checks(request: AuthorizationRequest, card: CardProfile, lists: Lists) -> list[Check]:
+    """One for each kind: the entry that blocks, or that lifts what stands behind it."""
+    checks, lifted_by = [], ""
+    for n, (kind, value, said) in enumerate(lists.look_at_each(request, card)):
+        reason = Said(SANCTION if n == 0 else BLOCK, kind, value).reason
+        seen, objects = value or "not told", False
+        if lifted_by:
+            seen += f", not asked: the {lifted_by} is allowed"
+        elif said is None:
+            seen += ", no entry"
+        else:
+            objects = said.blocks
+            seen += f", {said.name} list" + (f": {said.value}" if said.value != value else "")
+            lifted_by = "" if said.blocks else kind
+        checks.append(Check(reason, f"{seen}, lists {lists.version}", objects))
+    return checks
+
+
 def place_checks(
     request: AuthorizationRequest,
     card: CardProfile,
     account: AccountProfile,
-    lists: Blocklists,
     judge: Judge,
 ) -> list[Check]:
-    version = f"lists {lists.version}"
     amount, ceiling = request.amount_minor, card.transaction_limit_minor
     foreign = request.currency != account.currency and amount != 0
     ours = judge.exchange is not None and request.currency == request.transaction_currency
     blocked = " ".join(card.blocked_mccs) or "none blocked"
     return [
-        Check(Reason.CARD_BLOCKED, version, card.card_id in lists.cards),
-        Check(
-            Reason.MERCHANT_BLOCKED,
-            f"{request.merchant_id or 'none'}, {version}",
-            request.merchant_id in lists.merchants,
-        ),
-        Check(
-            Reason.COUNTRY_BLOCKED,
-            f"{request.country or 'none'}, {version}",
-            request.country in lists.countries,
-        ),
         Check(Reason.MCC_BLOCKED, f"{request.mcc}, {blocked}", request.mcc in card.blocked_mccs),
         Check(
             Reason.CURRENCY_MISMATCH,
@@ -104,14 +112,31 @@ def place_checks(
             + ("no ceiling" if ceiling is None else f"at most {ceiling} minor units"),
             ceiling is not None and amount > ceiling,
         ),
+        *skipped_checks(request, card),
+    ]
+
+
+def skipped_checks(request: AuthorizationRequest, card: CardProfile) -> list[Check]:
+    """Optional checks that gave no answer in their time, with the exception that answers for them;
+    nothing where all did."""
+    if not request.skipped:
+        return []
+    seen = f"no answer from {' '.join(request.skipped)}"
+    declines, refers = (request.skipped_means == word for word in ("decline", "refer"))
+    exception = exception_for(request, card) if refers else None
+    passed = f"{seen}; {in_words(exception)}" if exception is not None else seen
+    return [
+        Check(Reason.CHECK_UNAVAILABLE, seen, declines),
+        Check(Reason.REFERRED, passed, refers and exception is None),
     ]
 
 
 def rule_checks(
     request: AuthorizationRequest, card: CardProfile, account: AccountProfile, judge: Judge
 ) -> list[Check]:
-    """The policy's rules, up to the one with the last word."""
+    """The policy's rules, up to the one with the last word; with the exception that answers it."""
     moment = moment_at(request.sent_at, account.time_zone)
+    exception = exception_for(request, card)
     checks = []
     for rule, holds in judge.explain(request, account, card, moment):
         amount, allowed = request.amount_minor, rule.amount
@@ -123,7 +148,16 @@ def rule_checks(
         }.get(rule.outcome, rule.outcome)
         objects = holds and (rule.outcome in ("decline", "refer") or capped)
         seen = f"{rule.outcome}, policy {judge.version}, {'holds' if holds else 'does not hold'}"
+        if holds and exception is not None and rule.outcome in ("decline", "refer"):
+            objects = False
+            seen += f"; {in_words(exception)}"
         checks.append(Check(reason, seen, objects, rule.name))
         if holds and rule.outcome in ("approve", "decline", "refer"):
             break
     return checks
+
+
+def in_words(one: CardException) -> str:
+    until = datetime.fromtimestamp(one.until_s, UTC).isoformat()
+    often = ", if it is not used up" if one.uses else ""
+    return f"exception {one.exception_id} of {one.opened_by} until {until} lets it pass{often}"

@@ -1,4 +1,4 @@
-"""What a decision is made from: the request, the card, its account, the lists.
+"""What a decision is made from: the request, the card, its account. The lists: rules/lists.py.
 
 Plain frozen data. Nothing here knows ISO 8583, Redis or the time.
 """
@@ -110,8 +110,13 @@ class AuthorizationRequest(Struct, frozen=True, kw_only=True, gc=False):
     card_present: bool = False
     token: bool = False  # a wallet's number in place of the card's
     authenticated: bool = False  # 3-D Secure
-    risk: int = 0  # the network's score, 0 to 999; 0 where it gave none
+    risk: int = 0  # 0 to 999: the network's score, or a check's if that is larger; 0 without any
     network_rate: str = ""  # DE 10, in decimals: by which it billed; "" where it does not say
+    device: str = ""  # an id of it, as an optional check told; "" where none did
+    ip: str = ""  # the payer's address, likewise
+    skipped: tuple[str, ...] = ()  # optional checks that gave no answer in their time
+    skipped_means: str = ""  # the strictest word on them: decline, refer, or "": go on without
+    bin: str = ""  # the first six digits of the card's number, and no more of it
 
     def __post_init__(self) -> None:
         assert 0 <= self.amount_minor <= EXACT_MAX, self.amount_minor
@@ -210,6 +215,23 @@ class AccountProfile(Struct, frozen=True, array_like=True, gc=False):
         assert 0 <= self.credit_line_minor <= EXACT_MAX, self.credit_line_minor
 
 
+class CardException(Struct, frozen=True, array_like=True, gc=False):
+    """A person's word that lets a card past the policy's rules: at one merchant, for a time.
+
+    How often it was used is counted in the hot state, under the card's limit subject.
+    """
+
+    exception_id: str
+    merchant_id: str  # DE 42, without padding
+    amount_minor: int | None  # of each request, at the most; None is no bound
+    currency: str  # of that: the account's
+    from_s: int  # seconds since 1970, by DE 7 of the request
+    until_s: int  # the first second in which it is over
+    uses: int  # so often, 1 or more; 0: as often as asked
+    opened_by: str
+    review_id: str = ""  # the message that was referred, where a review opened it
+
+
 class CardProfile(Struct, frozen=True, array_like=True, gc=False):
     """One card and its controls. A limit of None is no limit."""
 
@@ -223,22 +245,15 @@ class CardProfile(Struct, frozen=True, array_like=True, gc=False):
     daily_count: int | None = None
     blocked_mccs: tuple[str, ...] = ()
     issued_day: int = 0  # counted from 1970; 0 where nobody said
-
-
-class Blocklists(Struct, frozen=True, kw_only=True):
-    """Whom nobody may pay, and who may not pay. Fenced by `version`."""
-
-    version: int = 0
-    cards: frozenset[str] = frozenset()  # card ids
-    merchants: frozenset[str] = frozenset()  # DE 42, without padding
-    countries: frozenset[str] = frozenset()  # ISO 3166 alpha-2
+    exceptions: tuple[CardException, ...] = ()  # rules/exceptions.py
 
 
 class Limit(Struct, frozen=True, array_like=True, gc=False):
     """One ceiling to be checked where its counter is kept: in the hot state.
 
     `scale` says how the counter follows the hold: 1, with its amount; 0, by one
-    for as long as anything is held.
+    for as long as anything is held; 2, not at all: it rises when the request is declined.
+    How counters are named: rules/counters.py.
     """
 
     reason: str  # a `Reason`: what to say when this ceiling is hit
@@ -246,6 +261,9 @@ class Limit(Struct, frozen=True, array_like=True, gc=False):
     use: int
     ceiling: int
     scale: int
+    until: int = 0  # seconds since 1970: when nobody looks at this counter any more; 0 for never
+    since: int = 0  # of a window in buckets: the first that is in it
+    size: int = 0  # of such a bucket, in seconds; 0 of the calendar's
 
 
 class Plan(Struct, frozen=True, gc=False):
@@ -257,3 +275,4 @@ class Plan(Struct, frozen=True, gc=False):
     rule: str = ""  # the policy's, that had the last word or set the cap
     uplift_minor: int = 0  # held beyond what was asked, by a rule
     flags: tuple[str, ...] = ()  # rules that flagged it
+    exception: str = ""  # that lets it past the rule: its id

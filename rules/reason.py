@@ -35,18 +35,28 @@ class Reason(StrEnum):
     ACCOUNT_CLOSED = "account_closed"
     ACCOUNT_FROZEN = "account_frozen"
 
-    # Where and for what.
+    # Lists: what is sanctioned first, then the most particular entry.
+    SANCTIONED_COUNTRY = "sanctioned_country"
     CARD_BLOCKED = "card_blocked"
+    ACCOUNT_BLOCKED = "account_blocked"
+    DEVICE_BLOCKED = "device_blocked"
+    IP_BLOCKED = "ip_blocked"
+    TERMINAL_BLOCKED = "terminal_blocked"
     MERCHANT_BLOCKED = "merchant_blocked"
+    ACQUIRER_BLOCKED = "acquirer_blocked"
+    BIN_BLOCKED = "bin_blocked"
+    MCC_BLOCKED = "mcc_blocked"  # or by the card's own controls, which are asked after the lists
     COUNTRY_BLOCKED = "country_blocked"
-    MCC_BLOCKED = "mcc_blocked"
+
+    # Where and for what.
     CHANNEL_BLOCKED = "channel_blocked"
     CURRENCY_MISMATCH = "currency_mismatch"
     RATE_UNAVAILABLE = "rate_unavailable"  # none for its currency, or none that is young enough
     TRANSACTION_LIMIT = "transaction_limit"
+    CHECK_UNAVAILABLE = "check_unavailable"  # a check that must be answered was not, in its time
     SUSPECTED_FRAUD = "suspected_fraud"
     RULE_DECLINED = "rule_declined"  # by a rule that gives no other reason
-    REFERRED = "referred"  # by a rule: a person is to look at it
+    REFERRED = "referred"  # by a rule, or a check without an answer: a person is to look at it
 
     # What moves under us: judged by the hot state, in one step with the hold.
     REVERSED_BEFORE = "reversed_before"  # its reversal came first
@@ -54,6 +64,9 @@ class Reason(StrEnum):
     DAILY_AMOUNT_LIMIT = "daily_amount_limit"
     COUNT_LIMIT = "count_limit"  # of the policy, in a window of its own
     AMOUNT_LIMIT = "amount_limit"
+    MERCHANTS_LIMIT = "merchants_limit"  # so many different ones
+    COUNTRIES_LIMIT = "countries_limit"
+    DECLINE_LIMIT = "decline_limit"  # declined too often before
     FUNDS_INSUFFICIENT = "funds_insufficient"
 
     # No verdict at all. Never stored, never replayed: a repeat is decided afresh.

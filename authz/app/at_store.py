@@ -9,6 +9,7 @@ from redis.exceptions import RedisError
 
 from authz.app.commands.load import let_in
 from authz.app.looking import NotThere
+from authz.app.output import sentence
 from authz.app.store import NO_STORE, Store, find_store
 from authz.config import Config
 from authz.hot import admin
@@ -38,7 +39,7 @@ async def at_store(
             await let_in(store, client, new_store=False, source=source)
         return await work(client, store)
     except (NotThere, admin.NotFit) as error:
-        raise click.ClickException(f"{str(error).capitalize()}.") from None
+        raise click.ClickException(sentence(error)) from None
     except (HotStateError, RedisError, OSError) as error:
         raise click.ClickException(
             f"The store gave no answer ({type(error).__name__}). Run it again."

@@ -22,6 +22,8 @@ from authz.app.store import Store, pan_keys
 from authz.audit import audit_before_opening
 from authz.backoff import Backoff
 from authz.cards import NearCache
+from authz.checks.link import RECONNECT_MAX_S, RECONNECT_MIN_S, Check
+from authz.checks.panel import Panel
 from authz.clock import SystemClock
 from authz.config import Config, LinkConfig
 from authz.dialects import find_dialect
@@ -35,6 +37,7 @@ from authz.hot.store import RedisHotState
 from authz.latency import LatencyRecorder
 from authz.metrics import Metrics
 from authz.privacy import PanKeys
+from authz.reviews import Reviews
 from authz.sealing import Sealer
 from authz.server import Server
 from authz.session import LinkSettings
@@ -46,6 +49,7 @@ from rules.reason import Reason
 log = structlog.get_logger()
 
 END_S = 5.0  # for our own tasks to end; what they wait for is over in two
+FIRST_READ_S = 10.0  # of the policy at the start; one at its bound is compiled in under one
 AGAIN_S = 0.1  # between one cancel and the next
 
 # A request leaves no cycles behind, so the collector finds next to nothing: it looks seldom.
@@ -124,6 +128,7 @@ async def running(
     name = secrets.token_hex(3)
     engine = Engine(hot, cards, clock, spool, watch, settings_of(config), name)
     engine.shadow.count = metrics.shadowed
+    checks = seat_checks(config, engine, metrics, name)
     own_keys = pan_keys(config)
     server = Server(
         Dispatcher(engine, own_keys), clock, watch,
@@ -133,8 +138,7 @@ async def running(
 
     async def on_ready(offset_ms: int) -> None:
         engine.store_offset_ms = offset_ms
-        if engine.lists.version == 0:
-            await engine.refresh_lists(engine.budget(clock.monotonic()))
+        await engine.keep_up(FIRST_READ_S)
         await engine.refresh_days(engine.budget(clock.monotonic()))
 
     keeper = Keeper(
@@ -160,8 +164,9 @@ async def running(
         # Not before: what is not ours to listen on is told with nothing under way.
         expiry = Expiry(engine, keeper, metrics.hold_ended)
         announcer = announcer_of(config, run, own_keys)
-        parts = (keeper, spool, expiry, announcer, Forgetting(engine, keeper))
+        parts = (keeper, spool, expiry, announcer, Forgetting(engine, keeper), reviews_of(run))
         tasks = [asyncio.ensure_future(part.run()) for part in parts]
+        tasks += [asyncio.ensure_future(check.run()) for check in checks]
         dial_links(config, run, name, worker)
         # What is alive now lives as long as we do: the collector need not look at it again.
         gc.collect()
@@ -185,6 +190,31 @@ def announcer_of(config: Config, run: Running, own_keys: PanKeys) -> Announcer:
     run.server.file_answered = announcer.answered
     run.metrics.watch("announcements_pending", lambda: announcer.pending)
     return announcer
+
+
+def seat_checks(config: Config, engine: Engine, metrics: Metrics, name: str) -> list[Check]:
+    """The optional checks; each worker has its own connection to each of them."""
+    seated = []
+    for check in config.checks:
+        chance = Random(f"{name}/{check.name}")
+        backoff = Backoff(RECONNECT_MIN_S, RECONNECT_MAX_S, chance)
+        seated.append(Check(check, engine.clock, backoff, metrics.checks.counter(check.name)))
+        metrics.checks.watch(check.name, seated[-1].is_up)
+    if seated:
+        engine.checks = Panel(seated)
+    return seated
+
+
+def reviews_of(run: Running) -> Reviews:
+    """What ends old cases; its numbers are the whole store's, and every engine tells them."""
+    reviews, watch = Reviews(run.engine, run.keeper), run.metrics.watch
+    watch("reviews_waiting", lambda: reviews.counts.waiting)
+    watch("reviews_opened", lambda: reviews.counts.opened)
+    watch("reviews_not_opened", lambda: reviews.counts.full)
+    watch("reviews_approved", lambda: reviews.counts.approved)
+    watch("reviews_declined", lambda: reviews.counts.declined)
+    watch("reviews_ended", lambda: reviews.counts.ended)
+    return reviews
 
 
 def watch_gauges(run: Running, cards: NearCache) -> None:

@@ -28,7 +28,9 @@ from ledger.journal import (
     IncrementBody,
     ReconciliationBody,
     ReversalBody,
+    ReviewBody,
     read_entry,
+    seen_by,
 )
 from rules.decide import conclude
 from rules.reason import Reason
@@ -158,6 +160,7 @@ def told(entry: Entry) -> Plain:
             "transaction_currency": body.transaction_currency,
             "planned": body.planned, "mcc": body.mcc, "merchant_id": body.merchant_id,
             "terminal_id": body.terminal_id, **price_of(body), **refusal(entry, body),
+            **({"skipped_checks": list(body.skipped)} if body.skipped else {}),
         }  # fmt: skip
     elif isinstance(body, ReversalBody):
         act |= {
@@ -195,7 +198,7 @@ def of_no_request(entry: Entry) -> Plain:
             return now | {"amount_minor": e.posted_delta, "amount_currency": e.currency}
         case CardBody():
             return {"state": state_in(body.profile, read_card), "source": body.source}
-        case CloseBody():
+        case CloseBody() | ReviewBody():
             return {"source": body.source}
         case CutOverBody() | AdministrativeBody():
             return {"mti": body.mti, "stan": body.stan, "network": body.network}
@@ -243,10 +246,8 @@ def refusal(entry: Entry, body: AuthorizationBody) -> Plain:
         ledger, _, available = e.detail.partition(" ")
         return {"detail": "", "ledger_minor": int(ledger), "available_minor": int(available)}
     if e.detail == "partial":
-        full = [
-            reason for reason, counter, _, ceiling, scale in body.limits
-            if scale == 1 and (counter, ceiling) in {(c, after) for c, _, after in e.counters}
-        ]  # fmt: skip
+        rows = zip(body.limits, seen_by(e, body.limits), strict=True)
+        full = [row[0] for row, (_, after, _) in rows if row[4] == 1 and after == row[3]]
         # Where there are funds left, and room under each ceiling, a rule allowed no more.
         left = e.posted_after - e.held_after + body.credit_line_minor
         other = Reason.TRANSACTION_LIMIT if left > 0 else Reason.FUNDS_INSUFFICIENT

@@ -10,9 +10,10 @@ from typing import Any
 from msgspec import Struct
 from redis.asyncio import Redis
 
+from authz.app.exceptions import in_force
 from authz.app.history import Plain, Reach, facts_of, newest_first, told
 from authz.app.meaning import is_id
-from authz.clock import utc
+from authz.clock import SystemClock, day_named, utc
 from authz.hot import keys
 from authz.hot.life import ACTS, state_of
 from authz.hot.record import Act, Record, amounts_of, decode_record, targets_of
@@ -109,6 +110,7 @@ async def look_at_card(
         "account_id": card.account_id,
         "state": card.state,
         "expiry": card.expiry,
+        "issued": day_named(card.issued_day) if card.issued_day else "",
         "version": int(version),
         "currency": profile.currency,
         "limit_subject": card.limit_subject,
@@ -116,6 +118,7 @@ async def look_at_card(
         "daily_amount_minor": card.daily_amount_minor,
         "daily_count": card.daily_count,
         "blocked_mccs": list(card.blocked_mccs),
+        "exceptions": in_force(card, seen.used, SystemClock().now_ms() // 1000),
         "counters": {k: v for k, v in sorted(seen.used.items()) if k.startswith(mine)},
         **authorizations({id: r for id, r in seen.records.items() if r.card == card_id}),
     } | await latest(client, account_id, acts, lambda entry: is_of_card(entry, card_id, card_key))
@@ -269,7 +272,7 @@ async def look_at_authorization(client: Redis, id: str, account_id: str | None) 
         "posted_minor": record.posted * record.sign,
         **({"expires_at": utc(record.expires * 1000).isoformat()} if record.holds else {}),
         "original": record.original or None,
-        "counters": [counter for counter, _ in record.touched],
+        "counters": [one.counter for one in record.touched],
         "acts": [
             {
                 "kind": ACTS[act.kind].words,

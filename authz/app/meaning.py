@@ -1,15 +1,15 @@
-"""What the cells of a row mean: accounts, cards and list entries out of text.
+"""What the cells of a row mean: accounts and cards out of text; list entries: listed.py.
 
 Raises, from every `read_…`: BadCell, with the column and a reason without content.
 """
 
 import re
 from collections.abc import Mapping
+from datetime import date
 from enum import StrEnum
 from typing import TypeVar
 from zoneinfo import ZoneInfoNotFoundError
 
-import iso3166
 import iso4217
 from msgspec import Struct
 
@@ -17,7 +17,7 @@ from authz.app.rows import BadCell, Row
 from authz.control import NewAccount, NewCard
 from authz.privacy import Pan
 from rules.facts import AccountProfile, AccountState, CardState
-from rules.windows import zone
+from rules.windows import EPOCH, zone
 
 # Ids end up in keys, separated by colons and blanks.
 ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -41,13 +41,6 @@ class Money(Struct, frozen=True):
 
     currency: str  # ISO 4217 numeric
     decimals: int  # JPY 0, USD 2, KWD 3
-
-
-class Entry(Struct, frozen=True):
-    """One entry of a blocklist; a card by its number or its id."""
-
-    kind: str
-    value: str | Pan
 
 
 def read_account(row: Row) -> NewAccount:
@@ -80,19 +73,8 @@ def read_card(row: Row, money: Money) -> NewCard:
         blocked_mccs=read_mccs(cells),
         limit_subject=read_id(cells, "limit_subject") if "limit_subject" in cells else "",
         replaces=read_pan_or_id(cells, "replaces") if "replaces" in cells else None,
+        issued_day=read_day(cells, "issued") if "issued" in cells else None,
     )
-
-
-def read_entry(row: Row) -> Entry:
-    cells = row.cells
-    match cells["kind"].lower():
-        case "card":
-            return Entry("card", read_pan_or_id(cells, "value"))
-        case "merchant":
-            return Entry("merchant", matched(cells, "value", r"[ -~]{1,15}", "not a DE 42"))
-        case "country":
-            return Entry("country", read_country(cells["value"]))
-    raise BadCell("kind", "not one of card, merchant, country")
 
 
 def read_currency(cell: str) -> Money:
@@ -144,6 +126,17 @@ def read_mccs(cells: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(sorted(set(codes)))
 
 
+def read_day(cells: Mapping[str, str], column: str) -> int:
+    """Counted from 1970."""
+    try:
+        day = date.fromisoformat(matched(cells, column, "[0-9-]{10}", "not YYYY-MM-DD"))
+    except ValueError:
+        raise BadCell(column, "not YYYY-MM-DD") from None
+    if day.toordinal() <= EPOCH:
+        raise BadCell(column, "before 1970")
+    return day.toordinal() - EPOCH
+
+
 def read_zone(cell: str) -> str:
     try:
         zone(cell)
@@ -184,16 +177,6 @@ def is_id(cell: str) -> bool:
 
 def is_like_a_pan(cell: str) -> bool:
     return LIKE_A_PAN.fullmatch(cell) is not None
-
-
-def read_country(cell: str) -> str:
-    """Alpha-2, alpha-3 or numeric, as alpha-2."""
-    if len(cell) > 3 or not cell.isascii() or not cell.isalnum():
-        raise BadCell("value", "not an ISO 3166 country")
-    try:
-        return str(iso3166.countries.get(cell.zfill(3) if cell.isdigit() else cell).alpha2)
-    except KeyError:
-        raise BadCell("value", "not an ISO 3166 country") from None
 
 
 def matched(cells: Mapping[str, str], column: str, pattern: str, reason: str) -> str:

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from authz.hot.outbox import Word
-from authz.hot.record import Act
+from authz.hot.record import Act, Touched
 from rules.facts import Approved, Limit
 
 
@@ -25,7 +25,7 @@ class Authorize(Struct, frozen=True, kw_only=True, gc=False):
     asked_currency: str
     currency: str
     credit_line_minor: int
-    limits: tuple[Limit, ...]
+    limits: tuple[Limit, ...]  # lasting as long as they may be asked for
     references: tuple[str, ...]  # what later acts may find this authorization by
     sent_at: int  # seconds since 1970
     expires_at: int  # seconds since 1970: when the hold ends by itself
@@ -37,6 +37,7 @@ class Authorize(Struct, frozen=True, kw_only=True, gc=False):
     inquires: bool = False  # it asks what there is
     exact: int = 1  # how many of the references name no other authorization, at the front
     tally: str = ""  # what its network's totals count it under; "" for nothing
+    review: str = ""  # the reason that opens a case for a person; "" where none may
     body: bytes  # for the journal
 
     @property
@@ -78,11 +79,12 @@ class Apply(Struct, frozen=True, kw_only=True, gc=False):
     currency: str = ""  # the billing currency; "" of a reversal
     sign: int = 1  # -1 for a credit
     expires_at: int = 0  # seconds since 1970: when what it holds ends by itself
-    touched: tuple[tuple[str, int], ...] = ()  # counters, with their scale, if it stands alone
+    touched: tuple[Touched, ...] = ()  # counters, if it stands alone
     decision: Decision | None = None  # of an increment: it may be declined
     exact: int = 0  # how many of the references name no other authorization, at the front
     terms: Terms | None = None  # of a completion
     tally: str = ""  # as of an authorization
+    review: str = ""  # of an increment, as of an authorization
     answer_ttl_s: int
     body: bytes
 
@@ -126,6 +128,20 @@ class Withdraw(Struct, frozen=True, kw_only=True, gc=False):
     answer_ttl_s: int
 
 
+class SettleReview(Struct, frozen=True, kw_only=True, gc=False):
+    """End a case: by a person's word, or since nobody gave one in time."""
+
+    message_id: str  # that was referred
+    account_id: str
+    verdict: str  # approved | declined | ended
+    waited_s: int = 0  # of one that ends by itself: not before it has waited so long
+    body: bytes
+    card_id: str = ""  # of an approval: which gets another profile in the same step
+    made_from: int = 0  # the version that it was made from
+    profile: bytes = b""
+    card_body: bytes = b""
+
+
 class CutOver(Struct, frozen=True, kw_only=True, gc=False):
     """A network's business day ends, and another begins. Days are counted from 1970."""
 
@@ -158,6 +174,7 @@ class Verdict(Struct, frozen=True, kw_only=True, gc=False):
     authorization_id: str = ""
     replayed: bool = False  # given before, and only repeated here
     approved: Approved | None = None  # where it is less than was asked
+    review: str = ""  # of a referral: opened, or full where there was no room for a case
 
 
 class Stale(Struct, frozen=True, gc=False):
@@ -188,11 +205,12 @@ class PutCard(Struct, frozen=True, kw_only=True):
     profile: bytes
     body: bytes
     words: tuple[Word, ...] = ()  # what networks are to be told of it
+    made_from: int = -1  # the version whose place it takes, 0 for none; -1 for whichever it is
 
 
 class PutCardSaid(Struct, frozen=True):
     """What became of it, and of the words."""
 
-    verdict: str  # created | moved | same | no_account
+    verdict: str  # created | moved | same | no_account | other (another version: nothing done)
     queued: int = 0  # networks that are told now: it was news
     full: int = 0  # networks that are not, for want of room

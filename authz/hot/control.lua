@@ -41,13 +41,15 @@ end
 put_card: create a card on an account that is there, or move its profile.
 
 keys   1-4 as in prelude.lua; where networks are told of it, 5 outbox, 6.. its zset of each network
-args   1 run id   2 list: card id, account id, words as in outbox.lua   3 profile   4 body
-reply  card id, created | moved | same | no_account, version, words queued, and without room
+args   1 run id   2 list: card id, account id, words as in outbox.lua, the version that the profile
+       was made from (0: the card was not there; -1: it is all new)   3 profile   4 body
+reply  card id, created | moved | same | no_account | other (made from another version: nothing was
+       done), version, words queued, and without room
        or cold | full
 ]]
 local function put_card(keys, args)
   local account, profile = keys[2], args[3]
-  local id, account_id, words = unpack(cmsgpack.unpack(args[2]))
+  local id, account_id, words, made_from = unpack(cmsgpack.unpack(args[2]))
   if #keys ~= (#words > 0 and 5 + #words or 4) then error('bad_args: out of range') end
   local gate, shut = enter(keys[1], keys[4], args[1], 0)
   if not gate then return {id, shut} end
@@ -55,7 +57,9 @@ local function put_card(keys, args)
   if not old[1] then return {id, 'no_account', '0', 0, 0} end
   local version, there = string.match(old[2] or '', '^(%d+) (.*)$')
   local verdict = there == profile and 'same' or there and 'moved' or 'created'
-  version = whole(version or 0) + (verdict == 'same' and 0 or 1)
+  version = whole(version or 0)
+  if whole(made_from) >= 0 and version ~= made_from then return {id, 'other', text(version), 0, 0} end
+  version = version + (verdict == 'same' and 0 or 1)
   local now_s = math.floor(gate.now_ms / 1000)
   local plan, full = plan_words(keys, id, words, version, now_s)
   if verdict == 'same' then
@@ -114,12 +118,12 @@ local function open_gate(keys, args)
   if args[5] == 'new' and g[1] then return {control, 'not_empty'} end
   if args[5] == 'new' and length > 0 then return {control, 'not_empty'} end
   if args[5] ~= 'new' and not g[1] then return {control, 'empty'} end
-  if g[1] and (g[1] ~= '3' or whole(g[2]) ~= shards) then return {control, 'other_layout'} end
+  if g[1] and (g[1] ~= '4' or whole(g[2]) ~= shards) then return {control, 'other_layout'} end
   local epoch = whole(g[3] or '0') + 1
 
   -- From here on only writes, and none may fail.
   commit({journal = keys[2], now_ms = store_ms()}, control, chain_of(g[5], g[6]), {
-    'layout', '3', 'shards', text(shards), 'epoch', text(epoch), 'run_id', args[1], 'lists', g[4] or '0', 'cap',
+    'layout', '4', 'shards', text(shards), 'epoch', text(epoch), 'run_id', args[1], 'lists', g[4] or '0', 'cap',
     text(cap)}, {}, {1, 'gate', args[1], '', '', '', args[5], '', '', 0, 0, 0, 0, 0, {}, {}},
     args[4])
   return {control, 'open'}
@@ -135,7 +139,7 @@ local function close_gate(keys, _)
 end
 
 --[[
-put_lists: blocklists of this version are in force from the next act on.
+put_lists: a judgement of this version is in force from the next act on; its home has it already.
 
 keys   1 control   2 journal
 args   1 run id   2 version   3 body
@@ -159,14 +163,15 @@ look: one account as it stands, in one step, with the journal position it stands
 
 keys   1-4 as in prelude.lua
 reply  flat lists of: account (version, profile, entries, digest); balance; records; references;
-       counters; cards ("<version> <profile>"); then the id of the newest journal entry
+       counters; cards ("<version> <profile>"); then the id of the newest journal entry; open cases;
+       the fields that end, by day
 ]]
-local PARTS = {['a:'] = 3, ['r:'] = 4, ['u:'] = 5, ['c:'] = 6}
+local PARTS = {['a:'] = 3, ['r:'] = 4, ['u:'] = 5, ['c:'] = 6, ['v:'] = 8, ['w:'] = 9}
 
 local function look(keys, _)
   local newest = redis.call('XREVRANGE', keys[4], '+', '-', 'COUNT', 1)
   local flat = redis.call('HGETALL', keys[2])
-  local out = {{}, {}, {}, {}, {}, {}, newest[1] and newest[1][1] or '0-0'}
+  local out = {{}, {}, {}, {}, {}, {}, newest[1] and newest[1][1] or '0-0', {}, {}}
   for i = 1, #flat, 2 do
     local name, part = flat[i], PARTS[string.sub(flat[i], 1, 2)]
     if part then

@@ -166,5 +166,6 @@ def verdict_of(reply: Any) -> Verdict:
         held_minor=held,
         authorization_id=authorization_id.decode(),
         replayed=bool(replayed),
-        approved=Approved(*part) if part else None,
+        approved=Approved(*part) if len(part) == 2 else None,
+        review=part[0].decode() if len(part) == 1 else "",
     )

@@ -25,9 +25,11 @@ Keys of an act on an account, in this order:
                        a:<authorization id>  record
                        r:<reference>         the authorization ids that it names, or *
                        u:<counter>           use
+                       v:<message id>        an open case, see reviews.lua; reviews, how many
   3 expiry   zset    "<account> <authorization id>" by the second the hold ends
   4 journal  stream  e envelope, b body
   5 answer   string  an answer that stands in no record, and the attempts that must not run
+  6 reviews  zset    of an act that may open or drop a case: see reviews.lua
 
 Arguments: the store's run id; a MessagePack list of what the act says; then what is only
 passed on, as it is: the journal entry's body, a profile, a record.
@@ -76,16 +78,18 @@ end
 -- goes first, since of all that is left only it might fail, at the end of all stream ids.
 -- The envelope is the list that ledger/journal.py names: layout, kind, message id,
 -- authorization id, account id, card id, verdict, detail, currency, posted and held deltas,
--- posted and held after, time, counters {counter, before, after}, versions, absorbed.
+-- posted and held after, time, counters {counter, before, after}, versions, absorbed, totals, review.
+-- Returns the chain with it.
 local function commit(gate, hash, chain, set, drop, envelope, body)
   envelope[14] = gate.now_ms
   local packed = cmsgpack.pack(envelope)
-  local n = #set
+  local n, digest = #set, redis.sha1hex(chain.digest .. packed .. body)
   set[n + 1], set[n + 2] = 'entries', text(chain.entries + 1)
-  set[n + 3], set[n + 4] = 'digest', redis.sha1hex(chain.digest .. packed .. body)
+  set[n + 3], set[n + 4] = 'digest', digest
   redis.call('XADD', gate.journal, '*', 'e', packed, 'b', body)
   redis.call('HSET', hash, unpack(set))
   if #drop > 0 then redis.call('HDEL', hash, unpack(drop)) end
+  return {entries = chain.entries + 1, digest = digest}
 end
 
 -- The answer given to a message: {fingerprint, kind, detail, planned, held, holders}.

@@ -15,17 +15,20 @@ from authz.hot.acts import (
     PutAccount,
     PutCard,
     PutCardSaid,
+    SettleReview,
     Stale,
     Verdict,
     Withdraw,
 )
 from authz.hot.errors import Cold, Full, HotStateError, NotConnected, OutOfStep, TooLate
+from authz.hot.lists import Page, RedisLists, Standing
 from authz.hot.networks import Days, RedisNetworks, verdict_of
 from authz.hot.outbox import RedisOutbox, Taken
-from authz.hot.record import AT_APPROVAL, AT_ONCE
+from authz.hot.record import AT_APPROVAL, AT_ONCE, touched_by
 from authz.hot.resp import Argument, Connection
+from authz.hot.reviews import RedisReviews, ReviewCounts
 from authz.hot.totals import RedisTotals, Totals
-from ledger.journal import WithdrawalBody, encode_body
+from ledger.journal import Change, WithdrawalBody, encode_body
 
 _pack = msgspec.msgpack.Encoder().encode
 
@@ -45,7 +48,10 @@ class HotState(Protocol):
     async def profiles(
         self, account_id: str, card_id: str, timeout_s: float
     ) -> tuple[int, bytes, int, bytes]: ...
-    async def lists(self, timeout_s: float) -> tuple[int, frozenset[tuple[str, str]]]: ...
+    async def judgement_version(self, timeout_s: float) -> int: ...
+    async def standing(self, timeout_s: float) -> Standing: ...
+    async def list_page(self, cursor: bytes, count: int, timeout_s: float) -> Page: ...
+    async def changes(self, first: int, last: int, timeout_s: float) -> list[Change | None]: ...
     async def cut_over(self, act: CutOver, timeout_s: float) -> Verdict: ...
     async def days(self, network: str, timeout_s: float) -> Days | None: ...
     async def totals(self, network: str, day: int, currency: str, timeout_s: float) -> Totals: ...
@@ -57,9 +63,14 @@ class HotState(Protocol):
     async def settle_word(
         self, shard: str, network: str, word: Taken, kind: str, said: str, timeout_s: float
     ) -> str: ...
+    async def due_reviews(
+        self, shard: str, until_s: int, count: int, timeout_s: float
+    ) -> list[tuple[str, str]]: ...
+    async def settle_review(self, act: SettleReview, timeout_s: float) -> str: ...
+    async def review_counts(self, timeout_s: float) -> ReviewCounts: ...
 
 
-class RedisHotState(RedisNetworks, RedisOutbox, RedisTotals):
+class RedisHotState(RedisLists, RedisNetworks, RedisOutbox, RedisReviews, RedisTotals):
     """The hot state behind one connection. `attach` gives it one, with the store's run id.
 
     Raises from every call: HotStateError, whose `may_have_run` tells the caller whether
@@ -92,11 +103,12 @@ class RedisHotState(RedisNetworks, RedisOutbox, RedisTotals):
             act.hold_minor, act.currency, act.credit_line_minor, act.expires_at,
             act.answer_ttl_s, act.references, act.limits, act.posts, act.sign,
             act.sent_at, act.asked_billed_minor, act.part_reference, int(act.inquires), act.exact,
-            act.tally,
+            act.tally, act.review,
         )  # fmt: skip
         reply = await self._act(
-            b"authz_authorize", act.account_id, said, timeout_s, act.body, _record(act)
-        )
+            b"authz_authorize", act.account_id, said, timeout_s, act.body, _record(act),
+            reviews=bool(act.review),
+        )  # fmt: skip
         return _verdict_or_stale(reply)
 
     async def apply(self, act: Apply, timeout_s: float) -> Verdict | Stale:
@@ -105,11 +117,12 @@ class RedisHotState(RedisNetworks, RedisOutbox, RedisTotals):
             act.message_id, act.fingerprint, act.attempt, act.deadline_ms, act.account_id,
             act.card_id, act.act, act.answer_ttl_s, [reference for _, reference in act.references],
             [rung for rung, _ in act.references], act.currency, act.sign, act.expires_at,
-            act.touched, act.decision or (), act.exact, act.terms or (), act.tally,
+            act.touched, act.decision or (), act.exact, act.terms or (), act.tally, act.review,
         )  # fmt: skip
         reply = await self._act(
-            b"authz_apply", act.account_id, said, timeout_s, act.body, act.kind.encode()
-        )
+            b"authz_apply", act.account_id, said, timeout_s, act.body, act.kind.encode(),
+            reviews=bool(act.review),
+        )  # fmt: skip
         return _verdict_or_stale(reply)
 
     async def close(self, act: Close, timeout_s: float) -> tuple[str, int]:
@@ -149,7 +162,9 @@ class RedisHotState(RedisNetworks, RedisOutbox, RedisTotals):
         """Take an attempt back: released | forgotten | kept | marked."""
         said = (act.message_id, act.attempt, act.account_id, act.answer_ttl_s)
         body = encode_body(WithdrawalBody(act.attempt))
-        reply = await self._act(b"authz_withdraw", act.shard_of, said, timeout_s, body)
+        reply = await self._act(
+            b"authz_withdraw", act.shard_of, said, timeout_s, body, reviews=True
+        )
         return str(reply[1], "ascii")
 
     async def _act(
@@ -159,14 +174,17 @@ class RedisHotState(RedisNetworks, RedisOutbox, RedisTotals):
         said: tuple[Any, ...],
         timeout_s: float,
         *passed_on: bytes,
+        reviews: bool = False,
     ) -> Any:
         """One act on an account. Its first word is the message id, and the reply's as well."""
         control, account, expiry, journal = keys.account_keys(account_id)
-        answer = keys.answer(keys.shard_of(account_id), said[0])
+        shard = keys.shard_of(account_id)
+        touched = (control, account, expiry, journal, keys.answer(shard, said[0]))
+        if reviews:
+            touched = (*touched, keys.reviews(shard))  # type: ignore[assignment]
         reply = await self._call(
             (
-                b"FCALL", function, 5, control, account, expiry, journal, answer,
-                self._run_id, _pack(said), *passed_on,
+                b"FCALL", function, len(touched), *touched, self._run_id, _pack(said), *passed_on,
             ),
             timeout_s,
         )  # fmt: skip
@@ -211,18 +229,6 @@ class RedisHotState(RedisNetworks, RedisOutbox, RedisTotals):
         card_version, _, card_profile = card.partition(b" ")
         return int(version), profile, int(card_version), card_profile
 
-    async def lists(self, timeout_s: float) -> tuple[int, frozenset[tuple[str, str]]]:
-        """The blocklists and their version: at least as new as any gate's."""
-        members = await self._call(("SMEMBERS", keys.LISTS), timeout_s)
-        version, entries = 0, set()
-        for member in members:
-            kind, _, value = member.decode().partition(":")
-            if kind == "version":
-                version = max(version, int(value))
-            else:
-                entries.add((kind, value))
-        return version, frozenset(entries)
-
     # -- control acts -------------------------------------------------------------
 
     async def put_account(self, act: PutAccount, timeout_s: float = 5.0) -> str:
@@ -245,8 +251,8 @@ class RedisHotState(RedisNetworks, RedisOutbox, RedisTotals):
         reply = await self._call(
             (
                 "FCALL", "authz_put_card", 4 + len(outbox), *keys.account_keys(act.account_id),
-                *outbox, self._run_id, _pack((act.card_id, act.account_id, words)), act.profile,
-                act.body,
+                *outbox, self._run_id, _pack((act.card_id, act.account_id, words, act.made_from)),
+                act.profile, act.body,
             ),
             timeout_s,
         )  # fmt: skip
@@ -316,7 +322,7 @@ def _record(act: Authorize) -> bytes:
         (
             act.asked_minor, act.asked_currency, act.hold_minor, act.currency, act.card_id,
             act.expires_at, act.message_id, act.references, (),
-            [(limit.counter, limit.scale) for limit in act.limits], hold,
+            touched_by(act.limits), hold,
             (act.fingerprint, "held", "", act.planned, hold, (act.attempt,)),
             act.posts, act.sign, posts, (),
             act.sent_at, act.tally,

@@ -6,7 +6,7 @@ held is released and its answer forgotten, so that a repeat is decided afresh. I
 attempt has not run yet, a mark stops it. If a repeat was given the answer meanwhile,
 the answer stands, and so does the hold.
 
-keys   as in prelude.lua
+keys   as in prelude.lua, with the sixth: a case that its answer opened goes with it
 args   1 run id   2 list   3 body
 list   1 message id   2 attempt   3 account id, '' for a card that is not ours   4 answer's life, s
 reply  message id, released | forgotten | kept | marked, amount released
@@ -16,14 +16,17 @@ local function withdraw(keys, args)
   local account, answer = keys[2], keys[5]
   local a = cmsgpack.unpack(args[2])
   local message_id, attempt, answer_ttl = a[1], a[2], whole(a[4])
-  if #keys ~= 5 or answer_ttl <= 0 then error('bad_args: out of range') end
+  if #keys ~= 6 or answer_ttl <= 0 then error('bad_args: out of range') end
 
   local gate, shut = enter(keys[1], keys[4], args[1], 0)
   if not gate then return {message_id, shut} end
 
   -- The answer stands in its record, or in its string, or was never given.
   local said = read_answer(answer)
-  local now = redis.call('HMGET', account, 'a:' .. message_id, 'entries', 'digest')
+  local now = redis.call('HMGET', account, 'a:' .. message_id, 'entries', 'digest',
+    'v:' .. message_id, 'reviews')
+  local case = a[3] .. ' ' .. message_id
+  redis.call('ZCARD', keys[6]) -- a wrong type fails here
   local r, hash, chain = now[1] and cmsgpack.unpack(now[1]), account, chain_of(now[2], now[3])
   if not now[2] then
     -- No account of ours: what it leaves is chained with the shard's other entries.
@@ -59,6 +62,11 @@ local function withdraw(keys, args)
   end
 
   local set, drop, base, moved = {}, {}, nothing(), {0, 0, 0, 0, {}}
+  local book = open_book(account, 0)
+  -- A decline is taken back as well: the repeat is decided afresh, and counts itself.
+  local tried, fallen = r and r[TRIED] or not r and said and said[TOLD_TRIED] or {}, {}
+  for i = 1, #tried do move(book, fallen, tried[i][1], -1, tried[i][3], tried[i][4]) end
+  if r then r[TRIED] = nil end
   local tally, currency = r and r[TALLY] or said and said[TOLD_TALLY],
     r and r[CURRENCY] or said and said[TOLD_CURRENCY]
   local counts = given[KIND] == 'held' or given[KIND] == 'told'
@@ -68,7 +76,7 @@ local function withdraw(keys, args)
     r[ASKED], r[ASKED_IN], r[APPROVED], r[ORIGINAL], r[POSTS] = 0, '', 0, '', 0
     r[GIVEN], r[TOUCHED] = {}, {}
     local hold, posted = fold(r)
-    moved = plan_moves(account, r, base, hold, posted, set, drop)
+    moved = plan_moves(book, r, base, hold, posted, set, drop)
     -- What else was said of it stands and waits for the repeat, which finds it by its own id. By
     -- references that it had from the authorization it would be found by others; the names of its
     -- acts are nobody else's, and what takes such an act back must find it.
@@ -100,7 +108,7 @@ local function withdraw(keys, args)
       end
     end
     local hold, posted = fold(r)
-    moved = plan_moves(account, r, base, hold, posted, set, drop)
+    moved = plan_moves(book, r, base, hold, posted, set, drop)
     if stays then
       set[#set + 1], set[#set + 2] = 'a:' .. id, cmsgpack.pack(r)
     else
@@ -108,8 +116,14 @@ local function withdraw(keys, args)
       drop_references(account, r, id, set, drop)
     end
   end
+  if not r then plan_counters(book, set, drop) end
+  for i = 1, #fallen do moved[5][#moved[5] + 1] = fallen[i] end
   local totals = plan_totals(keys[1], tally, currency, r and r[SIGN] or 1, moved[1], -1, counts)
   local outcome = (moved[1] ~= 0 or moved[2] ~= 0) and 'released' or 'forgotten'
+  if now[4] then
+    drop[#drop + 1] = 'v:' .. message_id
+    set[#set + 1], set[#set + 2] = 'reviews', text(whole(now[5] or 1) - 1)
+  end
 
   -- From here on only writes, and none but the first may fail.
   if r and base.hold ~= r[HOLDS] then write_end(keys[3], a[3], id, r, {}) end
@@ -119,6 +133,7 @@ local function withdraw(keys, args)
     r and id or '', a[3], r and r[CARD] or '', outcome, '', r and r[CURRENCY] or '',
     moved[1], moved[2], moved[3], moved[4], 0, moved[5], {}}, totals), args[3])
   write_totals(keys[1], totals)
+  if now[4] then redis.call('ZREM', keys[6], case) end
   return {message_id, outcome, -moved[2]}
 end
 

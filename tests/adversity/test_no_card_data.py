@@ -8,7 +8,8 @@ import msgspec
 
 from authz.app.store import Store, as_engine, opened
 from authz.control import NewAccount, NewCard, put_accounts, put_cards
-from authz.hot import admin
+from authz.hot import admin, keys
+from authz.judgement import put_policy
 from authz.privacy import Pan, PanKeys
 from iso8583.codec import encode
 from iso8583.dialects import BY_NAME
@@ -19,6 +20,14 @@ from tests.support.scene import SECRET, Scene
 PAN, STRANGER = "9999994242424242", "9999995353535353"
 TRACK_1, TRACK_2 = "B9999994242424242^CANARY/A^28121010000", "9999994242424242=28121010007654321"
 PIN_BLOCK, PRIVATE = "C4A7B1E5D2F39086", "92003987"  # DE 52; a CVV2 as some networks send it in 48
+REFERRED = "MERCHANT0000009"
+POLICY = f"""
+version = "1"
+[[rule]]
+name = "look at it"
+when = {{ merchant = ["{REFERRED}"] }}
+outcome = "refer"
+"""
 CANARIES = (PAN, STRANGER, "7654321", "CANARY/A", PIN_BLOCK, "92003987")
 
 
@@ -32,6 +41,7 @@ def messages(now: str) -> list[bytes]:
     raw = encode("0100", dict(sorted(good.items())), dialect)
     return [
         raw,
+        encode("0100", dict(sorted((good | {11: "000009", 42: REFERRED}).items())), dialect),
         encode("0100", dict(sorted(by_track.items())), dialect),
         encode("0100", purchase(3, 100, de2=STRANGER, de7=now), dialect),
         encode("0400", reversal(purchase(1, 100, de2=PAN, de7=now), de7=now), dialect),
@@ -57,6 +67,8 @@ def test_no_card_data_is_left_anywhere(tmp_path: Path) -> None:
                 )
                 new = NewCard(pan=Pan(PAN), account_id="A1", expiry="2812")
                 await put_cards(state, PanKeys(bytes.fromhex(SECRET)), [new], "test")
+            client = admin.administrator(url)
+            await put_policy(client, POLICY, "test")
             await asyncio.to_thread(scene.engine.wait_until_ready)
             now = datetime.now(UTC).strftime("%m%d%H%M%S")
             sign_on = encode("0800", {7: now, 11: "000001", 70: "001"}, BY_NAME["iso87_ascii"])
@@ -68,7 +80,9 @@ def test_no_card_data_is_left_anywhere(tmp_path: Path) -> None:
                 answered += len(framing.reader().feed(await reader.read(65_536)))
                 writer.close()
             assert answered > len(messages(now)) + 6, "the canaries were not taken in"
-            client = admin.administrator(url)
+            assert await client.zcard(keys.reviews(keys.shard_of("A1"))) == 1, (
+                "nothing was referred"
+            )
             await client.config_set("slowlog-log-slower-than", 0)
             kept = {
                 "metrics": scene.engine.ask("/metrics"),

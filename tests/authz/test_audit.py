@@ -14,9 +14,9 @@ from authz import audit as audit_module
 from authz.audit import AuditReport, audit, audit_before_opening, audit_store
 from authz.control import NewAccount, NewCard, put_accounts, put_cards
 from authz.hot import admin, keys
-from authz.hot.acts import Apply, Authorize, Close, Decision, Terms, Withdraw
+from authz.hot.acts import Apply, Authorize, Close, Decision, SettleReview, Terms, Withdraw
 from authz.hot.errors import HotStateError, TooLate
-from authz.hot.record import Act
+from authz.hot.record import Act, Touched
 from authz.judgement import put_lists
 from authz.privacy import Pan, PanKeys
 from ledger.journal import (
@@ -25,6 +25,7 @@ from ledger.journal import (
     CloseBody,
     IncrementBody,
     ReversalBody,
+    ReviewBody,
     encode_body,
 )
 from rules.facts import AccountProfile, AccountState, Limit
@@ -102,7 +103,7 @@ def advise(
         "deadline_ms": 0, "references": (*by, ("own", f"90:{id}")), "exact": 1,
         "act": Act(kind, id, at, amount, "840", amount, f"90:{id}"),
         "terms": None if kind == "set" else Terms(10, 0, 60), "currency": "840",
-        "expires_at": 1_790_600_000 + n, "touched": ((COUNT, 0), (AMOUNT, 1)),
+        "expires_at": 1_790_600_000 + n, "touched": (Touched(COUNT, 0), Touched(AMOUNT, 1)),
         "answer_ttl_s": 3600,
         "body": encode_body(
             AdviceBody(told_of(n, amount, changes.get("sign", 1), at), kind, True, "", by)
@@ -120,7 +121,7 @@ def increase(n: int, amount: int = 1000, of: int = 1, **changes: Any) -> Apply:
         "fingerprint": "f", "attempt": "t1", "deadline_ms": 0,
         "references": (*by, ("own", f"90:x{n}")), "exact": 1,
         "act": Act("more", id, at, amount, "840", amount, f"90:x{n}"),
-        "currency": "840", "expires_at": 1_790_600_000 + n, "touched": ((AMOUNT, 1),),
+        "currency": "840", "expires_at": 1_790_600_000 + n, "touched": (Touched(AMOUNT, 1),),
         "decision": Decision("approved", 0, 1, 1, 0, limits), "answer_ttl_s": 3600,
         "body": encode_body(IncrementBody(told_of(n, amount, at=at), "", by)),
     }  # fmt: skip
@@ -132,6 +133,15 @@ def end(n: int, kind: str = "released") -> Close:
         act_id=f"x{n}{kind}", account_id=ACCOUNT, authorization_id=f"m{n}", kind=kind,
         at=SENT + 100, body=encode_body(CloseBody("test")),
     )  # fmt: skip
+
+
+def refer(n: int) -> Authorize:
+    return authorize(n, planned="referred", review="referred")
+
+
+def settle(n: int, verdict: str = "declined") -> SettleReview:
+    body = encode_body(ReviewBody("test"))
+    return SettleReview(message_id=f"m{n}", account_id=ACCOUNT, verdict=verdict, body=body)
 
 
 def withdraw(n: int, attempt: str = "t1") -> Withdraw:
@@ -243,6 +253,15 @@ step = st.one_of(
         sign=st.sampled_from([1, 1, 1, -1]),
     ),
     st.builds(end, st.integers(1, 6), st.sampled_from(["released", "expired"])),
+    # Referrals, and what becomes of their cases.
+    st.builds(
+        authorize,
+        st.integers(1, 9),
+        planned=st.just("referred"),
+        review=st.just("referred"),
+        attempt=st.sampled_from(["t1", "t2"]),
+    ),
+    st.builds(settle, st.integers(1, 9), st.sampled_from(["declined", "ended"])),
 )
 
 
@@ -253,7 +272,8 @@ def test_any_history_passes(fresh_redis: str, history: list[Any]) -> None:
         async with prepared(fresh_redis) as (state, client):
             for act in history:
                 with suppress(TooLate):  # an attempt that was withdrawn before
-                    await getattr(state, type(act).__name__.lower())(act, 5.0)
+                    name = type(act).__name__.lower().replace("settlereview", "settle_review")
+                    await getattr(state, name)(act, 5.0)
             report = await audit_store(fresh_redis)
             assert rows(report) == []
             assert report.ok
@@ -384,6 +404,36 @@ def test_each_damage_is_told_alone(fresh_redis: str, damage: Any, expected: Any)
     assert report.found == len(expected)
     for told, row in zip(rows(report), expected, strict=True):
         assert all(want is ANY or got == want for got, want in zip(told, row, strict=True)), told
+
+
+CASES: list[tuple[Callable[[Any], Awaitable[Any]], list[str]]] = [
+    (lambda c: c.hdel(WHOLE, "v:m8"), ["review m8", "open reviews", "review m8 in the list"]),
+    (lambda c: c.hset(WHOLE, "reviews", 7), ["open reviews"]),
+    (lambda c: c.zrem(keys.reviews(SHARD), f"{ACCOUNT} m8"), ["review m8 in the list"]),
+    (lambda c: c.zadd(keys.reviews(SHARD), {f"{ACCOUNT} m8": 1}), ["review m8 in the list"]),
+    (lambda c: c.zadd(keys.reviews(SHARD), {"A9 m1": 1}), ["review m1 in the list"]),
+    (
+        lambda c: c.hset(WHOLE, "v:m7", f"{SUBJECT} 1 x"),
+        ["review m7", "open reviews", "review m7 in the list"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("damage", "expected"), CASES)
+def test_a_case_that_is_lost_or_of_nobody_is_told(
+    fresh_redis: str, damage: Any, expected: list[str]
+) -> None:
+    async def scenario() -> None:
+        async with lived(fresh_redis) as (state, client):
+            for n in (7, 8, 9):
+                assert (await state.authorize(refer(n), 5)).review == "opened"
+            assert await state.settle_review(settle(7), 5) == "declined"
+            assert await state.withdraw(withdraw(9), 5) == "forgotten"
+            assert (await audit_store(fresh_redis)).ok
+            await damage(client)
+            assert fields_of(await audit_store(fresh_redis)) == expected
+
+    asyncio.run(scenario())
 
 
 async def rewrite(client: Any, change: Callable[[int, dict[bytes, bytes]], Any]) -> None:

@@ -25,7 +25,8 @@ from authz.hot.errors import Cold, HotStateError
 from authz.judgement import put_lists
 from authz.privacy import Pan, PanKeys
 from authz.profiles import read_account, read_card
-from ledger.journal import AccountBody, CardBody, ListsBody, read_entry
+from authz.referral import Terms, except_card
+from ledger.journal import AccountBody, CardBody, JudgementBody, read_entry
 from rules.facts import AccountProfile, AccountState, CardState
 from tests.support.hot import opened
 
@@ -276,8 +277,13 @@ def test_every_control_act_is_in_the_journal(fresh_redis: str) -> None:
         assert read_account(first.body.profile) == account().profile
         assert isinstance(second.body, CardBody)
         assert second.body.card_key == KEYS.card_key(ONE)
-        assert isinstance(third.body, ListsBody)
-        assert third.body.entries == (("country", "KP"), ("merchant", "M 1"))
+        assert isinstance(third.body, JudgementBody)
+        assert third.body == JudgementBody(1, "files")
+        *_, last, _ = [read_entry(*row) for row in await client.xrange(keys.journal(keys.HOME))]
+        assert isinstance(last.body, JudgementBody)
+        assert [(field, before) for field, before, _ in last.body.change.entries] == [
+            ("block/merchant/M 1", None), ("block/country/KP", None)
+        ]  # fmt: skip
 
     run(fresh_redis, scenario)
 
@@ -343,5 +349,39 @@ def test_a_card_is_frozen_and_goes_on_with_all_else_as_it_was(fresh_redis: str) 
             with pytest.raises(WrongState, match="the card is lost"):
                 await freeze_card(state, lost, frozen=frozen, source="s")
         assert (await stored_card(client, TWO)).state is CardState.LOST
+
+    run(fresh_redis, scenario)
+
+
+def test_a_change_of_a_card_undoes_no_other_of_the_same_moment(fresh_redis: str) -> None:
+    """A freeze comes between what an exception, and a load, reads and what it writes."""
+
+    async def scenario(state: Any, client: Any) -> None:
+        await put_accounts(state, [account()], "s")
+        await put_cards(state, KEYS, [card()], "s")
+        who = await control.card_id_for(state, KEYS, ONE)
+        terms = Terms(
+            merchant_id="M1", amount_minor=None, currency="840", hours=1, uses=1, opened_by="x"
+        )
+
+        def first(frozen: bool) -> None:
+            """That comes first, next time a profile is read."""
+            honest = state.profiles
+
+            async def read(*given: Any) -> Any:
+                found = await honest(*given)
+                state.profiles = honest
+                await control.freeze_card(state, who, frozen=frozen, source="first")
+                return found
+
+            state.profiles = read
+
+        first(frozen=True)
+        changed, one = await except_card(state, who, terms, 1_790_000_000, "s")
+        assert (changed.state, changed.exceptions) == (CardState.FROZEN, (one,))
+        first(frozen=False)
+        await put_cards(state, KEYS, [card(state=CardState.LOST)], "s")
+        stored = await stored_card(client, ONE)
+        assert (stored.state, stored.exceptions) == (CardState.LOST, (one,))
 
     run(fresh_redis, scenario)

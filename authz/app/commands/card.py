@@ -13,6 +13,7 @@ from authz.announcing import Announcing, networks_told, turned
 from authz.app.announcements import drop_announcements, look_at_announcements
 from authz.app.at_store import at_store
 from authz.app.cli import hidden
+from authz.app.commands.card_except import except_
 from authz.app.commands.load import let_in
 from authz.app.commands.show import pan_from_stdin, refuse_card_numbers
 from authz.app.looking import NotThere, look_for_card
@@ -36,6 +37,7 @@ Examples:
   authz card freeze - < pan.txt
   authz card freeze c4k2v7q3m5p6x7ya
   authz card unfreeze c4k2v7q3m5p6x7ya
+  authz card except c4k2v7q3m5p6x7ya --merchant MERCHANT0000001 --hours 48
 
 A card number is read from standard input and never from the command line. An id is
 searched for in the whole directory, which with a million cards takes some seconds.
@@ -68,7 +70,10 @@ Exit codes:
 
 @click.group(epilog=EXAMPLES)
 def command() -> None:
-    """Freeze a card, or let it go on: its state alone changes, from the next message on."""
+    """Freeze a card, let it go on, or past the policy's rules: from the next message on."""
+
+
+command.add_command(except_)
 
 
 @command.command(epilog=EXAMPLES)

@@ -1,12 +1,13 @@
 """Files into the hot state: every way in which a row is bad, and that no cell is ever shown."""
 
 import asyncio
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from authz.app import loading, rows
+from authz.app import rows, stored
 from authz.app.loading import LoadReport, load
 from authz.hot import admin, keys
 from authz.privacy import Pan, PanKeys
@@ -156,27 +157,30 @@ def test_a_bad_account(
 
 
 BAD_CARDS = """
-pan             | not a card number      | 400000000000000x,A1,2812,,,,,,,
-pan             | not a card number      | 40000000000,A1,2812,,,,,,,
-pan             | not a card number      | 4000 0000 0000 0001,A1,2812,,,,,,,
-pan             | is missing             | ,A1,2812,,,,,,,
-pan             | is also in cards.csv   | 4000000000000002,A1,2812,,,,,,,
-account_id      | no such account        | 4000000000000001,A9,2812,,,,,,,
-account_id      | no such account        | 4000000000000001,4000000000000001,2812,,,,,,,
-account_id      | the row of its account | 4000000000000001,BAD,2812,,,,,,,
-expiry          | not YYMM               | 4000000000000001,A1,2813,,,,,,,
-expiry          | not YYMM               | 4000000000000001,A1,4000000000000001,,,,,,,
-status          | not one of active      | 4000000000000001,A1,2812,on,,,,,,
-per_transaction | not an amount          | 4000000000000001,A1,2812,,x,,,,,
-daily_amount    | more than the 2        | 4000000000000001,A1,2812,,,1.001,,,,
-daily_count     | not a whole number     | 4000000000000001,A1,2812,,,,1.5,,,
-blocked_mccs    | four-digit codes       | 4000000000000001,A1,2812,,,,,7995;5411,,
-limit_subject   | looks like a card      | 4000000000000001,A1,2812,,,,,,4000000000000001,
-limit_subject   | not an id              | 4000000000000001,A1,2812,,,,,,a/b,
-replaces        | no such card           | 4000000000000001,A1,2812,,,,,,,4000000000000009
-replaces        | no such card           | 4000000000000001,A1,2812,,,,,,,c0
-replaces        | no such card           | 4000000000000001,A2,2812,,,,,,,4000000000000002
-replaces        | no such card           | 4000000000000001,A1,2812,,,,,,,4000000000000001
+pan             | not a card number      | 400000000000000x,A1,2812,,,,,,,,
+pan             | not a card number      | 40000000000,A1,2812,,,,,,,,
+pan             | not a card number      | 4000 0000 0000 0001,A1,2812,,,,,,,,
+pan             | is missing             | ,A1,2812,,,,,,,,
+pan             | is also in cards.csv   | 4000000000000002,A1,2812,,,,,,,,
+account_id      | no such account        | 4000000000000001,A9,2812,,,,,,,,
+account_id      | no such account        | 4000000000000001,4000000000000001,2812,,,,,,,,
+account_id      | the row of its account | 4000000000000001,BAD,2812,,,,,,,,
+expiry          | not YYMM               | 4000000000000001,A1,2813,,,,,,,,
+expiry          | not YYMM               | 4000000000000001,A1,4000000000000001,,,,,,,,
+status          | not one of active      | 4000000000000001,A1,2812,on,,,,,,,
+per_transaction | not an amount          | 4000000000000001,A1,2812,,x,,,,,,
+daily_amount    | more than the 2        | 4000000000000001,A1,2812,,,1.001,,,,,
+daily_count     | not a whole number     | 4000000000000001,A1,2812,,,,1.5,,,,
+blocked_mccs    | four-digit codes       | 4000000000000001,A1,2812,,,,,7995;5411,,,
+limit_subject   | looks like a card      | 4000000000000001,A1,2812,,,,,,4000000000000001,,
+limit_subject   | not an id              | 4000000000000001,A1,2812,,,,,,a/b,,
+replaces        | no such card           | 4000000000000001,A1,2812,,,,,,,4000000000000009,
+replaces        | no such card           | 4000000000000001,A1,2812,,,,,,,c0,
+replaces        | no such card           | 4000000000000001,A2,2812,,,,,,,4000000000000002,
+replaces        | no such card           | 4000000000000001,A1,2812,,,,,,,4000000000000001,
+issued          | not YYYY-MM-DD         | 4000000000000001,A1,2812,,,,,,,,20260101
+issued          | not YYYY-MM-DD         | 4000000000000001,A1,2812,,,,,,,,2026-02-30
+issued          | before 1970            | 4000000000000001,A1,2812,,,,,,,,1969-12-31
 """
 
 
@@ -185,9 +189,9 @@ def test_a_bad_card(fresh_redis: str, tmp_path: Path, column: str, reason: str, 
     accounts = "account_id,currency\nA1,USD\nA2,USD\nBAD,ZZZ\n"
     header = (
         "pan,account_id,expiry,status,per_transaction,daily_amount,daily_count,blocked_mccs,"
-        "limit_subject,replaces\n"
+        "limit_subject,replaces,issued\n"
     )
-    files = {"a.csv": accounts, "cards.csv": f"{header}{OTHER},A1,2812,,,,,,,\n{row}\n"}
+    files = {"a.csv": accounts, "cards.csv": f"{header}{OTHER},A1,2812,,,,,,,,\n{row}\n"}
     report = loaded(fresh_redis, tmp_path, files)
     _, bad = report.bad  # the first is the account's
     assert (bad.file, bad.line, bad.column) == ("cards.csv", 3, column)
@@ -331,6 +335,26 @@ def test_a_chain_of_replaced_cards_in_one_file(fresh_redis: str, tmp_path: Path)
     assert subjects == {KEYS.card_id(Pan(PAN))}
 
 
+def test_a_card_keeps_its_day_of_issue_where_a_row_says_nothing_of_it(
+    fresh_redis: str, tmp_path: Path
+) -> None:
+    head = "pan,account_id,expiry"
+    first = f"{head},issued\n{PAN},A1,2812,2026-11-01\n"
+    assert loaded(fresh_redis, tmp_path, {"a.csv": ACCOUNTS, "c.csv": first}).ok
+    day = (date(2026, 11, 1) - date(1970, 1, 1)).days
+    assert stored_card(fresh_redis, PAN).issued_day == day
+    report = loaded(fresh_redis, tmp_path, {"c.csv": f"{head}\n{PAN},A1,2901\n"})
+    assert report.card_changes.told("card") == ["1 card changed: expiry"]
+    assert stored_card(fresh_redis, PAN).issued_day == day
+    assert loaded(fresh_redis, tmp_path, {"c.csv": first.replace("-01\n", "-02\n")}).ok
+    assert stored_card(fresh_redis, PAN).issued_day == day + 1
+
+
+def listed(url: str) -> set[bytes]:
+    """What is blocked, by kind and value."""
+    return {field.removeprefix(b"block/") for field in asked(url, "HKEYS", keys.LISTS)}
+
+
 def test_lists_take_cards_by_number_and_countries_by_any_code(
     fresh_redis: str, tmp_path: Path
 ) -> None:
@@ -341,13 +365,13 @@ def test_lists_take_cards_by_number_and_countries_by_any_code(
     files: dict[str, str | bytes] = {"l.csv": lists, "c.csv": cards, "a.csv": ACCOUNTS}
     report = loaded(fresh_redis, tmp_path, files)
     assert (report.ok, report.lists_version, report.lists_entries) == (True, 1, 6)
-    assert set(asked(fresh_redis, "SMEMBERS", keys.LISTS)) == {
-        b"version:1", b"card:" + KEYS.card_id(Pan(PAN)).encode(), b"card:" + by_id.encode(),
-        b"merchant:M 1", b"country:US", b"country:AU", b"country:KP",
+    assert listed(fresh_redis) == {
+        b"card/" + KEYS.card_id(Pan(PAN)).encode(), b"card/" + by_id.encode(),
+        b"merchant/M 1", b"country/US", b"country/AU", b"country/KP",
     }  # fmt: skip
     # A header alone says that nobody is blocked any more.
     assert loaded(fresh_redis, tmp_path, {"l.csv": "kind,value\n"}).lists_version == 2
-    assert set(asked(fresh_redis, "SMEMBERS", keys.LISTS)) == {b"version:2"}
+    assert listed(fresh_redis) == set()
 
 
 NO_CARD = "no such card, in these files or in the store"
@@ -357,22 +381,20 @@ def test_a_list_names_cards_that_there_are(
     fresh_redis: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A card that is blocked under an id that no card has would not be blocked."""
-    monkeypatch.setattr(loading, "STEP", 1)
+    monkeypatch.setattr(stored, "STEP", 1)
     both: dict[str, str | bytes] = {"a.csv": ACCOUNTS, "c.csv": CARDS}
     assert loaded(fresh_redis, tmp_path, both).ok
     there, new = KEYS.card_id(Pan(PAN)), KEYS.card_id(Pan(OTHER))
     lists = f"kind,value\ncard,{there}\ncard,{new}\ncard,c0ffee\ncard,A1\n"
     alone = loaded(fresh_redis, tmp_path, {"l.csv": lists})
     assert said(alone) == [f"l.csv, line {n}, value: {NO_CARD}" for n in (3, 4, 5)]
-    assert asked(fresh_redis, "EXISTS", keys.LISTS) == 0
+    assert asked(fresh_redis, "EXISTS", keys.JUDGEMENT) == 0
 
     cards = f"pan,account_id,expiry\n{OTHER},A1,2812\n"
     files: dict[str, str | bytes] = {"l.csv": lists, "c.csv": cards}
     report = loaded(fresh_redis, tmp_path, files, partial=True)
     assert said(report) == [f"l.csv, line {n}, value: {NO_CARD}" for n in (4, 5)]
-    assert set(asked(fresh_redis, "SMEMBERS", keys.LISTS)) == {
-        b"version:1", f"card:{there}".encode(), f"card:{new}".encode(),
-    }  # fmt: skip
+    assert listed(fresh_redis) == {f"card/{there}".encode(), f"card/{new}".encode()}
 
 
 def test_a_list_does_not_name_a_card_whose_row_is_bad(fresh_redis: str, tmp_path: Path) -> None:
@@ -396,27 +418,43 @@ def test_a_list_knows_a_card_by_the_id_that_the_store_gave_it(
     assert said(report) == [f"l.csv, line 3, value: {NO_CARD}"]
 
 
+LIST_COLUMNS = "kind,value,list,from,until\n"
 BAD_ENTRIES = """
-kind  | not one of card    | terminal,T1
-value | no such card       | card,4000000000000001
-value | no such card       | card,c0ffee
-value | not a card number  | card,4000-0000-0000-0001
-value | not an id          | card,a:b
-value | not a DE 42        | merchant,A name of over 15
-value | not an ISO 3166    | country,XX
-value | not an ISO 3166    | country,Germany
-value | not an ISO 3166    | country,000
-value | is also in l.csv   | country,PRK
+list   | not block or allow | country,US,allowed,,
+kind   | not one of card    | shop,T1,,,
+value  | no such card       | card,4000000000000001,,,
+value  | no such card       | card,c0ffee,,,
+value  | not a card number  | card,4000-0000-0000-0001,,,
+value  | not an id          | card,a:b,,,
+value  | not an id          | account,A 1,,,
+value  | looks like a card  | device,4000000000000002,,,
+value  | not a DE 41        | terminal,TERMINAL1,,,
+value  | not a DE 42        | merchant,A name of over 15,,,
+value  | not a DE 32        | acquirer,123456789012,,,
+value  | first six digits   | bin,41111111,,,
+value  | four digits        | mcc,799,,,
+value  | not an IP address  | ip,192.0.2,,,
+value  | not an IP address  | ip,192.0.2.7/24,,,
+value  | not an ISO 3166    | country,XX,,,
+value  | not an ISO 3166    | country,Germany,,,
+value  | not an ISO 3166    | country,000,,,
+value  | is also in l.csv   | country,PRK,,,
+value  | overlaps in time   | country,PRK,allow,,
+value  | overlaps in time   | country,PRK,,2026-11-01,
+value  | overlaps in time   | country,PRK,allow,,2026-11-01
+from   | ISO 8601           | country,US,,tomorrow,
+from   | between 1970       | country,US,,1969-01-01,
+until  | not after          | country,US,,2026-11-02,2026-11-02
 """
 
 
 @pytest.mark.parametrize(("column", "reason", "row"), table(BAD_ENTRIES))
 def test_a_bad_entry(fresh_redis: str, tmp_path: Path, column: str, reason: str, row: str) -> None:
-    report = loaded(fresh_redis, tmp_path, {"l.csv": f"kind,value\ncountry,KP\n{row}\n"})
+    report = loaded(fresh_redis, tmp_path, {"l.csv": f"{LIST_COLUMNS}country,KP,,,\n{row}\n"})
     (bad,) = report.bad
     assert (bad.line, bad.column) == (3, column)
     assert reason in bad.reason
-    assert asked(fresh_redis, "EXISTS", keys.LISTS) == 0
+    assert asked(fresh_redis, "EXISTS", keys.JUDGEMENT) == 0
 
 
 def test_a_second_load_of_the_same_changes_nothing(fresh_redis: str, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from authz.hot.acts import CutOver
 from authz.hot.resp import connect
 from authz.hot.store import RedisHotState
 from authz.hot.totals import tally_of
-from tests.authz.hot.test_functions import authorize, reverse, withdraw
+from tests.authz.hot.test_functions import authorize, reverse, settle, withdraw
 from tests.authz.hot.test_outbox import put
 from tests.support.hot import account_act, store_and_client, word
 
@@ -48,6 +48,15 @@ def test_the_engines_own_user_may_do_all_that_the_engine_asks() -> None:
             totals = await state.totals("generic", 101, "840", 5)
             assert (totals["debits"], totals["debit_reversals"]) == ((1, 1000), (1, 1000))
             assert await state.forget_totals(SHARD, 102, 5) == 2
+
+            for number in (3, 4):
+                referred = authorize(number, planned="referred", review="referred", references=())
+                assert (await state.authorize(referred, 5)).review == "opened"
+            assert await state.withdraw(withdraw(3), 5) == "forgotten"
+            assert await state.due_reviews(SHARD, 10**10, 9, 5) == [("A1", "m4")]
+            assert await state.settle_review(settle(4, "ended"), 5) == "ended"
+            counts = await state.review_counts(5)
+            assert (counts.waiting, counts.opened, counts.ended) == (0, 2, 1)
             connection.close()
             await asyncio.sleep(0)
 
