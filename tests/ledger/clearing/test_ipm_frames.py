@@ -8,7 +8,7 @@ from cardutil.mciipm import Block1014, VbsReader
 
 from ledger.clearing.errors import ClearingRefused, Problem
 from ledger.clearing.ipm_frames import BLOCK, DATA, RECORD_MAX, FrameWriter, read_frames
-from ledger.clearing.source import Source
+from ledger.clearing.source import CHUNK, Source
 
 
 def frames(data: bytes, folder: Path, blocked: bool) -> list[bytes]:
@@ -63,3 +63,16 @@ def test_a_length_that_no_record_has(size: int, tmp_path: Path) -> None:
     with pytest.raises(ClearingRefused) as caught:
         frames(good + size.to_bytes(4) + bytes(40), tmp_path, False)
     assert (caught.value.problem, caught.value.record) == (Problem.BAD_LENGTH, 2)
+
+
+def test_what_comes_long_behind_the_end(tmp_path: Path) -> None:
+    """Also where the end is the end of what was read at once."""
+    size = CHUNK - 4 - 4
+    records = [bytes(4096 - 4)] * (size // 4096) + [bytes(size % 4096 - 4)]
+    for behind, blocked, problem in (
+        (bytes(9), False, Problem.LEFTOVER),
+        (b"\x40" * BLOCK * 4096, True, Problem.BAD_BLOCK),
+    ):
+        with pytest.raises(ClearingRefused) as caught:
+            frames(by_us(records, blocked) + behind, tmp_path, blocked)
+        assert caught.value.problem is problem
