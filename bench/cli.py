@@ -16,6 +16,7 @@ Examples:
   authz bench load --rate 3000 --seconds 30         an engine and a network, open loop
   authz bench storm                                 eight links, 4,000 requests each at once
   authz bench memory --cards 100000                 bytes per card and account
+  authz bench clearing --records 1000000            files of three formats, read twice
   authz bench lists --entries 1000000               bytes and time per list entry
 """
 
@@ -48,6 +49,16 @@ def codec(json_path: str | None) -> None:
 def decide(json_path: str | None, **given: Any) -> None:
     """A decision under policies of 10 to 1,000 rules and ten limits, without a store."""
     from bench.decide import run
+
+    run(json_path, **said(given))
+
+
+@command.command(epilog="\b\nExample:\n  authz bench clearing --records 1000000")
+@click.option("--records", type=click.IntRange(100), help="Items in each file. [100000]")
+@json_option
+def clearing(json_path: str | None, **given: Any) -> None:
+    """Clearing files of three formats: verified, read, written; and memory."""
+    from bench.clearing import run
 
     run(json_path, **said(given))
 

@@ -10,7 +10,7 @@ from bench.cli import command, said
 from bench.load import Order
 
 
-@pytest.mark.parametrize("name", ["codec", "decide", "hot", "load", "memory"])
+@pytest.mark.parametrize("name", ["codec", "clearing", "decide", "hot", "load", "memory"])
 def test_each_subcommand_has_help_with_an_example_and_json(name):
     answer = CliRunner().invoke(command, [name, "--help"])
 
