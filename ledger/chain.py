@@ -18,9 +18,11 @@ START = b""
 pack = msgspec.msgpack.Encoder().encode
 
 
-def content(envelope: bytes, body: bytes) -> bytes:
-    """The digest of an entry. Its length goes first, so that no byte may change sides."""
-    return sha256(len(envelope).to_bytes(4, "big") + envelope + body).digest()
+def content(shard: int, envelope: bytes, body: bytes) -> bytes:
+    """The digest of an entry of a shard: opening the gates writes the same bytes in all of them.
+    The envelope's length goes first, so that no byte may change sides."""
+    head = shard.to_bytes(4, "big") + len(envelope).to_bytes(4, "big")
+    return sha256(head + envelope + body).digest()
 
 
 def link(before: bytes, of: bytes, postings: Iterable[tuple[str, str, str, str, int]]) -> bytes:

@@ -19,7 +19,7 @@ CREATE TABLE shard (
 -- Every entry of the journal, verbatim.
 CREATE TABLE journal_entry (
     at_ms bigint NOT NULL,          -- by the store's clock, since 1970
-    id bytea NOT NULL,              -- digest of envelope and body
+    id bytea NOT NULL,              -- digest of shard, envelope and body
     shard smallint NOT NULL,
     seq bigint NOT NULL,            -- its place in the shard's chain, from 1
     kind text NOT NULL,
