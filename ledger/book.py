@@ -66,6 +66,9 @@ class Balance(Struct, frozen=True, array_like=True):
     told_held: int = 0
 
 
+NO_BALANCE = Balance()
+
+
 class Holder(Struct, frozen=True, kw_only=True):
     """A cardholder's account as the books know it."""
 
@@ -100,7 +103,7 @@ class State:
 
     def __init__(self) -> None:
         self.holders: dict[str, Holder] = {}
-        self.balances: dict[tuple[str, str], Balance] = {}
+        self.balances: dict[str, dict[str, Balance]] = {}  # by account and currency
         self.authorizations: dict[str, Authorization] = {}
 
 
@@ -129,7 +132,7 @@ def tell(state: State, e: Envelope, envelope: bytes, body: bytes) -> Told:
     check(e)
     holder = state.holders.get(e.account_id) or Holder(account_id=e.account_id)
     notices: list[tuple[str, str]] = []
-    before = state.balances.get((e.account_id, e.currency), Balance())
+    before = state.balances.get(e.account_id, {}).get(e.currency, NO_BALANCE)
     now, gap = moved(before, e)
     if gap:
         notices.append(("gap", gap))
@@ -161,7 +164,7 @@ def tell(state: State, e: Envelope, envelope: bytes, body: bytes) -> Told:
         digest = chained(holder.digest, envelope, body)
         state.holders[e.account_id] = replace(holder, entries=holder.entries + 1, digest=digest)
         if e.currency:
-            state.balances[e.account_id, e.currency] = now
+            state.balances.setdefault(e.account_id, {})[e.currency] = now
     if one is not None:
         state.authorizations[one.authorization_id] = one
         for other in gone:
@@ -259,9 +262,7 @@ def account_moved(
 def move_program(state: State, holder: Holder, program: str, lines: Lines) -> None:
     """All that the cardholder has goes to the new program, with what stands against it."""
     id, line = holder.account_id, holder.credit_line_minor
-    for (account_id, currency), balance in sorted(state.balances.items()):
-        if account_id != id:
-            continue
+    for currency, balance in sorted(state.balances.get(id, {}).items()):
         for at, sign in ((holder.program, 1), (program, -1)):
             lines.add(Account(at, currency, Role.OPEN, id), sign * (balance.posted - balance.held))
             lines.add(Account(at, currency, Role.HELD, id), sign * balance.held)

@@ -144,7 +144,7 @@ class Books:
             "SELECT account_id, currency, posted_minor, held_minor, told_posted_minor, "
             "told_held_minor FROM balance WHERE account_id = ANY($1::text[])", ids,
         ):  # fmt: skip
-            state.balances[row[0], row[1]] = Balance(row[2], row[3], row[4], row[5])
+            state.balances.setdefault(row[0], {})[row[1]] = Balance(*row[2:])
             known.balances.add((row[0], row[1]))
 
     async def load_authorizations(self, ids: list[str], state: State, known: Known) -> None:
@@ -236,7 +236,7 @@ class Books:
     async def _write_balances(self, batch: Batch, state: State) -> None:
         new, changed = [], []
         for key in batch.balances:
-            b = state.balances[key]
+            b = state.balances[key[0]][key[1]]
             row = (*key, b.posted, b.held, b.told_posted, b.told_held)
             (changed if key in batch.known.balances else new).append(row)
         await self._copy("balance", new, BALANCE)
