@@ -1,7 +1,7 @@
 """The story of an authorization, top to bottom."""
 
 from authz import identity
-from authz.budget import Budget
+from authz.budget import Budget, waited_s
 from authz.cards import Known
 from authz.engine import Engine, Outcome
 from authz.hot.acts import Authorize, Note, Stale, Verdict, Withdraw
@@ -23,7 +23,8 @@ async def authorize(engine: Engine, request: AuthorizationRequest, received: flo
 
     One await when warm: before it nothing has happened, after it everything has, the
     journal entry included. The cold ones are named: a card not yet in memory, a network
-    not yet heard of, and one more plan where the first was made from old facts.
+    not yet heard of, and one more plan where the first was made from old facts. Where optional
+    checks are configured they are one more.
     """
     if not engine.in_window(request.sent_at, engine.settings.answer_window_s):
         return Outcome(reason=Reason.TOO_OLD)
@@ -39,6 +40,8 @@ async def authorize(engine: Engine, request: AuthorizationRequest, received: flo
             verdict = await engine.hot.note(act, budget.left_s())
         else:
             await engine.day_of(request.network, budget)
+            if engine.checks is not None:
+                request = await checked(engine, request, known, budget)
             started = engine.clock.monotonic()
             act = plan_act(engine, request, known, attempt, budget)
             asked = engine.clock.monotonic()
@@ -47,6 +50,8 @@ async def authorize(engine: Engine, request: AuthorizationRequest, received: flo
             engine.observer.stage("hot", engine.clock.monotonic() - asked)
             if isinstance(answer, Stale):
                 known = await renew(engine, request.card_key, known, answer, budget)
+                if engine.checks is not None:
+                    request = await checked(engine, request, known, budget)
                 act = plan_act(engine, request, known, attempt, budget)
                 answer = await engine.hot.authorize(act, budget.left_s())
             if isinstance(answer, Stale):
@@ -61,6 +66,27 @@ async def authorize(engine: Engine, request: AuthorizationRequest, received: flo
         return engine.no_verdict(trouble, withdrawal(act) if act is not None else None)
     engine.observer.hot_call(verdict.kind)
     return outcome_of(act, verdict)
+
+
+async def checked(
+    engine: Engine, request: AuthorizationRequest, known: Known, budget: Budget
+) -> AuthorizationRequest:
+    """The request with what optional checks tell of it; asked once, and only where there is
+    something to decide: what card, account and lists decline needs no opinion. A rule's word may
+    hang on what they tell, so it does not count here."""
+    if request.skipped:
+        return request
+    plan = plan_of(request, known.card, known.account, engine.lists, engine.judge)[1]
+    if plan.reason != Reason.APPROVED and not plan.rule:
+        return request
+    assert engine.checks is not None
+    asked = engine.clock.monotonic()
+    about = message_id(request, known.card.card_id) + fingerprint(request)
+    request = await engine.checks.ask(request, known, about, budget)
+    took_s = engine.clock.monotonic() - asked
+    waited_s.set(waited_s.get() + took_s)
+    engine.observer.stage("checks", took_s)
+    return request
 
 
 def plan_act(
@@ -242,4 +268,5 @@ def authorization_body(
         r.token, r.authenticated, r.risk, priced.settle_minor, priced.fees.total_minor,
         priced.fees.cross_border_minor, priced.rate, priced.source, priced.rate_date,
         plan.exception,
+        r.device, r.ip, r.skipped, r.skipped_means,
     )  # fmt: skip

@@ -1,6 +1,12 @@
 """The time that an answer may take, counted from the last byte of its request."""
 
+from contextvars import ContextVar
+
 from authz.clock import Clock
+
+# What the request of this task has waited for checks: that is no time of the hot state, by which it
+# is bounded how much is asked of it (authz/admission.py).
+waited_s: ContextVar[float] = ContextVar("waited_s", default=0.0)
 
 
 class Budget:

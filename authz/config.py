@@ -16,6 +16,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 from msgspec import Meta, Struct
 
+from authz.checks.settings import NEEDED, CheckConfig, problem_of
 from authz.config_sources import ConfigError, Secret, Sources
 from authz.dialects import find_dialect
 from authz.wire.networks import NETWORK_OF, NETWORKS, PLAIN
@@ -95,6 +96,12 @@ class PanConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return None if self.key is None else unhexlify(self.key.reveal())
 
 
+class RulesConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The policy that is put in force by whoever serves."""
+
+    file: Path | None = None  # at the start and at SIGHUP; none: `authz rules load` alone
+
+
 class MetricsConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where /metrics, /health and /latency are served."""
 
@@ -144,9 +151,11 @@ class Config(Struct, frozen=True, kw_only=True):
     redis: RedisConfig = RedisConfig()
     embedded: EmbeddedConfig = EmbeddedConfig()
     pan: PanConfig = PanConfig()
+    rules: RulesConfig = RulesConfig()
     metrics: MetricsConfig = MetricsConfig()
     links: tuple[LinkConfig, ...] = (LinkConfig(),)  # [[link]] in the file
     holds: tuple[HoldRule, ...] = ()  # [[hold]], the first that fits; none: rules/holds.py
+    checks: tuple[CheckConfig, ...] = ()  # [[check]], all asked at the same time
 
 
 SECTIONS: dict[str, type[Struct]] = {
@@ -154,9 +163,11 @@ SECTIONS: dict[str, type[Struct]] = {
     "redis": RedisConfig,
     "embedded": EmbeddedConfig,
     "pan": PanConfig,
+    "rules": RulesConfig,
     "metrics": MetricsConfig,
     "link": LinkConfig,
     "hold": HoldRule,
+    "check": CheckConfig,
 }
 # What may hold each secret instead of the file that everybody reads.
 SECRETS = {"redis.password": "redis.password_file", "pan.key": "pan.key_file"}
@@ -183,9 +194,11 @@ def load_config(path: Path | None, env: Mapping[str, str], flags: Mapping[str, o
         redis=RedisConfig(**tables["redis"]),
         embedded=EmbeddedConfig(**tables["embedded"]),
         pan=PanConfig(**tables["pan"]),
+        rules=RulesConfig(**tables["rules"]),
         metrics=MetricsConfig(**tables["metrics"]),
         links=tuple(link_of(table) for table in sources.listed["link"]),
         holds=tuple(hold_rule(at, table) for at, table in enumerate(sources.listed["hold"])),
+        checks=tuple(check_of(at, table) for at, table in enumerate(sources.listed["check"])),
     )
     check(config)
     return config
@@ -220,6 +233,14 @@ def hold_rule(at: int, table: dict[str, Any]) -> HoldRule:
     return rule
 
 
+def check_of(at: int, table: dict[str, Any]) -> CheckConfig:
+    """One optional check. Raises: ConfigError."""
+    for key in NEEDED:
+        if key not in table:
+            raise ConfigError(f"check[{at}].{key}: is needed")
+    return CheckConfig(**table)
+
+
 def place_folders(engine: dict[str, Any], embedded: dict[str, Any], env: Mapping[str, str]) -> None:
     """Where our own folders lie when nobody said: one of each per user."""
     home = Path(env.get("HOME") or Path.home())
@@ -238,6 +259,8 @@ def check(config: Config) -> None:
         raise ConfigError("engine.hot_deadline_ms: must be below engine.budget_ms")
     if engine.answer_window_s > engine.advice_window_s:
         raise ConfigError("engine.answer_window_s: must not be above engine.advice_window_s")
+    if problem := problem_of(config.checks, engine.hot_deadline_ms):
+        raise ConfigError(problem)
     check_redis(config.redis)
     check_pan_key(config.pan)
     check_host(config.metrics.host, "metrics.host")
@@ -344,7 +367,7 @@ def check_dialect(link: LinkConfig, where: str) -> Dialect:
     return dialect
 
 
-SHOWN_AS: dict[str, str] = {"links": "link", "holds": "hold"}
+SHOWN_AS: dict[str, str] = {"links": "link", "holds": "hold", "checks": "check"}
 
 
 def shown(config: Config) -> dict[str, Any]:

@@ -51,6 +51,7 @@ class NewCard(Struct, frozen=True, kw_only=True):
     daily_count: int | None = None
     blocked_mccs: tuple[str, ...] = ()
     limit_subject: str = ""  # "" keeps a known card's, or the replaced card's, else the card id
+    issued_day: int | None = None  # counted from 1970; None keeps a known card's, else nobody said
     replaces: Pan | str | None = None  # the card whose counters it goes on with: PAN or card id
 
 
@@ -84,8 +85,9 @@ class Kept(Struct, frozen=True):
     """What a card keeps that its row does not say."""
 
     limit_subject: str
-    exceptions: tuple[CardException, ...]
-    version: int  # of the card that takes its place; 0: it is new
+    exceptions: tuple[CardException, ...] = ()
+    issued_day: int = 0
+    version: int = 0  # of the card that takes its place; 0: it is new
 
 
 class Identity(Struct, frozen=True):
@@ -207,7 +209,7 @@ async def put_row(
     """A card as its row says, with what it keeps; read anew where somebody else was first."""
     there = Identity(who.card_key, who.card_id, card.account_id)
     for _ in range(TRIES):
-        profile = card_profile(card, who.card_id, kept.limit_subject, kept.exceptions)
+        profile = card_profile(card, who.card_id, kept)
         said = await put_card(state, there, profile, kept.version, source, words)
         if said.verdict != "other":
             return said
@@ -245,7 +247,8 @@ async def kept_of(
     subject = card.limit_subject or (before.limit_subject if before else who.card_id)
     source = was or before
     goes_on = source is not None and source.limit_subject == subject
-    return Kept(subject, source.exceptions if source and goes_on else (), version)
+    exceptions = source.exceptions if source and goes_on else ()
+    return Kept(subject, exceptions, was.issued_day if was else 0, version)
 
 
 async def stored_card(
@@ -329,20 +332,19 @@ async def change_card(
     raise HotStateError("others change this card all the time")
 
 
-def card_profile(
-    card: NewCard, card_id: str, subject: str, exceptions: tuple[CardException, ...] = ()
-) -> CardProfile:
+def card_profile(card: NewCard, card_id: str, kept: Kept) -> CardProfile:
     return CardProfile(
         card_id=card_id,
         account_id=card.account_id,
-        limit_subject=subject,
+        limit_subject=kept.limit_subject,
         expiry=card.expiry,
         state=card.state,
         transaction_limit_minor=card.transaction_limit_minor,
         daily_amount_minor=card.daily_amount_minor,
         daily_count=card.daily_count,
         blocked_mccs=card.blocked_mccs,
-        exceptions=exceptions,
+        issued_day=kept.issued_day if card.issued_day is None else card.issued_day,
+        exceptions=kept.exceptions,
     )
 
 

@@ -4,6 +4,7 @@
 by whatever else may ask later.
 """
 
+import asyncio
 from itertools import count
 from typing import Protocol
 
@@ -17,17 +18,17 @@ from authz.hot.errors import HotStateError, Refused
 from authz.hot.networks import Days
 from authz.hot.store import HotState
 from authz.hot.totals import tally_of
+from authz.judges import Judges
 from authz.log_lines import Lines
 from authz.readings import Readings
 from authz.shadow import Shadow
-from rules.facts import Approved, Blocklists, Funds
-from rules.fx import RatesError
+from rules.facts import Approved, AuthorizationRequest, Blocklists, Funds
 from rules.holds import HoldRule, make_policy
-from rules.judge import NO_JUDGE, SHADOW, make_judge, texts_of
+from rules.judge import NO_JUDGE, SHADOW, texts_of
 from rules.notices import Balance
-from rules.policy_text import PolicyError
 from rules.reason import Reason
 
+DRAFT_S = 10.0  # for a draft to be compiled; one at its bound takes under one
 LOG_LINES_MAX = 20  # a second: a network may send a thousand, a reader reads a few
 
 
@@ -75,6 +76,14 @@ class Observer(Protocol):
     def near_cache_stale(self) -> None: ...
 
 
+class Panel(Protocol):
+    """Optional checks beside the decision: authz/checks."""
+
+    async def ask(
+        self, request: AuthorizationRequest, known: Known, about: str, budget: Budget
+    ) -> AuthorizationRequest: ...
+
+
 class Engine:
     """State shared by the stories of `authorize.py` and `reverse.py`."""
 
@@ -96,7 +105,9 @@ class Engine:
         self.settings = settings
         self.lists = Blocklists()
         self.judge = NO_JUDGE
+        self.judges = Judges()
         self.shadow = Shadow()
+        self.checks: Panel | None = None
         self.days: dict[str, Days | None] = {}  # by network; None: it never cut over
         self.holds = make_policy(settings.hold_rules, settings.hold_days)
         self.readings = Readings(hot)
@@ -104,8 +115,10 @@ class Engine:
         self.store_offset_ms = 0  # the store's clock less ours, measured on each connect
         self._name = name  # unlike any other engine's, and any earlier run's
         self._attempts = count(1)
-        self._judged_by = ("", "")  # the texts of policy and rates
-        self._drafted_by = ("", "")
+        self._reads = count(1)  # of lists and policy, in the order in which they were asked for
+        self._last_read = 0  # the newest that was taken
+        self._drafted_by = ("", "")  # the texts of a draft and of rates
+        self._drafting: asyncio.Task[None] | None = None
 
     def attempt(self) -> str:
         """A name for one asking of the hot state: what `withdraw` takes back."""
@@ -139,29 +152,49 @@ class Engine:
         return known
 
     async def refresh_lists(self, budget: Budget) -> None:
-        """Read blocklists, policy and rates anew. Raises: HotStateError."""
+        """Read blocklists, policy and rates anew.
+
+        While a policy is compiled the old one stays, with the old version: what is planned by it is
+        stale to the store, and waits here too. Raises: HotStateError.
+        """
+        turn = next(self._reads)
         version, entries = await self.hot.lists(budget.left_s())
         texts = texts_of(entries)
-        if texts != self._judged_by:
-            try:
-                self.judge = make_judge(*texts)
-            except (PolicyError, RatesError) as error:
-                # Checked before it was stored, by another version of ours.
-                raise Refused(f"the policy in force cannot be read: {error}") from None
-            self._judged_by = texts
-        drafted_by = (next((value for kind, value in entries if kind == SHADOW), ""), texts[1])
-        if drafted_by != self._drafted_by:
-            try:
-                self.shadow.replace(make_judge(*drafted_by) if drafted_by[0] else None)
-            except (PolicyError, RatesError):
-                self.shadow.replace(None)  # of another version of ours; nothing hangs on a draft
-            self._drafted_by = drafted_by
+        judge = await self.judges.of(texts, budget.left_s)
+        if turn < self._last_read:
+            return  # who read later was done sooner
+        self._last_read = turn
+        self.judge = judge
+        self._draft((next((value for kind, value in entries if kind == SHADOW), ""), texts[1]))
         self.lists = Blocklists(
             version=version,
             cards=frozenset(value for kind, value in entries if kind == "card"),
             merchants=frozenset(value for kind, value in entries if kind == "merchant"),
             countries=frozenset(value for kind, value in entries if kind == "country"),
         )
+
+    def _draft(self, texts: tuple[str, str]) -> None:
+        """Let this draft judge beside the policy from when it is compiled; nobody waits for it."""
+        if texts == self._drafted_by:
+            return
+        self._drafted_by = texts
+        self.shadow.replace(None)
+        try:
+            judge = self.judges.at_hand(texts)
+        except Refused:
+            return  # of another version of ours; nothing hangs on a draft
+        if judge is None:
+            self._drafting = asyncio.get_running_loop().create_task(self._compile_draft(texts))
+        elif texts[0]:
+            self.shadow.replace(judge)
+
+    async def _compile_draft(self, texts: tuple[str, str]) -> None:
+        try:
+            judge = await self.judges.of(texts, lambda: DRAFT_S)
+        except HotStateError:
+            return
+        if texts == self._drafted_by:
+            self.shadow.replace(judge)
 
     def today(self) -> int:
         """The calendar's day by the store's clock, UTC, counted from 1970."""

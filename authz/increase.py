@@ -11,6 +11,7 @@ from authz.authorize import (
     DAY_S,
     authorization_body,
     authorize,
+    checked,
     fingerprint,
     may_be_referred,
     message_id,
@@ -45,10 +46,16 @@ async def increase(engine: Engine, increment: Increment, received: float) -> Out
         if known is None:
             return await authorize(engine, asked, received)  # declined like any other
         await engine.day_of(asked.network, budget)
+        if engine.checks is not None:
+            asked = await checked(engine, asked, known, budget)
+            increment = replace(increment, asked=asked)
         act = plan_act(engine, increment, known, attempt, budget)
         verdict = await engine.hot.apply(act, budget.left_s())
         if isinstance(verdict, Stale):
             known = await renew(engine, asked.card_key, known, verdict, budget)
+            if engine.checks is not None:
+                asked = await checked(engine, asked, known, budget)
+                increment = replace(increment, asked=asked)
             act = plan_act(engine, increment, known, attempt, budget)
             verdict = await engine.hot.apply(act, budget.left_s())
         if isinstance(verdict, Stale):

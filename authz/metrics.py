@@ -30,6 +30,7 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from authz.checks.link import OUTCOMES as CHECK_OUTCOMES
 from authz.dialer import OUTCOMES, STATES
 from rules.reason import Reason, answer_of
 
@@ -45,7 +46,7 @@ MTIS_1993 = (
     "1500", "1501", "1520", "1521",
 )  # fmt: skip
 MTIS = (*MTIS_1987, *MTIS_1993, OTHER)
-STAGES = ("decode", "decide", "hot", "encode", OTHER)
+STAGES = ("decode", "checks", "decide", "hot", "encode", OTHER)
 # Verdicts of the hot state by their own names, then the ways to get none.
 HOT_CALLS = {
     "held": "held",
@@ -199,6 +200,35 @@ class LinkStates(Collector):
             yield family
 
 
+class Checks(Collector):
+    """Optional checks: what came of the questions, and which of them are connected. Their names are
+    from the configuration: no peer makes a series."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._counter = Counter(
+            "authz_checks_total", "Questions to optional checks.", ("check", "outcome"),
+            registry=registry,
+        )  # fmt: skip
+        self._reads: dict[str, Callable[[], bool]] = {}  # by the check's name
+        registry.register(self)
+
+    def counter(self, name: str) -> Callable[[str], None]:
+        counts = {outcome: self._counter.labels(name, outcome).inc for outcome in CHECK_OUTCOMES}
+        return lambda outcome: counts[outcome]()
+
+    def watch(self, name: str, is_up: Callable[[], bool]) -> None:
+        self._reads[name] = is_up
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        family = GaugeMetricFamily(
+            "authz_check_up", "1 while an optional check is connected.", labels=("check",)
+        )
+        for name, is_up in self._reads.items():
+            family.add_metric((name,), float(is_up()))
+        if self._reads:
+            yield family
+
+
 class Shadowed:
     """What a draft would have said, by its rules: their owners name them, and no peer."""
 
@@ -299,6 +329,7 @@ class Metrics:
             "authz_link_dials_total", "Tries to connect links that we dial.", ("link", "outcome"),
             registry=registry,
         )  # fmt: skip
+        self.checks = Checks(registry)
         tell_build(version, registry)
 
     def answered(self, mti: str, reason: Reason, seconds: float) -> None:

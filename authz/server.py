@@ -19,6 +19,7 @@ import structlog
 from authz.actions import Ask, FileAnswer, Room, Trouble
 from authz.admission import Admission
 from authz.backoff import Backoff
+from authz.budget import waited_s
 from authz.clock import Clock, utc
 from authz.dialer import Dialer
 from authz.dispatch import Dispatcher, Refusal, reply_of
@@ -205,7 +206,7 @@ class Server:
             now = self.clock.monotonic()
             # A reconciliation waits for its turn at the totals: that says nothing of the others.
             judged = ask.message.mti[1] != "5"
-            self.admission.answered(now, now - asked, judged=judged)
+            self.admission.answered(now, now - asked - waited_s.get(), judged=judged)
         try:
             said = link.reply(ask, reply)
             if outcome is not None and said is not reply.reason:

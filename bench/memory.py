@@ -20,7 +20,7 @@ from redis.asyncio import Redis
 
 from authz.app.embedded.valkey import EmbeddedValkey
 from authz.cards import Known, NearCache
-from authz.control import NewAccount, NewCard, card_profile, put_accounts, put_cards
+from authz.control import Kept, NewAccount, NewCard, card_profile, put_accounts, put_cards
 from authz.hot import admin, keys
 from authz.hot.resp import connect
 from authz.hot.store import RedisHotState
@@ -188,7 +188,7 @@ def stored_profiles(cards: int, seed: int) -> Iterator[tuple[bytes, bytes, bytes
     for number in range(cards):
         account, card = new_account(number, seed), new_card(number, seed)
         card_id = PAN_KEYS.card_id(card.pan)
-        profile = card_profile(card, card_id, card_id)
+        profile = card_profile(card, card_id, Kept(card_id))
         yield (
             PAN_KEYS.card_key(card.pan).encode(),
             write_profile(account.profile),

@@ -89,6 +89,10 @@ class AuthorizationBody(Struct, frozen=True, array_like=True, tag="authorization
     rate_source: str = ""  # "network" where it billed the amount; "" where nothing was converted
     rate_date: str = ""  # YYYY-MM-DD
     exception: str = ""  # the card's, that let it past the rule
+    device: str = ""  # what optional checks told; `risk`, `authenticated` and `token` have it too
+    ip: str = ""
+    skipped: tuple[str, ...] = ()  # optional checks that gave no answer in their time, by name
+    skipped_means: str = ""  # what follows: decline | refer; "": went on without
 
 
 class ReversalBody(Struct, frozen=True, array_like=True, tag="reversal", gc=False):

@@ -28,7 +28,8 @@ def decide(
 ) -> Plan:
     """Judge a request on facts alone, and plan the rest.
 
-    Reads top to bottom in the order of `Reason`; the policy's rules come last. Money and
+    Reads top to bottom in the order of `Reason`; then checks that were not answered, and the
+    policy's rules last, which may ask what checks tell. Money and
     counters are not looked at: they change under us, so they are checked where they are
     changed, in one step, by `authz/hot/authorize.lua`.
     """
@@ -75,7 +76,10 @@ def decide(
     if ceiling is not None and request.amount_minor > ceiling:
         return Plan(Reason.TRANSACTION_LIMIT)
 
-    if judge.is_empty:
+    if request.skipped_means == "decline":  # of a check that gave no answer in its time
+        return Plan(Reason.CHECK_UNAVAILABLE)
+
+    if judge.is_empty and not request.skipped_means:
         # No objection left but those that depend on money and counters.
         return Plan(Reason.APPROVED, request.amount_minor, limits_for(request, card, today))
     return ruled(request, card, account, judge, today)
@@ -88,14 +92,21 @@ def ruled(
     judge: Judge,
     today: date,
 ) -> Plan:
-    """What the policy in force makes of a request that nothing else speaks against.
+    """What the policy in force makes of a request that nothing else speaks against, and before it
+    a check that gave no answer and wants a person to look.
 
-    An exception answers the rule with the last word as `approve` would have: caps that held before
-    it, limits and funds are asked all the same.
+    An exception answers that, and the rule with the last word as `approve` would have: caps that
+    held before it, limits and funds are asked all the same.
     """
+    exception, uses = "", tuple[Limit, ...]()
+    if request.skipped_means:
+        found = exception_for(request, card)
+        if found is None:
+            return Plan(Reason.REFERRED)
+        exception = found.exception_id
+        uses = ceilings_of(found, request, card, Reason.REFERRED)
     moment = moment_at(request.sent_at, account.time_zone)
     said = judge.judge(request, account, card, moment)
-    exception, uses = "", tuple[Limit, ...]()
     if said.outcome in ("decline", "refer"):
         objection = said.reason if said.outcome == "decline" else Reason.REFERRED
         found = exception_for(request, card)

@@ -106,6 +106,22 @@ def place_checks(
             + ("no ceiling" if ceiling is None else f"at most {ceiling} minor units"),
             ceiling is not None and amount > ceiling,
         ),
+        *skipped_checks(request, card),
+    ]
+
+
+def skipped_checks(request: AuthorizationRequest, card: CardProfile) -> list[Check]:
+    """Optional checks that gave no answer in their time, with the exception that answers for them;
+    nothing where all did."""
+    if not request.skipped:
+        return []
+    seen = f"no answer from {' '.join(request.skipped)}"
+    declines, refers = (request.skipped_means == word for word in ("decline", "refer"))
+    exception = exception_for(request, card) if refers else None
+    passed = f"{seen}; {in_words(exception)}" if exception is not None else seen
+    return [
+        Check(Reason.CHECK_UNAVAILABLE, seen, declines),
+        Check(Reason.REFERRED, passed, refers and exception is None),
     ]
 
 

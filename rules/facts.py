@@ -110,8 +110,12 @@ class AuthorizationRequest(Struct, frozen=True, kw_only=True, gc=False):
     card_present: bool = False
     token: bool = False  # a wallet's number in place of the card's
     authenticated: bool = False  # 3-D Secure
-    risk: int = 0  # the network's score, 0 to 999; 0 where it gave none
+    risk: int = 0  # 0 to 999: the network's score, or a check's if that is larger; 0 without any
     network_rate: str = ""  # DE 10, in decimals: by which it billed; "" where it does not say
+    device: str = ""  # an id of it, as an optional check told; "" where none did
+    ip: str = ""  # the payer's address, likewise
+    skipped: tuple[str, ...] = ()  # optional checks that gave no answer in their time
+    skipped_means: str = ""  # the strictest word on them: decline, refer, or "": go on without
 
     def __post_init__(self) -> None:
         assert 0 <= self.amount_minor <= EXACT_MAX, self.amount_minor

@@ -44,9 +44,10 @@ class Reason(StrEnum):
     CURRENCY_MISMATCH = "currency_mismatch"
     RATE_UNAVAILABLE = "rate_unavailable"  # none for its currency, or none that is young enough
     TRANSACTION_LIMIT = "transaction_limit"
+    CHECK_UNAVAILABLE = "check_unavailable"  # a check that must be answered was not, in its time
     SUSPECTED_FRAUD = "suspected_fraud"
     RULE_DECLINED = "rule_declined"  # by a rule that gives no other reason
-    REFERRED = "referred"  # by a rule: a person is to look at it
+    REFERRED = "referred"  # by a rule, or a check without an answer: a person is to look at it
 
     # What moves under us: judged by the hot state, in one step with the hold.
     REVERSED_BEFORE = "reversed_before"  # its reversal came first

@@ -31,6 +31,7 @@ CARD = (
     ("daily_count", "daily_count", None, NO_LIMIT),
     ("blocked_mccs", "blocked_mccs", (), "now none"),
     ("limit_subject", "limit_subject", None, ""),
+    ("issued", "issued_day", None, ""),
 )
 
 Field = tuple[str, str, Any, str]

@@ -21,7 +21,10 @@ from authz.app.spools import open_spool
 from authz.app.store import Store, pan_keys
 from authz.audit import audit_before_opening
 from authz.backoff import Backoff
+from authz.budget import Budget
 from authz.cards import NearCache
+from authz.checks.link import RECONNECT_MAX_S, RECONNECT_MIN_S, Check
+from authz.checks.panel import Panel
 from authz.clock import SystemClock
 from authz.config import Config, LinkConfig
 from authz.dialects import find_dialect
@@ -47,6 +50,7 @@ from rules.reason import Reason
 log = structlog.get_logger()
 
 END_S = 5.0  # for our own tasks to end; what they wait for is over in two
+FIRST_READ_S = 10.0  # of the policy at the start; one at its bound is compiled in under one
 AGAIN_S = 0.1  # between one cancel and the next
 
 # A request leaves no cycles behind, so the collector finds next to nothing: it looks seldom.
@@ -125,6 +129,7 @@ async def running(
     name = secrets.token_hex(3)
     engine = Engine(hot, cards, clock, spool, watch, settings_of(config), name)
     engine.shadow.count = metrics.shadowed
+    checks = seat_checks(config, engine, metrics, name)
     own_keys = pan_keys(config)
     server = Server(
         Dispatcher(engine, own_keys), clock, watch,
@@ -135,7 +140,7 @@ async def running(
     async def on_ready(offset_ms: int) -> None:
         engine.store_offset_ms = offset_ms
         if engine.lists.version == 0:
-            await engine.refresh_lists(engine.budget(clock.monotonic()))
+            await engine.refresh_lists(Budget(clock, clock.monotonic(), FIRST_READ_S))
         await engine.refresh_days(engine.budget(clock.monotonic()))
 
     keeper = Keeper(
@@ -161,9 +166,9 @@ async def running(
         # Not before: what is not ours to listen on is told with nothing under way.
         expiry = Expiry(engine, keeper, metrics.hold_ended)
         announcer = announcer_of(config, run, own_keys)
-        reviews = reviews_of(run)
-        parts = (keeper, spool, expiry, announcer, Forgetting(engine, keeper), reviews)
+        parts = (keeper, spool, expiry, announcer, Forgetting(engine, keeper), reviews_of(run))
         tasks = [asyncio.ensure_future(part.run()) for part in parts]
+        tasks += [asyncio.ensure_future(check.run()) for check in checks]
         dial_links(config, run, name, worker)
         # What is alive now lives as long as we do: the collector need not look at it again.
         gc.collect()
@@ -187,6 +192,19 @@ def announcer_of(config: Config, run: Running, own_keys: PanKeys) -> Announcer:
     run.server.file_answered = announcer.answered
     run.metrics.watch("announcements_pending", lambda: announcer.pending)
     return announcer
+
+
+def seat_checks(config: Config, engine: Engine, metrics: Metrics, name: str) -> list[Check]:
+    """The optional checks; each worker has its own connection to each of them."""
+    seated = []
+    for check in config.checks:
+        chance = Random(f"{name}/{check.name}")
+        backoff = Backoff(RECONNECT_MIN_S, RECONNECT_MAX_S, chance)
+        seated.append(Check(check, engine.clock, backoff, metrics.checks.counter(check.name)))
+        metrics.checks.watch(check.name, seated[-1].is_up)
+    if seated:
+        engine.checks = Panel(seated)
+    return seated
 
 
 def reviews_of(run: Running) -> Reviews:

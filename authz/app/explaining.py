@@ -101,6 +101,7 @@ async def explain(client: Redis, message_id: str, account_id: str, timed: bool) 
         "policy": body.policy or "none",
         "rule": body.rule,
         "flags": list(body.flags),
+        "skipped_checks": list(body.skipped),
         **exception_of(body, as_of.card),
         **({"review": REVIEW[e.review]} if e.review in REVIEW else {}),
         "price": price_of(body),

@@ -159,6 +159,7 @@ def told(entry: Entry) -> Plain:
             "transaction_currency": body.transaction_currency,
             "planned": body.planned, "mcc": body.mcc, "merchant_id": body.merchant_id,
             "terminal_id": body.terminal_id, **price_of(body), **refusal(entry, body),
+            **({"skipped_checks": list(body.skipped)} if body.skipped else {}),
         }  # fmt: skip
     elif isinstance(body, ReversalBody):
         act |= {

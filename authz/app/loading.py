@@ -20,6 +20,7 @@ from authz.app.changes import Changes
 from authz.app.meaning import Entry, Money, is_id, money_of, read_account, read_card, read_entry
 from authz.app.rows import BadCell, BadRow, BadRows, Row, Table, open_table
 from authz.control import (
+    Kept,
     NewAccount,
     NewCard,
     Outcome,
@@ -208,7 +209,8 @@ async def keep_cards(
         was = were.get(known[card.pan] or ("", ""))
         if was is not None:
             subject = card.limit_subject or was.limit_subject
-            batch.card_changes.note_card(was, card_profile(card, was.card_id, subject))
+            kept = Kept(subject, was.exceptions, was.issued_day)
+            batch.card_changes.note_card(was, card_profile(card, was.card_id, kept))
 
 
 async def read_lists(

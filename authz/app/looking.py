@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from authz.app.exceptions import in_force
 from authz.app.history import Plain, Reach, facts_of, newest_first, told
 from authz.app.meaning import is_id
-from authz.clock import SystemClock, utc
+from authz.clock import SystemClock, day_named, utc
 from authz.hot import keys
 from authz.hot.life import ACTS, state_of
 from authz.hot.record import Act, Record, amounts_of, decode_record, targets_of
@@ -110,6 +110,7 @@ async def look_at_card(
         "account_id": card.account_id,
         "state": card.state,
         "expiry": card.expiry,
+        "issued": day_named(card.issued_day) if card.issued_day else "",
         "version": int(version),
         "currency": profile.currency,
         "limit_subject": card.limit_subject,

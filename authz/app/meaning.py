@@ -5,6 +5,7 @@ Raises, from every `read_…`: BadCell, with the column and a reason without con
 
 import re
 from collections.abc import Mapping
+from datetime import date
 from enum import StrEnum
 from typing import TypeVar
 from zoneinfo import ZoneInfoNotFoundError
@@ -17,7 +18,7 @@ from authz.app.rows import BadCell, Row
 from authz.control import NewAccount, NewCard
 from authz.privacy import Pan
 from rules.facts import AccountProfile, AccountState, CardState
-from rules.windows import zone
+from rules.windows import EPOCH, zone
 
 # Ids end up in keys, separated by colons and blanks.
 ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -80,6 +81,7 @@ def read_card(row: Row, money: Money) -> NewCard:
         blocked_mccs=read_mccs(cells),
         limit_subject=read_id(cells, "limit_subject") if "limit_subject" in cells else "",
         replaces=read_pan_or_id(cells, "replaces") if "replaces" in cells else None,
+        issued_day=read_day(cells, "issued") if "issued" in cells else None,
     )
 
 
@@ -142,6 +144,17 @@ def read_mccs(cells: Mapping[str, str]) -> tuple[str, ...]:
     if any(re.fullmatch("[0-9]{4}", code) is None for code in codes):
         raise BadCell("blocked_mccs", "not four-digit codes with blanks between them")
     return tuple(sorted(set(codes)))
+
+
+def read_day(cells: Mapping[str, str], column: str) -> int:
+    """Counted from 1970."""
+    try:
+        day = date.fromisoformat(matched(cells, column, "[0-9-]{10}", "not YYYY-MM-DD"))
+    except ValueError:
+        raise BadCell(column, "not YYYY-MM-DD") from None
+    if day.toordinal() <= EPOCH:
+        raise BadCell(column, "before 1970")
+    return day.toordinal() - EPOCH
 
 
 def read_zone(cell: str) -> str:

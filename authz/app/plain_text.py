@@ -88,6 +88,15 @@ def cell(row: dict[str, Any], name: str, currency: str) -> str:
 
 
 def detail(row: dict[str, Any], currency: str) -> str:
+    """What was in the way, and which optional checks gave no answer."""
+    said = in_the_way(row, currency)
+    if not row.get("skipped_checks"):
+        return said
+    skipped = f"skipped {' '.join(row['skipped_checks'])}"
+    return f"{skipped}, {said}" if row.get("detail") or said not in ("", "-") else skipped
+
+
+def in_the_way(row: dict[str, Any], currency: str) -> str:
     """What refused, by its number where there is one; what there was; who said so."""
     said = [
         f"{label_of(of)} {text(of, row[of], currency)}"

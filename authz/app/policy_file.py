@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from rules.fx import Rates, RatesError, check_exchange
 from rules.judge import Judge
 from rules.policy import SIZE_MAX, Policy, read_policy
 from rules.policy_text import PolicyError
@@ -27,3 +28,13 @@ def read(file: Path) -> tuple[Policy, str]:
     except PolicyError as error:
         raise click.ClickException(f"{file.name}: {error}") from None
     return policy, text
+
+
+def fitting(policy: Policy, rates: Rates, file: Path) -> None:
+    """A policy names what must have a rate. Raises: click.ClickException."""
+    if policy.exchange is None:
+        return
+    try:
+        check_exchange(policy.exchange, rates)
+    except RatesError as error:
+        raise click.ClickException(f"{file.name}: exchange.{error}") from None

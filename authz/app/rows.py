@@ -28,7 +28,7 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
 OPTIONAL: Mapping[str, tuple[str, ...]] = {
     "cards": (
         "status", "per_transaction", "daily_amount", "daily_count", "blocked_mccs",
-        "limit_subject", "replaces",
+        "limit_subject", "replaces", "issued",
     ),
     "lists": (),
     "accounts": ("program", "opening_funds", "credit_line", "time_zone", "status"),

@@ -25,6 +25,7 @@ import uvloop
 from msgspec import Struct
 
 from authz.app.compose import link_settings, running
+from authz.app.reloading import reloading
 from authz.app.store import Store
 from authz.config import Config
 from authz.config_sources import Secret
@@ -84,14 +85,17 @@ async def work(orders: Orders, channel: socket.socket) -> None:
         loop.add_signal_handler(number, stop.set)
     store = Store(orders.url, orders.engine_url, None, False, orders.store_id)
     alone = False
-    async with running(
-        orders.config,
-        store,
-        listen=False,
-        serve_http=False,
-        http_socket=orders.http_socket,
-        worker=orders.number,
-    ) as run:
+    async with (
+        reloading(orders.config.rules.file, orders.url, stop, at_start=False),
+        running(
+            orders.config,
+            store,
+            listen=False,
+            serve_http=False,
+            http_socket=orders.http_socket,
+            worker=orders.number,
+        ) as run,
+    ):
         door = Door(orders.config, channel, run.server, stop)
         channel.setblocking(False)
         loop.add_reader(channel, door.receive)
@@ -147,6 +151,7 @@ class Door:
 
 def main() -> int:
     set_up_log()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until we know which file it means
     channel = socket.socket(fileno=sys.stdin.fileno())
     try:
         orders = read_orders(channel)

@@ -24,6 +24,7 @@ import structlog
 from authz.app.announce import CannotListen, announce_when_ready, listening, tell
 from authz.app.embedded.process import short_folder
 from authz.app.front import Front
+from authz.app.reloading import reloading
 from authz.app.spools import SpoolsTaken, spools_locked
 from authz.app.store import NO_STORE, Store, check_pan_key, find_store, learn_id, prepare
 from authz.app.supervise import Worker
@@ -60,7 +61,10 @@ async def serve_with_workers(config: Config, announce: Path | None) -> int:
         await prepare(store, "authz serve")
         await learn_id(store)
         await check_pan_key(store, config)  # it is drawn here: workers would race to draw it
-        async with spools_locked(config, store.id) as lock:
+        async with (
+            spools_locked(config, store.id) as lock,
+            reloading(config.rules.file, store.url, stop),
+        ):
             crew = Crew(config, store, folder, lock)
             try:
                 await crew.start()

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import NODEFAULT, fields
 
+from authz.checks.settings import CheckConfig
 from authz.config import Config, ConfigError, Secret, load_config, shown
 from rules.holds import HoldRule
 
@@ -281,11 +282,11 @@ def test_the_documentation_has_every_key_and_its_default() -> None:
 
     for section, content in shown(load_config(None, {"HOME": "~"}, {})).items():
         table = content[0] if section == "link" else content
-        if section == "hold":
+        if section in ("hold", "check"):
             assert not content, "none unless told"
             table = {
                 field.name: None if field.default is NODEFAULT else field.default
-                for field in fields(HoldRule)
+                for field in fields(HoldRule if section == "hold" else CheckConfig)
             }
         for key, value in table.items():
             row = next(

@@ -115,3 +115,27 @@ def test_it_answers_the_rule_with_the_last_word(rules: tuple[str, ...], plan: An
     asked = request(merchant_id="M1", amount_minor=5000)
     found = decide(asked, card, ACCOUNT, Blocklists(), judge_of(*rules))
     assert (found.reason, found.hold_minor, found.rule, found.exception) == plan
+
+
+@pytest.mark.parametrize(
+    ("means", "rules", "reason", "used"),
+    [
+        ("refer", (), Reason.APPROVED, "x1"),
+        ("decline", (), Reason.CHECK_UNAVAILABLE, ""),
+        ("", (), Reason.APPROVED, ""),
+        ("refer", ('outcome = "decline"',), Reason.APPROVED, "x1"),
+        ("refer", ('outcome = "cap"\namount = 10',), Reason.TRANSACTION_LIMIT, ""),
+    ],
+)
+def test_it_answers_a_check_that_wants_a_person_to_look(
+    means: str, rules: tuple[str, ...], reason: Reason, used: str
+) -> None:
+    facts = {"merchant_id": "M1", "amount_minor": 5000, "skipped": ("score",)}
+    asked = request(**facts, skipped_means=means)
+    lists, judge = Blocklists(), judge_of(*rules)
+    plan = decide(asked, replace(CARD, exceptions=(ONE,)), ACCOUNT, lists, judge)
+    assert (plan.reason, plan.exception) == (reason, used)
+    if used:
+        assert [limit.ceiling for limit in plan.limits] == [1, 6000], "used once, whoever objected"
+    without = decide(asked, CARD, ACCOUNT, lists, judge)
+    assert (without.reason is Reason.REFERRED) is (means == "refer")

@@ -47,10 +47,12 @@ lists = st.builds(
 
 @given(
     cards, accounts, lists, st.sampled_from(JUDGES), st.sampled_from(["", "2912"]), st.booleans(),
-    st.sampled_from(["5411", "5412"]),
+    st.sampled_from(["5411", "5412"]), st.sampled_from(["none", "", "refer", "decline"]),
 )  # fmt: skip
-def test_the_first_objection_is_the_decision(card, account, listed, judge, expiry, less, mcc):
-    asked = request(expiry=expiry, partial_ok=less, mcc=mcc)
+def test_the_first_objection_is_the_decision(card, account, listed, judge, expiry, less, mcc, late):
+    skipped = () if late == "none" else ("score",)
+    means = late if skipped else ""
+    asked = request(expiry=expiry, partial_ok=less, mcc=mcc, skipped=skipped, skipped_means=means)
     objections = [check for check in checks_of(asked, card, account, listed, judge)
                   if check.objects]  # fmt: skip
     plan = decide(asked, card, account, listed, judge)

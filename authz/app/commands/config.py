@@ -52,6 +52,7 @@ def check(file: Path | None, as_json: bool, changed: bool) -> None:
 def differing(found: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]:
     """The keys that are not as they would be without a word, and every row's own."""
     rows = {"link": default["link"][0], "hold": msgspec.to_builtins(HoldRule(days=1))}
+    rows["check"] = {}  # every key is its own
     left: dict[str, Any] = {}
     for section, content in found.items():
         if section in rows:
@@ -64,8 +65,10 @@ def differing(found: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]:
 
 def unlike(table: dict[str, Any], default: dict[str, Any], always: tuple[str, ...]) -> Any:
     return {
-        key: value for key, value in table.items() if key in always or value != default[key]
-    }  # fmt: skip
+        key: value
+        for key, value in table.items()
+        if key in always or key not in default or value != default[key]
+    }
 
 
 def masked(value: Any) -> Any:

@@ -10,12 +10,12 @@ from authz.app.at_store import at_store
 from authz.app.commands.backtest import backtest
 from authz.app.options import configured
 from authz.app.output import counted
-from authz.app.policy_file import FILE, POLICY, read
+from authz.app.policy_file import FILE, POLICY, fitting, read
 from authz.app.rate_files import rates_in
 from authz.config import Config
 from authz.judgement import put_policy, put_rates, put_shadow, texts_in_force
 from rules.categories import mcc_name
-from rules.fx import Rates, RatesError, check_exchange, read_rates, write_rates
+from rules.fx import Rates, RatesError, read_rates, write_rates
 from rules.policy import NO_POLICY, Policy, read_policy
 
 EXAMPLES = """
@@ -142,16 +142,6 @@ def rates(file: Path, config: Config) -> None:
 def in_force(config: Config, who: str) -> tuple[str, str]:
     """The texts of policy and rates."""
     return asyncio.run(at_store(config, who, lambda client, _: texts_in_force(client)))
-
-
-def fitting(policy: Policy, rates: Rates, file: Path) -> None:
-    """A policy names what must have a rate. Raises: click.ClickException."""
-    if policy.exchange is None:
-        return
-    try:
-        check_exchange(policy.exchange, rates)
-    except RatesError as error:
-        raise click.ClickException(f"{file.name}: exchange.{error}") from None
 
 
 def of_rates(rates: Rates) -> str:

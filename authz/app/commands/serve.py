@@ -12,6 +12,7 @@ import uvloop
 from authz.app.announce import CannotListen, announce_when_ready, tell
 from authz.app.compose import running
 from authz.app.options import COMMON, read_config, without_url
+from authz.app.reloading import reloading
 from authz.app.spools import SpoolsTaken, spools_locked
 from authz.app.store import NO_STORE, Store, check_pan_key, find_store, learn_id, prepare
 from authz.config import Config, ConfigError
@@ -102,7 +103,11 @@ async def serve(config: Config, announce: Path | None) -> int:
         await prepare(store, "authz serve")
         await learn_id(store)
         await check_pan_key(store, config)
-        async with spools_locked(config, store.id), running(config, store) as run:
+        async with (
+            spools_locked(config, store.id),
+            reloading(config.rules.file, store.url, stop),
+            running(config, store) as run,
+        ):
             tell(config, run.ports, run.http_port)
             waiting = asyncio.ensure_future(stop.wait())
             ready = asyncio.ensure_future(

@@ -1,6 +1,7 @@
 """Files into the hot state: every way in which a row is bad, and that no cell is ever shown."""
 
 import asyncio
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -156,27 +157,30 @@ def test_a_bad_account(
 
 
 BAD_CARDS = """
-pan             | not a card number      | 400000000000000x,A1,2812,,,,,,,
-pan             | not a card number      | 40000000000,A1,2812,,,,,,,
-pan             | not a card number      | 4000 0000 0000 0001,A1,2812,,,,,,,
-pan             | is missing             | ,A1,2812,,,,,,,
-pan             | is also in cards.csv   | 4000000000000002,A1,2812,,,,,,,
-account_id      | no such account        | 4000000000000001,A9,2812,,,,,,,
-account_id      | no such account        | 4000000000000001,4000000000000001,2812,,,,,,,
-account_id      | the row of its account | 4000000000000001,BAD,2812,,,,,,,
-expiry          | not YYMM               | 4000000000000001,A1,2813,,,,,,,
-expiry          | not YYMM               | 4000000000000001,A1,4000000000000001,,,,,,,
-status          | not one of active      | 4000000000000001,A1,2812,on,,,,,,
-per_transaction | not an amount          | 4000000000000001,A1,2812,,x,,,,,
-daily_amount    | more than the 2        | 4000000000000001,A1,2812,,,1.001,,,,
-daily_count     | not a whole number     | 4000000000000001,A1,2812,,,,1.5,,,
-blocked_mccs    | four-digit codes       | 4000000000000001,A1,2812,,,,,7995;5411,,
-limit_subject   | looks like a card      | 4000000000000001,A1,2812,,,,,,4000000000000001,
-limit_subject   | not an id              | 4000000000000001,A1,2812,,,,,,a/b,
-replaces        | no such card           | 4000000000000001,A1,2812,,,,,,,4000000000000009
-replaces        | no such card           | 4000000000000001,A1,2812,,,,,,,c0
-replaces        | no such card           | 4000000000000001,A2,2812,,,,,,,4000000000000002
-replaces        | no such card           | 4000000000000001,A1,2812,,,,,,,4000000000000001
+pan             | not a card number      | 400000000000000x,A1,2812,,,,,,,,
+pan             | not a card number      | 40000000000,A1,2812,,,,,,,,
+pan             | not a card number      | 4000 0000 0000 0001,A1,2812,,,,,,,,
+pan             | is missing             | ,A1,2812,,,,,,,,
+pan             | is also in cards.csv   | 4000000000000002,A1,2812,,,,,,,,
+account_id      | no such account        | 4000000000000001,A9,2812,,,,,,,,
+account_id      | no such account        | 4000000000000001,4000000000000001,2812,,,,,,,,
+account_id      | the row of its account | 4000000000000001,BAD,2812,,,,,,,,
+expiry          | not YYMM               | 4000000000000001,A1,2813,,,,,,,,
+expiry          | not YYMM               | 4000000000000001,A1,4000000000000001,,,,,,,,
+status          | not one of active      | 4000000000000001,A1,2812,on,,,,,,,
+per_transaction | not an amount          | 4000000000000001,A1,2812,,x,,,,,,
+daily_amount    | more than the 2        | 4000000000000001,A1,2812,,,1.001,,,,,
+daily_count     | not a whole number     | 4000000000000001,A1,2812,,,,1.5,,,,
+blocked_mccs    | four-digit codes       | 4000000000000001,A1,2812,,,,,7995;5411,,,
+limit_subject   | looks like a card      | 4000000000000001,A1,2812,,,,,,4000000000000001,,
+limit_subject   | not an id              | 4000000000000001,A1,2812,,,,,,a/b,,
+replaces        | no such card           | 4000000000000001,A1,2812,,,,,,,4000000000000009,
+replaces        | no such card           | 4000000000000001,A1,2812,,,,,,,c0,
+replaces        | no such card           | 4000000000000001,A2,2812,,,,,,,4000000000000002,
+replaces        | no such card           | 4000000000000001,A1,2812,,,,,,,4000000000000001,
+issued          | not YYYY-MM-DD         | 4000000000000001,A1,2812,,,,,,,,20260101
+issued          | not YYYY-MM-DD         | 4000000000000001,A1,2812,,,,,,,,2026-02-30
+issued          | before 1970            | 4000000000000001,A1,2812,,,,,,,,1969-12-31
 """
 
 
@@ -185,9 +189,9 @@ def test_a_bad_card(fresh_redis: str, tmp_path: Path, column: str, reason: str, 
     accounts = "account_id,currency\nA1,USD\nA2,USD\nBAD,ZZZ\n"
     header = (
         "pan,account_id,expiry,status,per_transaction,daily_amount,daily_count,blocked_mccs,"
-        "limit_subject,replaces\n"
+        "limit_subject,replaces,issued\n"
     )
-    files = {"a.csv": accounts, "cards.csv": f"{header}{OTHER},A1,2812,,,,,,,\n{row}\n"}
+    files = {"a.csv": accounts, "cards.csv": f"{header}{OTHER},A1,2812,,,,,,,,\n{row}\n"}
     report = loaded(fresh_redis, tmp_path, files)
     _, bad = report.bad  # the first is the account's
     assert (bad.file, bad.line, bad.column) == ("cards.csv", 3, column)
@@ -329,6 +333,21 @@ def test_a_chain_of_replaced_cards_in_one_file(fresh_redis: str, tmp_path: Path)
     assert loaded(fresh_redis, tmp_path, {"a.csv": ACCOUNTS, "c.csv": cards}).ok
     subjects = {stored_card(fresh_redis, pan).limit_subject for pan in (PAN, OTHER, third)}
     assert subjects == {KEYS.card_id(Pan(PAN))}
+
+
+def test_a_card_keeps_its_day_of_issue_where_a_row_says_nothing_of_it(
+    fresh_redis: str, tmp_path: Path
+) -> None:
+    head = "pan,account_id,expiry"
+    first = f"{head},issued\n{PAN},A1,2812,2026-11-01\n"
+    assert loaded(fresh_redis, tmp_path, {"a.csv": ACCOUNTS, "c.csv": first}).ok
+    day = (date(2026, 11, 1) - date(1970, 1, 1)).days
+    assert stored_card(fresh_redis, PAN).issued_day == day
+    report = loaded(fresh_redis, tmp_path, {"c.csv": f"{head}\n{PAN},A1,2901\n"})
+    assert report.card_changes.told("card") == ["1 card changed: expiry"]
+    assert stored_card(fresh_redis, PAN).issued_day == day
+    assert loaded(fresh_redis, tmp_path, {"c.csv": first.replace("-01\n", "-02\n")}).ok
+    assert stored_card(fresh_redis, PAN).issued_day == day + 1
 
 
 def test_lists_take_cards_by_number_and_countries_by_any_code(

@@ -189,3 +189,20 @@ def test_no_such_card_and_no_word(store: tuple[str, str]) -> None:
     assert PAN not in by_number.output
     line = ["authorize", "C1", "1", "--currency", "USD", "--redis", store[0]]
     assert "--dry-run" in CliRunner().invoke(cli.main, line).output
+
+
+def test_an_exception_is_seen_and_not_used_up(store: tuple[str, str]) -> None:
+    url, card = store
+    words = ["--mcc", "5732", "--merchant", "M1"]
+    env = {"AUTHZ_REDIS_FSYNC": "off"}
+    assert asked(url, "50", *words, card=card).exit_code == 4
+    line = ["card", "except", card, "--merchant", "M1", "--hours", "1", "--uses", "1"]
+    line += ["--amount", "6000", "--by", "jdoe", "--redis", url]
+    made = CliRunner().invoke(cli.main, line, env=env)
+    assert made.exit_code == 0, made.output
+    for _ in range(2):
+        told = json.loads(asked(url, "50", *words, "--json", card=card).stdout)
+        assert told["answer"] == "approved"
+    fields = {"de18": "5732", "de42": "M1".ljust(15)}
+    assert asyncio.run(sent(url, 5000, fields)) == "00"
+    assert json.loads(asked(url, "50", *words, "--json", card=card).stdout)["answer"] == "referred"
