@@ -1,13 +1,13 @@
 """The ledger's writer: how many authorizations a second reach the books, and how fast a lag ends.
 
 The journal is filled by a process of its own with entries as the functions write them: one real
-approval is made, and its envelope and body are written again with other ids and amounts, so that the
-bench measures the writer and not the engine. Entries, accounts, chains and commits are as in the
-product (`appendfsync always`, synchronous commits, every trigger).
+approval is made, and its envelope and body are written again with other ids and amounts, so that
+the bench measures the writer and not the engine. Entries, accounts, chains and commits are as in
+the product (`appendfsync always`, synchronous commits, every trigger).
 
   drain   so many approvals wait; the writer drains them, and nothing else runs
-  burst   they come at 1.15 times the rate that the writer holds beside whoever fills the journal, for
-          so many seconds; then nothing comes, until the lag is zero
+  burst   they come at 1.15 times the rate that the writer holds beside whoever fills the journal,
+          for so many seconds; then nothing comes, until the lag is zero
 """
 
 import asyncio
@@ -66,9 +66,7 @@ class Counted:
     def owns(self, lane: int, shards: int) -> None: ...
 
 
-def run(
-    json_path: str | None, entries: int = ENTRIES, seconds: float = SECONDS
-) -> dict[str, Any]:
+def run(json_path: str | None, entries: int = ENTRIES, seconds: float = SECONDS) -> dict[str, Any]:
     """Measure, print a table, return the figures."""
     with tempfile.TemporaryDirectory(prefix="authz-bench-") as parent:
         os.chmod(parent, 0o711)  # the database's own account must reach its folder, under root
@@ -141,11 +139,9 @@ async def burst(
         feeder = asyncio.create_task(fill(store.url, sample, "all", first, first))
         await asyncio.sleep(1.0)
         before, started = heard.entries, monotonic()
-        while not feeder.done():
-            await asyncio.sleep(LOOK_S)
+        await feeder
         held = (heard.entries - before) / (monotonic() - started)
-        while (await source.lag())[0]:
-            await asyncio.sleep(LOOK_S)
+        await until_drained(source)
         rate = held * OVER
         memory = rss_mb()
         most = 0
@@ -157,8 +153,7 @@ async def burst(
             await asyncio.sleep(0.5)
             most = max(most, (await source.lag())[0])
         fed, ended = monotonic() - started, monotonic()
-        while (await source.lag())[0]:
-            await asyncio.sleep(LOOK_S)
+        await until_drained(source)
         assert not heard.failures, heard.failures
         return {
             "held_per_s": held,
@@ -173,6 +168,11 @@ async def burst(
         writer.stop()
         await running
         await source.close()
+
+
+async def until_drained(source: Source) -> None:
+    while (await source.lag())[0]:  # noqa: ASYNC110 - nothing tells it
+        await asyncio.sleep(LOOK_S)
 
 
 async def checkpoint(dsn: str) -> None:
@@ -199,7 +199,7 @@ async def a_real_approval(url: str) -> bytes:
     accounts, cards = await bench_hot.open_accounts(state)
     act = next(bench_hot.make_acts(accounts, cards))
     await state.authorize(act, 10.0)
-    rows = await client.xrange(keys.journal(keys.shard_of(act.account_id)))
+    rows: Any = await client.xrange(keys.journal(keys.shard_of(act.account_id)))
     kinds = {msgspec.msgpack.decode(fields[ENVELOPE])[1]: fields for _, fields in rows}
     connection.close()
     await client.aclose()
@@ -211,9 +211,7 @@ async def a_real_approval(url: str) -> bytes:
 # -- the process that fills the journal --------------------------------------------------
 
 
-async def fill(
-    url: str, sample: bytes, what: str, first: int, many: int, rate: float = 0
-) -> None:
+async def fill(url: str, sample: bytes, what: str, first: int, many: int, rate: float = 0) -> None:
     """Run this module as that process. Raises: RuntimeError."""
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench.ledger", url, sample.hex(), what, str(first), str(many),
@@ -232,7 +230,9 @@ def accounts_of(pattern: list[bytes]) -> Iterator[tuple[str, bytes, bytes]]:
         yield id, pack(msgspec.structs.replace(envelope, account_id=id, message_id=id)), body
 
 
-def approvals_of(pattern: list[bytes], first: int, now_ms: int) -> Iterator[tuple[str, bytes, bytes]]:
+def approvals_of(
+    pattern: list[bytes], first: int, now_ms: int
+) -> Iterator[tuple[str, bytes, bytes]]:
     """Holds of 1.00, each account's in turn; so its balance tells how many it had before."""
     flat = msgspec.msgpack.decode(pattern[0])
     body = pattern[1]

@@ -156,9 +156,7 @@ def told(batch: Batch, state: State, seen: Seen, head: Head) -> Head:
     assert raw.body is not None
     postings, notices = tell(state, e, raw.envelope, raw.body)
     seq, shard = head.seq + 1, seen.shard
-    digest = link(
-        head.digest, seen.content, [(*account, amount) for account, amount in postings]
-    )
+    digest = link(head.digest, seen.content, [(*account, amount) for account, amount in postings])
     batch.rows.append(
         Row(
             e.at_ms, seen.id, shard, seq, e.kind, e.verdict, e.message_id, e.authorization_id,
@@ -180,9 +178,7 @@ def told(batch: Batch, state: State, seen: Seen, head: Head) -> Head:
     for id in needed(e):
         if id in state.authorizations:
             batch.authorizations.add(id)
-    return Head(
-        seq, digest, gate_entries, gate_digest, head.stream_id, max(head.at_ms, e.at_ms)
-    )
+    return Head(seq, digest, gate_entries, gate_digest, head.stream_id, max(head.at_ms, e.at_ms))
 
 
 def parked(seen: Seen, reason: str) -> Parked:

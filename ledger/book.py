@@ -5,10 +5,12 @@ side is. A cardholder's funds stand in two accounts, `open` and `held`, so a hol
 the other, and what is posted leaves both for the network, for fees, for an FX position (split.py).
 
 Pure, and in the order of the journal: the same entries give the same postings and the same state,
-however they were cut into batches (tests/ledger/test_book.py). What must be known before an entry can
-be told is in `State`; whoever tells entries fills it in, and keeps what is said to have changed.
+however they were cut into batches (tests/ledger/test_book.py). What must be known before an entry
+can be told is in `State`; whoever tells entries fills it in, and keeps what is said to have
+changed.
 """
 
+from contextlib import suppress
 from hashlib import sha1
 from typing import NamedTuple
 
@@ -29,8 +31,8 @@ from ledger.journal import (
 from ledger.split import NOTHING, Parts, Terms, joined, paid, terms_of
 
 EXACT_MAX = 2**53 - 1  # the hot state's; a number beyond it was never counted there
-# By the store's clock, ms: 2001 to 2099. What lies outside was never one, and would make a partition
-# of the journal of its own.
+# By the store's clock, ms: 2001 to 2099. What lies outside was never one, and would make a
+# partition of the journal of its own.
 AT_FIRST_MS, AT_LAST_MS = 978_307_200_000, 4_102_444_800_000
 TEXT_MAX = 256  # of an id: the hot state makes none above 64
 
@@ -222,7 +224,9 @@ class Lines:
             self._amounts[account] = self._amounts.get(account, 0) + amount
 
     def done(self) -> tuple[Posting, ...]:
-        return tuple(Posting(account, amount) for account, amount in self._amounts.items() if amount)
+        return tuple(
+            Posting(account, amount) for account, amount in self._amounts.items() if amount
+        )
 
 
 def cardholder(lines: Lines, holder: Holder, e: Envelope) -> None:
@@ -240,10 +244,8 @@ def account_moved(
         raise Unbookable("opened_twice")
     profile = None
     if isinstance(read, AccountBody):
-        try:
+        with suppress(msgspec.MsgspecError):  # then it stays where it is, or unassigned
             profile = read_profile(read.profile)
-        except msgspec.MsgspecError:
-            pass  # it stays where it is: unassigned, if it never had one
     program = profile.program if profile else holder.program
     line = profile.credit_line_minor if profile else holder.credit_line_minor
     if len(program) > TEXT_MAX or "\0" in program or not 0 <= line <= EXACT_MAX:

@@ -1,10 +1,11 @@
 """What makes an entry of the books known again, and tampering with one visible.
 
-An entry's id is a digest of its bytes, for good: a stream id may come twice with other content after
-a failover, and a message id comes again after a withdrawal. The same bytes are the same entry.
+An entry's id is a digest of its bytes, for good: a stream id may come twice with other content
+after a failover, and a message id comes again after a withdrawal. The same bytes are the same
+entry.
 
-Each shard's entries are chained: a link is the digest of the link before it, of the entry's bytes and
-of its postings. Whoever alters, adds or drops one has to make all later links anew.
+Each shard's entries are chained: a link is the digest of the link before it, of the entry's bytes
+and of its postings. Whoever alters, adds or drops one has to make all later links anew.
 """
 
 from collections.abc import Iterable

@@ -12,7 +12,7 @@ UNASSIGNED = "unassigned"  # the program of an account whose profile never came,
 
 
 class Role(StrEnum):
-    """What an account of the ledger is for. `subject` of an account says whose, where it has one."""
+    """What an account of the ledger is for. Its `subject` says whose, where it has one."""
 
     OPEN = "open"  # cardholder funds that may be spent; subject: the cardholder's account
     HELD = "held"  # cardholder funds that are promised to an authorization; likewise

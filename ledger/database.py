@@ -1,8 +1,8 @@
 """The connection to Postgres, and the migrations that bring its schema to ours.
 
-Migrations are the numbered files of ledger/schema. Each runs once, in a transaction of its own, under
-an advisory lock, and is remembered with its checksum: a file that was changed after it ran is
-refused, since nobody could tell what the database is.
+Migrations are the numbered files of ledger/schema. Each runs once, in a transaction of its own,
+under an advisory lock, and is remembered with its checksum: a file that was changed after it ran
+is refused, since nobody could tell what the database is.
 """
 
 from hashlib import sha256

@@ -8,6 +8,7 @@ FAILURES = ("postgres", "redis", "refused", "parked")
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 ENTRIES = (1, 10, 100, 500, 1000, 2000, 4000, 8000, 16_000)
 
+
 class Metrics:
     """One writer's numbers; hears its lanes. Belongs to the thread of its event loop."""
 
@@ -37,7 +38,10 @@ class Metrics:
         self._open = Gauge("authz_ledger_parked_open", "Parked, and not resolved.", registry=r)
         self._by_lane: dict[int, int] = {}
 
+    entries = 0  # written so far
+
     def wrote(self, entries: int, postings: int, parked: int, seconds: float) -> None:
+        self.entries += entries
         self._entries.inc(entries)
         self._postings.inc(postings)
         self._parked.inc(parked)

@@ -1,13 +1,14 @@
 """The journal's streams: read from where the books stand, acknowledged once they stand further.
 
-Each stream has a consumer group, `ledger`, and the group keeps one thing: how far the books have come.
-An entry is not handed out and counted as pending one by one; it is read by range, and when a batch is
-committed the group's position is set behind it. So the store keeps no list of pending entries and writes
-one line to its disk for each batch, and a writer that dies leaves nothing to be claimed: whoever comes
-next reads on from the position, and what was committed but not acknowledged is known by its digest.
+Each stream has a consumer group, `ledger`, and the group keeps one thing: how far the books have
+come. An entry is not handed out and counted as pending one by one; it is read by range, and when
+a batch is committed the group's position is set behind it. So the store keeps no list of pending
+entries and writes one line to its disk for each batch, and a writer that dies leaves nothing to
+be claimed: whoever comes next reads on from the position, and what was committed but not
+acknowledged is known by its digest.
 
-The position lives beside the stream, in the same server: after a failover it is as old as the stream
-is, and nothing new can lie behind it, whatever ids the new server gives out.
+The position lives beside the stream, in the same server: after a failover it is as old as the
+stream is, and nothing new can lie behind it, whatever ids the new server gives out.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,8 +1,8 @@
 """Of what a cardholder paid: how much is the network's, and how much is a fee.
 
-The hot state moves one number. Which part of it is whose, the act's body says; but a reversal's body
-names no fee, a completion may post less than it told of, and two may come in any order. So the parts
-of each authorization are kept (`Parts`), and every move is split against them:
+The hot state moves one number. Which part of it is whose, the act's body says; but a reversal's
+body names no fee, a completion may post less than it told of, and two may come in any order. So
+the parts of each authorization are kept (`Parts`), and every move is split against them:
 
   - more is paid: by the act's own terms, in proportion where it is not all of what they tell of;
   - some is paid back: each part shrinks in proportion. When all is paid back, all parts are zero.

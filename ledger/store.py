@@ -1,9 +1,9 @@
 """The books in Postgres: what is known is read, and a batch is written, in one transaction.
 
-New rows go straight into their tables by COPY: the writer has looked before whether they are there,
-and their keys refuse them if it was wrong. What changed is updated from arrays. One session holds the
-locks of its shards and writes all of their entries, so a writer that lost its session has lost its
-locks with it, and cannot commit.
+New rows go straight into their tables by COPY: the writer has looked before whether they are
+there, and their keys refuse them if it was wrong. What changed is updated from arrays. One
+session holds the locks of its shards and writes all of their entries, so a writer that lost its
+session has lost its locks with it, and cannot commit.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -170,7 +170,7 @@ class Books:
         )
 
     async def open_months(self, batch: Batch) -> None:
-        """The partitions that a batch goes to; before its transaction, since it locks the tables."""
+        """The partitions that a batch goes to; before its transaction: it locks the tables."""
         for month in {row.at_ms // 2_419_200_000 for row in batch.rows} - self._months:
             # Buckets of four weeks: each touches two months at the most.
             start = month * 2_419_200_000
@@ -219,7 +219,8 @@ class Books:
             )
 
     async def _write_holders(self, batch: Batch, state: State) -> None:
-        new, changed = [], []
+        new: list[tuple[Any, ...]] = []
+        changed: list[tuple[Any, ...]] = []
         for id, shard in batch.holders.items():
             h = state.holders[id]
             row = (id, shard, h.program, h.currency, h.credit_line_minor, h.created, h.entries,
@@ -234,7 +235,8 @@ class Books:
         )  # fmt: skip
 
     async def _write_balances(self, batch: Batch, state: State) -> None:
-        new, changed = [], []
+        new: list[tuple[Any, ...]] = []
+        changed: list[tuple[Any, ...]] = []
         for key in batch.balances:
             b = state.balances[key[0]][key[1]]
             row = (*key, b.posted, b.held, b.told_posted, b.told_held)
@@ -248,7 +250,8 @@ class Books:
         )  # fmt: skip
 
     async def _write_authorizations(self, batch: Batch, state: State) -> None:
-        new, changed = [], []
+        new: list[tuple[Any, ...]] = []
+        changed: list[tuple[Any, ...]] = []
         for id in batch.authorizations:
             a = state.authorizations[id]
             p = a.parts

@@ -1,10 +1,10 @@
 """The writer: drains the journal into the books, each entry once, whatever dies in between.
 
 A *lane* is one session of Postgres with the locks of some shards. It reads their streams from the
-group's position, tells the entries in their order, writes a batch in one transaction, and only then
-acknowledges. Killed anywhere, it leaves at worst a committed batch that is not acknowledged: the next
-owner reads it again and knows every entry by its digest. Lanes overlap: while the database works
-for one, another reads and tells. (tests/ledger/test_crashes.py)
+group's position, tells the entries in their order, writes a batch in one transaction, and only
+then acknowledges. Killed anywhere, it leaves at worst a committed batch that is not acknowledged:
+the next owner reads it again and knows every entry by its digest. Lanes overlap: while the
+database works for one, another reads and tells. (tests/ledger/test_crashes.py)
 
 What cannot be told is parked alone. What the database refuses is looked for by halving the batch,
 until it is one entry, which is parked. What is only away (a server that restarts, a full disk) is
@@ -261,4 +261,3 @@ class Lane:
     async def _pause(self, seconds: float) -> None:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stop.wait(), seconds)
-

@@ -72,9 +72,7 @@ def fresh_postgres(postgres_dsn: str) -> Iterator[str]:
     name = f"authz_test_{os.getpid()}_{next(NUMBERS)}"
     asyncio.run(run_sql(postgres_dsn.format("postgres"), f'CREATE DATABASE "{name}"'))
     yield postgres_dsn.format(name)
-    asyncio.run(
-        run_sql(postgres_dsn.format("postgres"), f'DROP DATABASE "{name}" WITH (FORCE)')
-    )
+    asyncio.run(run_sql(postgres_dsn.format("postgres"), f'DROP DATABASE "{name}" WITH (FORCE)'))
 
 
 async def run_sql(dsn: str, statement: str) -> None:

@@ -1,4 +1,4 @@
-"""The book: whatever the journal says, entries balance and the cardholder's side is the envelope's."""
+"""The book: whatever the journal says, entries balance, and cardholders' sides are as told."""
 
 from collections import Counter
 from itertools import pairwise
@@ -267,7 +267,12 @@ def test_any_sequence_of_acts_balances_and_is_what_the_envelopes_say(steps: list
             case "close":
                 kind, held, body = "close", -held_of[id], CloseBody("t")
             case "withdraw":
-                kind, posted, held, body = "withdrawal", paid_of[id], -held_of[id], WithdrawalBody("")
+                kind, posted, held, body = (
+                    "withdrawal",
+                    paid_of[id],
+                    -held_of[id],
+                    WithdrawalBody(""),
+                )
             case "absorb":
                 absorbed = (f"m{(which + 1) % 4}",)
                 for counts in (paid_of, held_of):
@@ -289,7 +294,9 @@ def test_any_sequence_of_acts_balances_and_is_what_the_envelopes_say(steps: list
         assert one.held == held_of[id]
         assert one.parts.paid == paid_of[id]
         if one.parts.paid == 0 and not one.acts.count("absorb"):
-            assert one.parts.direct + one.parts.fees + one.parts.converted == -one.parts.cross_border
+            assert (
+                one.parts.direct + one.parts.fees + one.parts.converted == -one.parts.cross_border
+            )
     # Told again, also from the middle on, it is the same to the byte.
     again = State()
     assert [tell(again, *raw).postings for raw in journal.raw] == journal.postings

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import Counter
-from contextlib import asynccontextmanager
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from itertools import islice
 from typing import Any
 
@@ -75,7 +75,9 @@ async def drain(redis_url: str, dsn: str, **settings: Any) -> Heard:
 async def whole(dsn: str) -> dict[str, list[tuple[Any, ...]]]:
     async with books(dsn) as connection:
         return {
-            table: [tuple(row) for row in await connection.fetch(f"SELECT * FROM {table} ORDER BY {by}")]
+            table: [
+                tuple(row) for row in await connection.fetch(f"SELECT * FROM {table} ORDER BY {by}")
+            ]
             for table, by in TABLES.items()
         }
 
@@ -96,7 +98,9 @@ class Crowd:
             while len(ids) < many:
                 some = list(islice(self._acts, min(500, many - len(ids))))
                 said = await asyncio.gather(*(hot.authorize(act, 10.0) for act in some))
-                assert {verdict.kind for verdict in said if isinstance(verdict, Verdict)} == {"held"}
+                assert {verdict.kind for verdict in said if isinstance(verdict, Verdict)} == {
+                    "held"
+                }
                 ids += [act.message_id for act in some]
             return ids
 
@@ -116,7 +120,9 @@ async def approved(dsn: str) -> list[str]:
         rows = await connection.fetch(
             "SELECT message_id FROM journal_entry WHERE kind = 'authorization' AND verdict = 'held'"
         )
-        known = await connection.fetch('SELECT authorization_id FROM "authorization" WHERE approved')
+        known = await connection.fetch(
+            'SELECT authorization_id FROM "authorization" WHERE approved'
+        )
         assert Counter(row[0] for row in rows) == Counter(row[0] for row in known)
         return [row[0] for row in rows]
 
