@@ -37,7 +37,14 @@ REFUSED = (
     ValueError,
     OverflowError,
 )
-AWAY = (OSError, TimeoutError, RedisError, asyncpg.PostgresError, asyncpg.InterfaceError)
+AWAY = (
+    OSError,
+    TimeoutError,
+    RedisError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a server that dies between two messages
+)
 SHORTEST_S = 0.05  # the first wait for a server that is away
 IDLE_S = 0.2  # between looks at a journal to which nothing is added
 REFUSALS_MAX = 2  # of one entry alone: the first may come from what somebody else has just written
@@ -151,8 +158,8 @@ class Lane:
 
     async def _session(self, *, once: bool) -> None:
         """Connected, until it ends: asked to, drained, or by an error of a server."""
-        source = Source(self._redis_url, self._streams)
         connection = await connect(self._dsn, name=f"authz settle {self._number}")
+        source = Source(self._redis_url, self._streams)
         try:
             books = Books(connection)
             loop = asyncio.get_running_loop()

@@ -141,8 +141,8 @@ class Watch:
 
     async def _look(self) -> None:
         """Until something is away: then it says so, and begins anew."""
-        source = Source(self._redis_url, STREAMS)
         connection = await connect(self._dsn, name="authz settle watch")
+        source = Source(self._redis_url, STREAMS)
         try:
             while True:
                 entries, seconds = await source.lag()
