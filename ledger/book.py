@@ -35,6 +35,8 @@ EXACT_MAX = 2**53 - 1  # the hot state's; a number beyond it was never counted t
 # partition of the journal of its own.
 AT_FIRST_MS, AT_LAST_MS = 978_307_200_000, 4_102_444_800_000
 TEXT_MAX = 256  # of an id: the hot state makes none above 64
+# In an id: what no text of Postgres may hold, and what ledger/store.py puts between ids.
+FORBIDDEN = frozenset("\0\x1f")
 
 read_body = msgspec.msgpack.Decoder(Body).decode
 
@@ -156,10 +158,13 @@ def tell(state: State, e: Envelope, envelope: bytes, body: bytes) -> Told:
             stand(lines, holder.program, e.currency, one.parts, one.network, -1)
     elif e.posted_delta:
         lines.add(Account(holder.program, e.currency, Role.SUSPENSE), e.posted_delta)
-    cardholder(lines, holder, e)
-    postings = lines.done()
-    if sums(postings):
-        raise Unbookable("unbalanced")
+    if lines:
+        cardholder(lines, holder, e)
+        postings = lines.done()
+        if sums(postings):
+            raise Unbookable("unbalanced")
+    else:
+        postings = between_own(holder, e)
 
     # The entry stands. From here on nothing may fail.
     if e.account_id:
@@ -178,15 +183,15 @@ def tell(state: State, e: Envelope, envelope: bytes, body: bytes) -> Told:
 
 def check(e: Envelope) -> None:
     """What no function of the hot state writes. Raises: Unbookable."""
-    for amount in (e.posted_delta, e.held_delta, e.posted_after, e.held_after):
-        if abs(amount) > EXACT_MAX:
-            raise Unbookable("amount")
+    amounts = e.posted_delta, e.held_delta, e.posted_after, e.held_after
+    if max(amounts) > EXACT_MAX or min(amounts) < -EXACT_MAX:
+        raise Unbookable("amount")
     if not AT_FIRST_MS <= e.at_ms < AT_LAST_MS:
         raise Unbookable("time")
-    for text in (e.kind, e.message_id, e.authorization_id, e.account_id, e.card_id, e.verdict,
-                 e.currency, *e.absorbed):  # fmt: skip
-        if len(text) > TEXT_MAX or "\0" in text:
-            raise Unbookable("text")
+    texts = (e.kind, e.message_id, e.authorization_id, e.account_id, e.card_id, e.verdict,
+             e.currency, *e.absorbed)  # fmt: skip
+    if max(map(len, texts)) > TEXT_MAX or not FORBIDDEN.isdisjoint("".join(texts)):
+        raise Unbookable("text")
     if (e.posted_delta or e.held_delta) and not (e.currency and e.account_id):
         raise Unbookable("amount_of_nobody")
 
@@ -223,6 +228,9 @@ class Lines:
         if amount:
             self._amounts[account] = self._amounts.get(account, 0) + amount
 
+    def __len__(self) -> int:
+        return len(self._amounts)
+
     def done(self) -> tuple[Posting, ...]:
         return tuple(
             Posting(account, amount) for account, amount in self._amounts.items() if amount
@@ -234,6 +242,19 @@ def cardholder(lines: Lines, holder: Holder, e: Envelope) -> None:
     of = holder.program, e.currency
     lines.add(Account(*of, Role.OPEN, e.account_id), e.held_delta - e.posted_delta)
     lines.add(Account(*of, Role.HELD, e.account_id), -e.held_delta)
+
+
+def between_own(holder: Holder, e: Envelope) -> tuple[Posting, ...]:
+    """The same where nobody else has a part in it: most entries, and the shortest way."""
+    if e.posted_delta:
+        raise Unbookable("unbalanced")
+    if not e.held_delta:
+        return ()
+    of = holder.program, e.currency
+    return (
+        Posting(Account(*of, "open", e.account_id), e.held_delta),
+        Posting(Account(*of, "held", e.account_id), -e.held_delta),
+    )
 
 
 def account_moved(
@@ -248,7 +269,7 @@ def account_moved(
             profile = read_profile(read.profile)
     program = profile.program if profile else holder.program
     line = profile.credit_line_minor if profile else holder.credit_line_minor
-    if len(program) > TEXT_MAX or "\0" in program or not 0 <= line <= EXACT_MAX:
+    if len(program) > TEXT_MAX or not FORBIDDEN.isdisjoint(program) or not 0 <= line <= EXACT_MAX:
         raise Unbookable("profile")
     if program != holder.program:
         move_program(state, holder, program, lines)

@@ -1,7 +1,14 @@
 """What the writer counts, under the names that docs/ledger.md explains. No label holds anything
 that came from a message."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 
 FAILURES = ("postgres", "redis", "refused", "parked")
 # A full batch takes a quarter of a second on two cores; ten are a disk that does not keep up.
@@ -13,6 +20,7 @@ class Metrics:
     """One writer's numbers; hears its lanes. Belongs to the thread of its event loop."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = r = CollectorRegistry() if registry is None else registry
         self._entries = Counter("authz_ledger_entries_total", "Entries written.", registry=r)
         self._postings = Counter("authz_ledger_postings_total", "Lines written.", registry=r)

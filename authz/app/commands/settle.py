@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import click
@@ -12,6 +14,7 @@ from redis.exceptions import RedisError
 
 from authz.app.announce import CannotListen, announce_when_ready, listening
 from authz.app.books import NO_BOOKS, FoundBooks, find_books, of_books
+from authz.app.compose import GC_THRESHOLDS
 from authz.app.http import Health, start_http
 from authz.app.options import configured
 from authz.app.output import counted
@@ -86,6 +89,7 @@ async def run(
     config: Config, redis_url: str, books: FoundBooks, once: bool, announce: Path | None,
     stop: asyncio.Event,
 ) -> None:  # fmt: skip
+    gc.set_threshold(*GC_THRESHOLDS)  # a batch is many objects, and no cycle
     metrics, s = Metrics(), config.settle
     settings = Settings(
         batch=s.batch, linger_ms=s.linger_ms, lanes=s.lanes, parked_max=s.parked_max,
@@ -101,10 +105,13 @@ async def run(
         http = await start_http(s.metrics_host, s.metrics_port, metrics.text, health, dict)
     if not once:
         click.echo(f"metrics   http://{s.metrics_host}:{http.port}/metrics, /health")
-    watching = asyncio.ensure_future(watch.run())
+    watching: asyncio.Future[Any] = asyncio.ensure_future(watch.run())
+    stopped: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
     writing = asyncio.ensure_future(writer.run(once=once))
-    stopped = asyncio.ensure_future(stop.wait())
-    ready = asyncio.ensure_future(announce_when_ready(watch.has_looked, {}, http.port, announce))
+    tasks = [watching, stopped]
+    if not once:
+        saying = announce_when_ready(watch.has_looked, {}, http.port, announce)
+        tasks.append(asyncio.ensure_future(saying))
     try:
         await asyncio.wait((writing, stopped), return_when=asyncio.FIRST_COMPLETED)
         writer.stop()
@@ -112,7 +119,7 @@ async def run(
         if once:
             click.echo(f"{counted(metrics.entries, 'journal entry')} written")
     finally:
-        for task in (watching, stopped, ready):
+        for task in tasks:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
