@@ -289,7 +289,7 @@ async def filling(url: str, sample: bytes, what: str, first: int, many: int, rat
 
 
 def table(answer: dict[str, Any]) -> Iterator[str]:
-    yield f"{answer['entries']:,} approvals waiting, drained by one writer of two lanes"
+    yield f"{answer['entries']:,} approvals waiting, drained by one writer of {Settings().lanes} lanes"
     rows = [
         ("authorizations a second", f"{answer['per_s']:,.0f}"),
         ("postings a second", f"{answer['postings_per_s']:,.0f}"),

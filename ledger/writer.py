@@ -55,7 +55,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     batch: int = 4000  # entries in a transaction: some 10 MB of memory, a quarter of a second
     linger_ms: int = 20  # until the next look, where a batch was not full
-    lanes: int = 2
+    lanes: int = 3
     parked_max: int = 10_000  # open ones; above it nothing more is taken from where the next comes
     trim_keep_s: int = 0  # 0: nothing is ever trimmed
     standby_s: float = 0.5  # between tries to get shards that another writer has
@@ -209,7 +209,7 @@ class Lane:
         unsure = page.of(self._unsure)
         there = await books.which_are_there(unsure) if unsure else set()
         await self._cache.load(books, page)
-        batch = assemble(page, self.owned, self._cache, there, self._condemned)
+        batch = await assemble(page, self.owned, self._cache, there, self._condemned)
         if batch.parked and (
             await books.count_parked() + len(batch.parked) > self._settings.parked_max
         ):
