@@ -13,18 +13,19 @@ the product (`appendfsync always`, synchronous commits, every trigger).
 import asyncio
 import gc
 import os
+import socket
 import sys
 import tempfile
 from collections.abc import Iterator
 from itertools import count, islice
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep, time
 from typing import Any
 
 import asyncpg
+import hiredis
 import msgspec
 import uvloop
-from redis.asyncio import Redis
 
 from authz.app.compose import GC_THRESHOLDS
 from authz.app.embedded.postgres import EmbeddedPostgres
@@ -94,10 +95,10 @@ async def measure(
     await migrate(connection)
     await connection.close()
     heard = Counted()
-    await fill(store.url, sample, "open", 0, 0)
+    await fill(store, sample, "open", 0, 0)
     await Writer(store.url, postgres.dsn, STREAMS, Settings(), heard).run(once=True)
 
-    await fill(store.url, sample, "all", 0, entries)
+    await fill(store, sample, "all", 0, entries)
     await checkpoint(postgres.dsn)
     drained = await drain(store, postgres, heard)
     figures: dict[str, Any] = {
@@ -141,7 +142,7 @@ async def burst(
     source = Source(store.url, STREAMS)
     try:
         # Its rate beside whoever fills: fed without a pause for a while.
-        feeder = asyncio.create_task(fill(store.url, sample, "all", first, first))
+        feeder = asyncio.create_task(fill(store, sample, "all", first, first))
         await asyncio.sleep(1.0)
         before, started = heard.entries, monotonic()
         await feeder
@@ -151,7 +152,7 @@ async def burst(
         memory = rss_mb()
         most = 0
         feeder = asyncio.create_task(
-            fill(store.url, sample, "all", 2 * first, int(rate * seconds), rate)
+            fill(store, sample, "all", 2 * first, int(rate * seconds), rate)
         )
         started = monotonic()
         while not feeder.done():
@@ -231,11 +232,13 @@ async def a_real_approval(url: str) -> bytes:
 # -- the process that fills the journal --------------------------------------------------
 
 
-async def fill(url: str, sample: bytes, what: str, first: int, many: int, rate: float = 0) -> None:
+async def fill(
+    store: EmbeddedValkey, sample: bytes, what: str, first: int, many: int, rate: float = 0
+) -> None:
     """Run this module as that process. Raises: RuntimeError."""
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bench.ledger", url, sample.hex(), what, str(first), str(many),
-        str(rate),
+        sys.executable, "-m", "bench.ledger", str(store.socket), sample.hex(), what, str(first),
+        str(many), str(rate),
     )  # fmt: skip
     if await child.wait():
         raise RuntimeError("the journal could not be filled")
@@ -267,29 +270,42 @@ def approvals_of(
         yield account, pack(flat), body
 
 
-async def filling(url: str, sample: bytes, what: str, first: int, many: int, rate: float) -> None:
+def filling(path: str, sample: bytes, what: str, first: int, many: int, rate: float) -> None:
+    """Over a plain socket, a page at a time: it must not be what is measured."""
     account, approval = msgspec.msgpack.decode(sample)
-    async with Redis.from_url(url) as client:
-        now_ms = (await client.time())[0] * 1000
-        if what == "open":
-            entries = accounts_of(account)
-        else:
-            entries = islice(approvals_of(approval, first, now_ms), many)
+    if what == "open":
+        entries = accounts_of(account)
+    else:
+        entries = islice(approvals_of(approval, first, first_ms()), many)
+    with socket.socket(socket.AF_UNIX) as link:
+        link.connect(path)
+        reader = hiredis.Reader()
         started, sent = monotonic(), 0
         while some := list(islice(entries, PAGE)):
-            pipeline = client.pipeline(transaction=False)
-            for id, envelope, body in some:
-                pipeline.execute_command(
-                    "XADD", keys.account_keys(id)[3], "*", ENVELOPE, envelope, BODY, body
+            link.sendall(
+                b"".join(
+                    hiredis.pack_command(
+                        ("XADD", keys.account_keys(id)[3], "*", ENVELOPE, envelope, BODY, body)  # type: ignore[arg-type]
+                    )
+                    for id, envelope, body in some
                 )
-            await pipeline.execute()
+            )
+            for _ in some:
+                while (reply := reader.gets()) is False:
+                    reader.feed(link.recv(65_536))
+                assert isinstance(reply, bytes), reply
             sent += len(some)
             if rate:
-                await asyncio.sleep(max(started + sent / rate - monotonic(), 0))
+                sleep(max(started + sent / rate - monotonic(), 0))
+
+
+def first_ms() -> int:
+    return int(time() * 1000)
 
 
 def table(answer: dict[str, Any]) -> Iterator[str]:
-    yield f"{answer['entries']:,} approvals waiting, drained by one writer of {Settings().lanes} lanes"
+    waiting = f"{answer['entries']:,} approvals waiting"
+    yield f"{waiting}, drained by one writer of {Settings().lanes} lanes"
     rows = [
         ("authorizations a second", f"{answer['per_s']:,.0f}"),
         ("postings a second", f"{answer['postings_per_s']:,.0f}"),
@@ -313,4 +329,4 @@ def table(answer: dict[str, Any]) -> Iterator[str]:
 
 if __name__ == "__main__":
     where, packed, kind, start, number, pace = sys.argv[1:]
-    uvloop.run(filling(where, bytes.fromhex(packed), kind, int(start), int(number), float(pace)))
+    filling(where, bytes.fromhex(packed), kind, int(start), int(number), float(pace))
