@@ -27,6 +27,7 @@ import hiredis
 import msgspec
 import uvloop
 
+from authz.app.books import FOR_BOOKS
 from authz.app.compose import GC_THRESHOLDS
 from authz.app.embedded.postgres import EmbeddedPostgres
 from authz.app.embedded.valkey import EmbeddedValkey
@@ -46,6 +47,8 @@ OVER = 1.15
 PAGE = 500  # entries in one pipeline of the filler
 LOOK_S = 0.1
 ACCOUNTS = 20_000  # in play: some come again within a batch, most do not
+
+SCATTER = 0x9E37_79B9_7F4A_7C15  # odd, so no two numbers below 2**64 meet
 
 pack = msgspec.msgpack.Encoder().encode
 
@@ -75,7 +78,7 @@ def run(json_path: str | None, entries: int = ENTRIES, seconds: float = SECONDS)
         os.chmod(parent, 0o711)  # the database's own account must reach its folder, under root
         with (
             EmbeddedValkey.start() as store,
-            EmbeddedPostgres.start(Path(parent) / "books") as postgres,
+            EmbeddedPostgres.start(Path(parent) / "books", settings=FOR_BOOKS) as postgres,
         ):
             figures, version = uvloop.run(measure(store, postgres, entries, seconds))
     answer = figures | {
@@ -261,7 +264,7 @@ def approvals_of(
     body = pattern[1]
     for number in count(first):
         account = f"L{number % ACCOUNTS:07d}"
-        id = f"{number:022d}"
+        id = f"{number * SCATTER % 2**64:022x}"  # real ids are digests: in no order
         flat[2] = flat[3] = id
         flat[4] = account
         flat[9], flat[10] = 0, 100

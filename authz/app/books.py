@@ -25,6 +25,15 @@ OF_ROOT = Path("/var/lib/authz/ledger")
 OWN = "ledger"  # below the data folder
 
 
+# For a server of our own. Half a minute of full load fills a gigabyte of log, and each checkpoint
+# makes what follows dearer; the newest pages of a dozen indexes are always in use.
+FOR_BOOKS = {
+    "shared_buffers": "256MB",
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "15min",
+}
+
+
 class BooksMissing(Exception):
     """There is no Postgres to be had. The text says which, without a password."""
 
@@ -110,7 +119,7 @@ async def own_books(folder: Path, *, make: bool) -> FoundBooks:
         raise BooksMissing(f"There are no books in {folder} yet: `authz settle` makes them.")
     if os.geteuid() == 0:
         folder.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    embedded = EmbeddedPostgres.start(folder)
+    embedded = EmbeddedPostgres.start(folder, settings=FOR_BOOKS)
     write_privately(file, embedded.dsn + "\n")
     return FoundBooks(embedded.dsn, embedded)
 
