@@ -13,9 +13,10 @@ from authz.cards import Known
 from authz.engine import Engine, Outcome
 from authz.hot.acts import Apply, Note, Terms, Verdict
 from authz.hot.errors import HotStateError
-from authz.hot.record import Act
+from authz.hot.record import Act, touched_by
 from authz.hot.totals import AUTHORIZATIONS
 from ledger.journal import AdviceBody, encode_body
+from rules.counters import lasting
 from rules.decide import limits_for
 from rules.facts import Advice, Does, Plan
 from rules.holds import HoldRule
@@ -76,8 +77,8 @@ async def advise(engine: Engine, advice: Advice, received: float) -> Outcome:
                     currency=priced.request.currency,
                     sign=told.sign,
                     expires_at=told.sent_at + rule.days * DAY_S,
-                    touched=tuple(
-                        (x.counter, x.scale) for x in limits_for(priced.request, card, today)
+                    touched=touched_by(
+                        lasting(limits_for(priced.request, card, today), engine.linger_s)
                     ),
                     answer_ttl_s=ttl_s,
                     body=advice_body(advice, priced, kind, references),

@@ -9,6 +9,7 @@ from authz.hot.errors import HotStateError
 from authz.hot.record import AT_APPROVAL, AT_ONCE
 from authz.hot.totals import AUTHORIZATIONS, INQUIRIES
 from ledger.journal import AuthorizationBody, encode_body
+from rules.counters import lasting
 from rules.decide import conclude
 from rules.facts import EXACT_MAX, AuthorizationRequest, Funds, Plan, Purpose
 from rules.holds import HoldRule, hold_for
@@ -115,7 +116,7 @@ def plan_act(
         asked_currency=request.transaction_currency,
         currency=account.currency,
         credit_line_minor=account.credit_line_minor,
-        limits=plan.limits,
+        limits=lasting(plan.limits, engine.linger_s),
         references=identity.references_of_request(request, code, subject),
         sent_at=request.sent_at,
         expires_at=request.sent_at + rule.days * DAY_S,
@@ -164,8 +165,8 @@ def moves(request: AuthorizationRequest, rule: HoldRule) -> int:
 async def renew(engine: Engine, card_key: str, known: Known, stale: Stale, budget: Budget) -> Known:
     """Take the newer facts in, for this plan and the next."""
     engine.observer.near_cache_stale()
-    if stale.lists_version != engine.lists.version:
-        await engine.refresh_lists(budget)
+    if stale.lists_version > engine.lists.version:
+        await engine.refresh_lists(budget, stale.lists_version)
     known = known.renewed(stale)
     engine.cards.put(card_key, known)
     return known
@@ -268,5 +269,5 @@ def authorization_body(
         r.token, r.authenticated, r.risk, priced.settle_minor, priced.fees.total_minor,
         priced.fees.cross_border_minor, priced.rate, priced.source, priced.rate_date,
         plan.exception,
-        r.device, r.ip, r.skipped, r.skipped_means,
+        r.device, r.ip, r.skipped, r.skipped_means, r.bin,
     )  # fmt: skip

@@ -5,10 +5,11 @@ from collections.abc import Iterable
 import msgspec
 
 from authz.hot.model import SEVERAL
-from authz.hot.record import OTHER_ACTS_MAX, Record, fold, share
+from authz.hot.record import OTHER_ACTS_MAX, Record, fold
 from authz.profiles import read_account
 from authz.replay import Told, chain_rows
 from authz.standing import Row, Seen
+from rules.counters import counts_declines, parts_of, share
 
 
 def compare(seen: Seen, told: Told) -> list[Row]:
@@ -32,7 +33,7 @@ def compare(seen: Seen, told: Told) -> list[Row]:
             rows += unequal(name, hot, held, True)
     rows += unequal("counter", seen.used, told.used, told.whole)
     if not doubtful:
-        rows += unequal("counter", seen.used, used, True)
+        rows += compare_counters(seen, used)
     rows += compare_available(seen, told)
     rows += compare_reviews(seen, told)
     return list(dict.fromkeys(rows))
@@ -94,6 +95,33 @@ def compare_records(seen: Seen, told: Told) -> list[Row]:
     return rows
 
 
+def compare_counters(seen: Seen, used: dict[str, int]) -> list[Row]:
+    """Counters against the records that they follow.
+
+    Not those that came to their end, which move no more whatever becomes of their records; those
+    that took older buckets in; nor those of declines, of which no record tells. What these should
+    be the journal tells, entry by entry.
+    """
+    ends = dict(seen.ends)
+    for record in seen.records.values():
+        for one in record.counted_by:
+            if one.ends:
+                ends[one.counter] = min(one.ends, ends.get(one.counter, one.ends))
+
+    def is_told(counter: str) -> bool:
+        field, bucket, _ = parts_of(counter)
+        joined = bucket is not None and bucket <= seen.floors.get(field, -1)
+        over = 0 < ends.get(counter, 0) <= seen.clock
+        return not (joined or over or counts_declines(counter))
+
+    return unequal(
+        "counter",
+        {counter: use for counter, use in seen.used.items() if is_told(counter)},
+        {counter: use for counter, use in used.items() if is_told(counter)},
+        True,
+    )
+
+
 def sums(records: Iterable[Record]) -> tuple[dict[str, int], dict[str, int]]:
     """What records hold by currency, and what they make of the counters they touched."""
     held: dict[str, int] = {}
@@ -102,8 +130,8 @@ def sums(records: Iterable[Record]) -> tuple[dict[str, int], dict[str, int]]:
         if record.holds:
             held[record.currency] = held.get(record.currency, 0) + record.holds * record.sign
         if record.spent:
-            for counter, scale in record.counted_by:
-                used[counter] = used.get(counter, 0) + share(record.spent, scale)
+            for one in record.counted_by:
+                used[one.counter] = used.get(one.counter, 0) + share(record.spent, one.scale)
     return held, used
 
 

@@ -5,6 +5,7 @@ by whatever else may ask later.
 """
 
 import asyncio
+from collections.abc import Callable
 from itertools import count
 from typing import Protocol
 
@@ -12,6 +13,7 @@ from msgspec import Struct
 
 from authz.budget import Budget
 from authz.cards import Known, NearCache
+from authz.catching_up import CatchingUp
 from authz.clock import Clock
 from authz.hot.acts import Withdraw
 from authz.hot.errors import HotStateError, Refused
@@ -22,9 +24,10 @@ from authz.judges import Judges
 from authz.log_lines import Lines
 from authz.readings import Readings
 from authz.shadow import Shadow
-from rules.facts import Approved, AuthorizationRequest, Blocklists, Funds
+from rules.facts import Approved, AuthorizationRequest, Funds
 from rules.holds import HoldRule, make_policy
-from rules.judge import NO_JUDGE, SHADOW, texts_of
+from rules.judge import NO_JUDGE, POLICY, RATES, SHADOW, Judge
+from rules.lists import Lists
 from rules.notices import Balance
 from rules.reason import Reason
 
@@ -103,9 +106,9 @@ class Engine:
         self.spool = spool
         self.observer = observer
         self.settings = settings
-        self.lists = Blocklists()
         self.judge = NO_JUDGE
         self.judges = Judges()
+        self.catching_up = CatchingUp(hot, self._judge_of, self._judge_by)
         self.shadow = Shadow()
         self.checks: Panel | None = None
         self.days: dict[str, Days | None] = {}  # by network; None: it never cut over
@@ -115,8 +118,7 @@ class Engine:
         self.store_offset_ms = 0  # the store's clock less ours, measured on each connect
         self._name = name  # unlike any other engine's, and any earlier run's
         self._attempts = count(1)
-        self._reads = count(1)  # of lists and policy, in the order in which they were asked for
-        self._last_read = 0  # the newest that was taken
+        self._has_begun = False  # all that was in force was read once
         self._drafted_by = ("", "")  # the texts of a draft and of rates
         self._drafting: asyncio.Task[None] | None = None
 
@@ -144,6 +146,11 @@ class Engine:
         """How long an answer is kept: past the last moment at which its repeat is let in."""
         return window_s + 2 * self.settings.clock_skew_s
 
+    @property
+    def linger_s(self) -> int:
+        """How long after a window a message may still be answered that looks at it."""
+        return self.answer_ttl_s(self.settings.answer_window_s)
+
     async def known(self, card_key: str, budget: Budget) -> Known | None:
         """The card, from memory or from the hot state; None where it is not ours."""
         known = self.cards.get(card_key)
@@ -151,27 +158,43 @@ class Engine:
             known = await self.cards.find(self.hot, card_key, budget)
         return known
 
-    async def refresh_lists(self, budget: Budget) -> None:
-        """Read blocklists, policy and rates anew.
+    @property
+    def lists(self) -> Lists:
+        return self.catching_up.lists
+
+    @lists.setter
+    def lists(self, lists: Lists) -> None:
+        self.catching_up.lists = lists
+
+    async def refresh_lists(self, budget: Budget, version: int = 0) -> None:
+        """Judge by that version of lists, policy and rates at least; 0: by what is in force now.
 
         While a policy is compiled the old one stays, with the old version: what is planned by it is
         stale to the store, and waits here too. Raises: HotStateError.
         """
-        turn = next(self._reads)
-        version, entries = await self.hot.lists(budget.left_s())
-        texts = texts_of(entries)
-        judge = await self.judges.of(texts, budget.left_s)
-        if turn < self._last_read:
-            return  # who read later was done sooner
-        self._last_read = turn
+        await self.catching_up.up_to(version, budget.left_s, asked=True)
+
+    async def keep_up(self, timeout_s: float) -> None:
+        """The same, however far behind it is, in no request's time. Raises: HotStateError."""
+        try:
+            await self.catching_up.up_to(0, lambda: timeout_s, asked=False)
+        except Refused:
+            # A policy that cannot be read is not begun with. Whoever judges by an earlier one goes
+            # on: the store fences its requests, and each tries again.
+            if not self._has_begun:
+                raise
+        self._has_begun = True
+
+    async def judge_by(self, texts: dict[str, str], budget: Budget) -> None:
+        """Raises: HotStateError, and nothing is changed."""
+        self._judge_by(await self._judge_of(texts, budget.left_s), texts)
+
+    async def _judge_of(self, texts: dict[str, str], left_s: Callable[[], float]) -> Judge:
+        return await self.judges.of((texts.get(POLICY, ""), texts.get(RATES, "")), left_s)
+
+    def _judge_by(self, judge: Judge, texts: dict[str, str]) -> None:
         self.judge = judge
-        self._draft((next((value for kind, value in entries if kind == SHADOW), ""), texts[1]))
-        self.lists = Blocklists(
-            version=version,
-            cards=frozenset(value for kind, value in entries if kind == "card"),
-            merchants=frozenset(value for kind, value in entries if kind == "merchant"),
-            countries=frozenset(value for kind, value in entries if kind == "country"),
-        )
+        self._draft((texts.get(SHADOW, ""), texts.get(RATES, "")))
 
     def _draft(self, texts: tuple[str, str]) -> None:
         """Let this draft judge beside the policy from when it is compiled; nobody waits for it."""

@@ -22,9 +22,10 @@ from authz.cards import Known
 from authz.engine import Engine, Outcome
 from authz.hot.acts import Apply, Decision, Stale, Withdraw
 from authz.hot.errors import HotStateError
-from authz.hot.record import Act
+from authz.hot.record import Act, touched_by
 from authz.hot.totals import AUTHORIZATIONS
 from ledger.journal import IncrementBody, encode_body
+from rules.counters import lasting
 from rules.decide import conclude
 from rules.facts import Increment
 from rules.price import plan_of
@@ -85,6 +86,7 @@ def plan_act(
     asked, card, account = replace(increment.asked, partial_ok=False), known.card, known.account
     priced, plan = plan_of(asked, card, account, engine.lists, engine.judge, in_part=True)
     id = message_id(asked, card.card_id)
+    limits = lasting(plan.limits, engine.linger_s)
     subject = card.limit_subject
     references = identity.references_of_increment(increment, identity.approval_code(id), subject)
     return Apply(
@@ -110,14 +112,14 @@ def plan_act(
         review=Reason.REFERRED if may_be_referred(plan) else "",
         currency=account.currency,
         expires_at=asked.sent_at + engine.holds.of(asked).days * DAY_S,
-        touched=tuple((limit.counter, limit.scale) for limit in plan.limits),
+        touched=touched_by(limits),
         decision=Decision(
             planned=plan.reason,
             credit_line_minor=account.credit_line_minor,
             account_version=known.account_version,
             card_version=known.card_version,
             lists_version=engine.lists.version,
-            limits=plan.limits,
+            limits=limits,
         ),
         answer_ttl_s=engine.answer_ttl_s(engine.settings.answer_window_s),
         body=encode_body(

@@ -10,46 +10,67 @@ Each is lenient where it cannot be sure: what it tells keeps a store's gates shu
 Promises: tests/authz/test_loose_ends.py.
 """
 
+from asyncio import sleep
 from collections.abc import Iterable, Mapping
 
 from authz.hot import keys
+from authz.hot.lists import Standing, parts_of, read_rows, standing_of
 from authz.hot.model import NAMED_MAX, SEVERAL
 from authz.hot.resp import Connection
 from authz.replay import Journal, Told
 from authz.standing import Row, Seen
+from rules.judge import TEXTS
 
 TIMEOUT_S = 60.0
 
-Lists = tuple[int, frozenset[tuple[str, str]]]  # a version, and its kinds and values
+PAGE = 1000  # entries in one reply
 
 
-def newest_lists(one: Lists | None, journal: Journal) -> Lists | None:
-    """The lists of the newest version, of these shards so far; None where that was cut away."""
-    if one is None or (journal.lists is None and journal.gate.lists > one[0]):
-        return None
-    return max(one, journal.lists or (0, frozenset()), key=lambda lists: lists[0])
+async def lists_rows(connection: Connection, home: Journal) -> list[Row]:
+    """What engines read against the home shard's journal. To be read after it.
 
-
-async def lists_rows(connection: Connection, journalled: Lists | None) -> list[Row]:
-    """The set of the blocklists. To be read after the journals, since it is written before them.
-
-    A set that is ahead is that of a load under way, or cut short: its next run moves the gates.
+    What is ahead is that of a change since. Of a journal that was cut nobody knows what was there.
     """
-    if journalled is None:
+    version, journalled = home.judgement
+    standing = await standing_in(connection)
+    if not home.whole or standing.version > version:
         return []
-    version, present = 0, set()
-    for member in await connection.call(("SMEMBERS", keys.LISTS), TIMEOUT_S):
-        kind, _, value = member.decode().partition(":")
-        if kind == "version":
-            version = max(version, int(value))
-        else:
-            present.add((kind, value))
-    if version > journalled[0]:
+    if standing.version < version:
+        return [("lists", f"version {standing.version}", f"version {version}")]
+    wrong = {kind for kind in TEXTS if standing.texts[kind] != journalled.get(kind, "")}
+    expected = dict.fromkeys(standing.counts, 0)
+    for n, field in enumerate(journalled):
+        if field not in TEXTS:
+            of = "/".join(parts_of(field)[:2])
+            expected[of] = expected.get(of, 0) + 1
+        if n % PAGE == 0:
+            await sleep(0)  # an engine that audits has links to answer
+    cursor = b""
+    while cursor != b"0":
+        cursor, page = await connection.call(
+            ("HSCAN", keys.LISTS, cursor or b"0", "COUNT", PAGE), TIMEOUT_S
+        )
+        for field, packed in zip(page[::2], page[1::2], strict=True):
+            if journalled.get(field.decode(), ()) != read_rows(packed):
+                wrong.add(field.decode())
+    there = await connection.call(("HLEN", keys.LISTS), TIMEOUT_S)
+    if (await standing_in(connection)).version != version:
         return []
-    if version < journalled[0]:
-        return [("lists", f"version {version}", f"version {journalled[0]}")]
-    astray = len(present ^ journalled[1])
-    return [("lists", f"{astray} entries differ", f"version {version}")] if astray else []
+    besides = sum(name not in journalled and name not in TEXTS for name in wrong)
+    missing = sum(expected.values()) - there + besides
+    astray = len(wrong) + missing
+    rows: list[Row] = []
+    if astray:
+        rows.append(("lists", f"{astray} entries differ", f"version {version}"))
+    for of in sorted(expected):
+        if standing.counts.get(of, 0) != expected[of]:
+            rows.append((f"number of {of}", standing.counts.get(of, 0), expected[of]))
+    return rows
+
+
+async def standing_in(connection: Connection) -> Standing:
+    flat = await connection.call(("HGETALL", keys.JUDGEMENT), TIMEOUT_S)
+    return standing_of(dict(zip(flat[::2], flat[1::2], strict=True)))
 
 
 def account_rows(seen: Seen, told: Told, others: Iterable[Row]) -> list[Row]:

@@ -32,6 +32,11 @@ class Pan:
         """First six, last four."""
         return mask_pan(self._digits)
 
+    @property
+    def bin(self) -> str:
+        """The first six digits: whose card it is, and no more than may be shown of any number."""
+        return self._digits[:6]
+
     def reveal(self) -> str:
         """The digits. Every caller of this is a place that an auditor reads."""
         return self._digits

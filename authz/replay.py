@@ -4,6 +4,8 @@ The second model of the audit. It adds up what each entry says that it moved, an
 watches that each begins where the one before it ended. It never looks at the hot state.
 """
 
+import zlib
+from asyncio import sleep
 from dataclasses import dataclass, field
 from hashlib import sha1
 from typing import Any
@@ -26,7 +28,8 @@ from ledger.journal import (
     CutOverBody,
     Envelope,
     IncrementBody,
-    ListsBody,
+    JudgementBody,
+    ListRows,
     ReversalBody,
 )
 from rules.facts import CREDITS
@@ -40,6 +43,7 @@ ACTS = frozenset(
     {"reversal", "advice", "completion", "increment", "close"}
 )  # kinds of entries that join one
 PAGE = 1000  # entries in one reply
+PAUSE_AFTER = 2000  # list entries: one change may have a thousand, and the links are to be answered
 
 read_envelope = msgspec.msgpack.Decoder(Envelope).decode
 read_body = msgspec.msgpack.Decoder(Body).decode
@@ -241,7 +245,9 @@ class Journal:
         self.entries = 0
         self._own = Told()  # the shard's entries that are no account's, up to the gate's look
         self._lists = 0
-        self.lists: tuple[int, frozenset[tuple[str, str]]] | None = None  # the newest that are told
+        self.judgement: tuple[int, dict[str, str | ListRows]] = (0, {})  # as the home's entries say
+        self._spelt: dict[str | ListRows, str | ListRows] = {}  # a million entries have few rows
+        self._since_pause = 0  # list entries that were told without one
         self.until_gate = 0  # entries up to the gate's look
         self.totals: dict[str, tuple[int, int]] = {}
         self.days: dict[str, str] = {}
@@ -257,6 +263,9 @@ class Journal:
             )
             for stream_id, flat in page:
                 self._tell(stream_id, dict(zip(flat[::2], flat[1::2], strict=True)), accounts)
+                if self._since_pause >= PAUSE_AFTER:
+                    self._since_pause = 0
+                    await sleep(0)
             if len(page) < PAGE:
                 return
             start = f"({page[-1][0].decode()}"
@@ -300,6 +309,19 @@ class Journal:
             assert isinstance(told, CutOverBody)
             self.days[told.network] = e.detail
 
+    def _judge(self, body: bytes) -> None:
+        """One more version: texts by their kind, entries by their field."""
+        told = read_body(body)
+        assert isinstance(told, JudgementBody)
+        change, there = told.change, self.judgement[1]
+        self._since_pause += len(change.entries)
+        for name, _, after in (*change.texts, *change.entries):
+            if after:
+                there[name] = self._spelt.setdefault(after, after)
+            else:
+                there.pop(name, None)
+        self.judgement = told.version, there
+
     @property
     def trimmed(self) -> int:
         """How many of the gate's own entries are no longer there."""
@@ -321,18 +343,17 @@ class Journal:
             if not e.account_id:
                 if at <= self.gate.newest:
                     self._own.chain(envelope, body)
-                    if e.kind == "lists":
+                    if e.kind == "judgement":
+                        self._judge(body)
+                    elif e.kind == "lists":
                         self._lists = max(self._lists, e.versions[0])
-                        lists = read_body(body)
-                        assert isinstance(lists, ListsBody)
-                        self.lists = lists.version, frozenset(lists.entries)
             elif seen is None or at <= seen.position:
                 told = self.told.get(e.account_id)
                 if told is None:
                     told = self.told[e.account_id] = Told(whole=self.whole)
                 told.chain(envelope, body)
                 told.add(e, body)
-        except (KeyError, IndexError, AssertionError, msgspec.MsgspecError):
+        except (KeyError, IndexError, AssertionError, msgspec.MsgspecError, zlib.error):
             # A body of another kind than its envelope says is as unreadable as no body.
             self.rows.append((f"entry {stream_id.decode()} of {self.shard}", "unreadable", None))
         self.entries += 1

@@ -9,8 +9,9 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from rules.facts import AccountProfile, AuthorizationRequest, Blocklists, CardProfile
+from rules.facts import AccountProfile, AuthorizationRequest, CardProfile
 from rules.judge import Judge
+from rules.lists import Lists
 from rules.price import plan_of
 from rules.reason import Reason
 
@@ -21,7 +22,7 @@ LATER_S = 0.002  # answers of this turn are with their transports by then
 OUTCOMES = ("approve", "decline", "newly_declined", "newly_approved", "missed")
 NO_RULE = "none"
 
-Told = tuple[AuthorizationRequest, CardProfile, AccountProfile, Blocklists, str]
+Told = tuple[AuthorizationRequest, CardProfile, AccountProfile, Lists, str]
 
 
 def unheard(rule: str, outcome: str) -> None:
@@ -47,7 +48,7 @@ class Shadow:
         request: AuthorizationRequest,
         card: CardProfile,
         account: AccountProfile,
-        lists: Blocklists,
+        lists: Lists,
         planned: str,
     ) -> None:
         """One request that the live policy has judged: its plan's reason."""

@@ -12,10 +12,12 @@ Examples:
   authz bench codec                                 beside pyiso8583 (make peers)
   authz bench decide                                by the size of a policy
   authz bench hot --json -                          our connection beside redis-py
+  authz bench velocity                              ten velocity limits beside none
   authz bench load --rate 3000 --seconds 30         an engine and a network, open loop
   authz bench storm                                 eight links, 4,000 requests each at once
   authz bench memory --cards 100000                 bytes per card and account
   authz bench ledger --seconds 20                   the journal into Postgres
+  authz bench lists --entries 1000000               bytes and time per list entry
 """
 
 json_option = click.option(
@@ -76,6 +78,18 @@ def ledger(json_path: str | None, **given: Any) -> None:
     run(json_path, **said(given))
 
 
+@command.command(epilog="\b\nExample:\n  authz bench velocity --rounds 5")
+@click.option("--rounds", type=click.IntRange(1), help="Turns of each side. [7]")
+@click.option("--calls", type=click.IntRange(64), help="Calls in a turn. [6000]")
+@click.option("--buckets", type=click.IntRange(0), help="Used in each rolling window. [20]")
+@json_option
+def velocity(json_path: str | None, **given: Any) -> None:
+    """The authorization function under ten velocity limits, beside the same under none."""
+    from bench.velocity import run
+
+    run(json_path, **said(given))
+
+
 @command.command(
     epilog="\b\nExample:\n  authz bench load --rate 3000 --seconds 30 --json load.json\n\n"
     "Exit codes: 0 the SLA is met, 1 it is not, 3 the machine itself stalled."
@@ -123,6 +137,17 @@ def storm(json_path: str | None, **given: Any) -> None:
 def memory(json_path: str | None, **given: Any) -> None:
     """Bytes of hot state, and of an engine's near-cache, for a card with its account."""
     from bench.memory import run
+
+    run(json_path, **said(given))
+
+
+@command.command(epilog="\b\nExample:\n  authz bench lists --entries 1000000 --json lists.json")
+@click.option("--entries", type=click.IntRange(1), help="Of the block list. [1000000]")
+@click.option("--seed", type=int, help="Of the values that are looked up. [1]")
+@json_option
+def lists(json_path: str | None, **given: Any) -> None:
+    """What list entries cost: in the store, in an engine, by the look-up, and to load."""
+    from bench.lists import run
 
     run(json_path, **said(given))
 

@@ -16,7 +16,6 @@ from rules.facts import (
     AccountProfile,
     AccountState,
     AuthorizationRequest,
-    Blocklists,
     CardProfile,
     CardState,
     Channel,
@@ -24,6 +23,7 @@ from rules.facts import (
     Purpose,
 )
 from rules.judge import Judge
+from rules.lists import Lists
 from rules.policy import read_policy
 from rules.reason import Reason
 
@@ -100,7 +100,7 @@ def measured(rules: int, calls: int) -> dict[str, float]:
     judge = Judge(read_policy(policy_of(rules)))
     card = CardProfile("C1", "A1", "S1", "2912", CardState.ACTIVE, issued_day=10_000)
     account = AccountProfile("A1", "gold", "840", 0, "America/New_York", AccountState.ACTIVE)
-    lists, asked = Blocklists(), purchases(min(calls, 1000))
+    lists, asked = Lists(), purchases(min(calls, 1000))
     plan: Plan = decide(asked[0], card, account, lists, judge)
     assert (plan.reason, len(plan.limits), plan.flags) == (Reason.APPROVED, LIMITS, ())
     took = []

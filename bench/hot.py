@@ -36,16 +36,18 @@ from authz.hot.store import RedisHotState
 from authz.hot.totals import AUTHORIZATIONS, tally_of
 from authz.privacy import Pan, PanKeys
 from bench.machine import publish, this_machine, valkey_version
+from rules.counters import lasting
 from rules.decide import decide
 from rules.facts import (
     AccountProfile,
     AccountState,
     AuthorizationRequest,
-    Blocklists,
     CardProfile,
     CardState,
     Purpose,
 )
+from rules.judge import NO_JUDGE, Judge
+from rules.lists import Lists
 from rules.price import Price
 
 CALLERS = 64
@@ -235,21 +237,27 @@ async def open_accounts(hot: RedisHotState) -> tuple[list[AccountProfile], list[
     return accounts, cards
 
 
-def make_acts(accounts: list[AccountProfile], cards: list[CardProfile]) -> Iterator[Authorize]:
+def make_acts(
+    accounts: list[AccountProfile],
+    cards: list[CardProfile],
+    judge: Judge = NO_JUDGE,
+    merchants: int = 5000,
+    linger_s: int = 4200,
+) -> Iterator[Authorize]:
     """Purchases as the story would plan them, one account after the other, no two alike."""
     for number in count(1):
-        account, card = accounts[number % ACCOUNTS], cards[number % ACCOUNTS]
+        account, card = accounts[number % len(accounts)], cards[number % len(cards)]
         request = AuthorizationRequest(
             network="generic", mti="0100", card_key=f"1{card.card_id:0<22}",
             purpose=Purpose.PURCHASE,
             amount_minor=1000 + number % 9000, currency="840",
             transaction_minor=1000 + number % 9000, transaction_currency="840", mcc="5411",
-            merchant_id=f"M{number % 5000:014d}", terminal_id=f"T{number % 5000:07d}",
+            merchant_id=f"M{number % merchants:014d}", terminal_id=f"T{number % 5000:07d}",
             acquirer_id="999900001", country="US", entry_mode="051", expiry="3012",
             stan=f"{number % 1_000_000:06d}", rrn=f"{number:012d}",
             sent_at=SENT_AT + number // 1_000_000,
         )  # fmt: skip
-        plan = decide(request, card, account, Blocklists())
+        plan = decide(request, card, account, Lists(), judge)
         id = message_id(request, card.card_id)
         code = identity.approval_code(id)
         yield Authorize(
@@ -257,7 +265,8 @@ def make_acts(accounts: list[AccountProfile], cards: list[CardProfile]) -> Itera
             card_version=1, lists_version=0, message_id=id, fingerprint=fingerprint(request),
             attempt=f"bench-{number}", deadline_ms=0, planned=plan.reason,
             hold_minor=plan.hold_minor, asked_minor=request.transaction_minor,
-            asked_currency="840", currency="840", credit_line_minor=0, limits=plan.limits,
+            asked_currency="840", currency="840", credit_line_minor=0,
+            limits=lasting(plan.limits, linger_s),
             references=identity.references_of_request(request, code, card.limit_subject),
             sent_at=request.sent_at, expires_at=request.sent_at + 7 * DAY_S, answer_ttl_s=4200,
             tally=tally_of("generic", request.sent_at // DAY_S, AUTHORIZATIONS),

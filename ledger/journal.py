@@ -8,6 +8,8 @@ are MessagePack; arrays rather than maps, since there is one per act.
 A field is only ever added at the end, with a default: old entries stay readable.
 """
 
+import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -25,7 +27,8 @@ class Envelope(Struct, frozen=True, array_like=True, kw_only=True):
 
     layout: int
     kind: str  # authorization | reversal | advice | completion | increment | close |
-    # withdrawal | note | account | card | lists | gate | cut_over | announcement | review
+    # withdrawal | note | account | card | judgement | lists | gate | cut_over | announcement |
+    # review
     message_id: str
     authorization_id: str
     account_id: str
@@ -43,6 +46,31 @@ class Envelope(Struct, frozen=True, array_like=True, kw_only=True):
     absorbed: list[str] = []  # authorization ids of tombstones that this one took in
     totals: list[tuple[str, int, int]] = []  # "network/day/currency/kind", count, amount
     review: str = ""  # of a referral: opened, or full where there was no room for its case
+    # Of each window that is no single counter: which of the body's limits looked at it, what it had
+    # in it, and what of the request would be new to it.
+    windows: list[tuple[int, int, int]] = []
+
+
+# Reason, counter, use, ceiling, scale.
+LimitRow = tuple[str, str, int, int, int]
+
+
+def seen_by(e: Envelope, limits: Sequence[LimitRow]) -> list[tuple[int | None, int | None, int]]:
+    """Of each ceiling what its counter or window had before the act, after it, and what of the
+    request was new to it. None where nothing is known."""
+    moved = {counter: (before, after) for counter, before, after in reversed(e.counters)}
+    windows = {place: (seen, new) for place, seen, new in e.windows}
+    rows: list[tuple[int | None, int | None, int]] = []
+    for place, (_, counter, use, *_) in enumerate(limits):
+        before, after = moved.get(counter, (None, None))
+        if place in windows:
+            seen, use = windows[place]
+            rise = (after or 0) - (before or 0)
+            is_different = counter.count("|") > 1
+            rows.append((seen, seen + (min(rise, use) if is_different else rise), use))
+        else:
+            rows.append((before, after, use))
+    return rows
 
 
 class AuthorizationBody(Struct, frozen=True, array_like=True, tag="authorization", gc=False):
@@ -66,7 +94,7 @@ class AuthorizationBody(Struct, frozen=True, array_like=True, tag="authorization
     rrn: str
     sent_at: int
     planned: str  # the plan's reason
-    limits: tuple[tuple[str, str, int, int, int], ...]  # reason, counter, use, ceiling, scale
+    limits: tuple[LimitRow, ...]
     credit_line_minor: int
     mti: str = "0100"
     rule: str = ""  # of the policy: which had the last word
@@ -93,6 +121,7 @@ class AuthorizationBody(Struct, frozen=True, array_like=True, tag="authorization
     ip: str = ""
     skipped: tuple[str, ...] = ()  # optional checks that gave no answer in their time, by name
     skipped_means: str = ""  # what follows: decline | refer; "": went on without
+    bin: str = ""  # the first six digits of the card's number
 
 
 class ReversalBody(Struct, frozen=True, array_like=True, tag="reversal", gc=False):
@@ -163,12 +192,32 @@ class ReviewBody(Struct, frozen=True, array_like=True, tag="review", gc=False):
     exception: str = ""  # that an approval opened
 
 
-class ListsBody(Struct, frozen=True, array_like=True, tag="lists", gc=False):
-    """The blocklists in force from here on."""
+ListRow = tuple[str, str, int, int]  # reason, author, from and up to: seconds, 0 for no such end
+ListRows = tuple[ListRow, ...]
+
+
+class Change(Struct, frozen=True, array_like=True, gc=False):
+    """What a version of the judgement changed: what was there before and what is since.
+
+    Both, so that it can be told forwards from a beginning and backwards from today.
+    """
+
+    texts: tuple[tuple[str, str, str], ...] = ()  # policy | shadow | rates; "" where none
+    # "block/merchant/M1": list, kind, value; None where it is not listed
+    entries: tuple[tuple[str, ListRows | None, ListRows | None], ...] = ()
+
+
+class JudgementBody(Struct, frozen=True, array_like=True, tag="judgement", gc=False):
+    """By what engines judge from here on: another version of policy, rates or lists."""
 
     version: int
-    entries: tuple[tuple[str, str], ...]  # kind, value
     source: str
+    packed: bytes = b""  # a Change; where a gate was told of the version, nothing
+
+    @property
+    def change(self) -> Change:
+        """Raises: msgspec.MsgspecError, zlib.error."""
+        return _change(zlib.decompress(self.packed)) if self.packed else Change()
 
 
 class GateBody(Struct, frozen=True, array_like=True, tag="gate", gc=False):
@@ -233,7 +282,7 @@ Body = (
     | WithdrawalBody
     | AccountBody
     | CardBody
-    | ListsBody
+    | JudgementBody
     | GateBody
     | CutOverBody
     | AdministrativeBody
@@ -245,6 +294,12 @@ Body = (
 encode_body = msgspec.msgpack.Encoder().encode
 _envelope = msgspec.msgpack.Decoder(Envelope)
 _body = msgspec.msgpack.Decoder(Body)
+_change = msgspec.msgpack.Decoder(Change).decode
+
+
+def pack_change(change: Change) -> bytes:
+    """Entries of one list are much alike: a tenth of their size is left."""
+    return zlib.compress(encode_body(change))
 
 
 class Entry(Struct, frozen=True):

@@ -14,17 +14,19 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+from rules.counters import AMOUNT, DECLINES, Counters, parts_of, rises_by, share
 from rules.decide import conclude
 from rules.facts import (
     AccountProfile,
     AuthorizationRequest,
-    Blocklists,
     CardProfile,
     Limit,
     Plan,
     Purpose,
 )
 from rules.judge import Judge
+from rules.limits import MEASURES
+from rules.lists import Lists
 from rules.price import Price, plan_of
 from rules.reason import Reason
 
@@ -41,7 +43,7 @@ class Asked(Struct, frozen=True, kw_only=True, gc=False):
     request: AuthorizationRequest
     card: CardProfile
     account: AccountProfile
-    lists: Blocklists
+    lists: Lists
     judge: Judge  # of the policy in force then
     is_increment: bool
     planned: str
@@ -64,6 +66,7 @@ class Moved(Struct, frozen=True, kw_only=True, gc=False):
     is_taken_back: bool  # a reversal, an expiry, a withdrawal; else it was told to us: it posts
     touched: Touched = ()  # what it counts under, where it stands alone
     absorbed: tuple[str, ...] = ()
+    withdrew: str = ""  # the message whose answer was taken back
 
 
 class Ruling(Struct, frozen=True, gc=False):
@@ -114,7 +117,8 @@ class Backtest:
     ) -> None:
         self._draft = draft  # asked in place of the one that was in force then
         self._held_for = held_for
-        self.counters: Counter[str] = Counter()
+        self.counters = Counters()
+        self.tried: dict[str, tuple[str, ...]] = {}  # by message: counters that its decline rose in
         self.records: dict[str, Record] = {}
         self.beyond: Counter[str] = Counter()  # by account: taken here and not in the journal
 
@@ -124,7 +128,8 @@ class Backtest:
         priced, plan = planned(a, judge)
         then = plan if judge is a.judge else planned(a, a.judge)[1]
         for counter, before in a.seen:
-            self.counters.setdefault(counter, before)
+            if counter not in self.counters:
+                self.counters.begin(counter, before)
         record = self._taken_in(a.authorization_id or a.message_id, a.absorbed, a.account)
         kind, detail, total = self._verdict(a, priced, plan, then, record)
         held = kind == "held"
@@ -135,7 +140,9 @@ class Backtest:
         reason = conclude(plan.reason, kind, detail)
         was = conclude(a.planned, a.verdict, a.detail)
         if held:
-            own = tuple((limit.counter, limit.scale) for limit in plan.limits)
+            own = tuple(
+                (limit.counter, limit.scale) for limit in plan.limits if limit.scale != DECLINES
+            )
             if a.is_increment:
                 touched = record.touched if record.is_ours else added(record.touched, own)
                 is_ours = record.is_ours
@@ -144,6 +151,7 @@ class Backtest:
         else:
             touched, is_ours = record.touched, record.is_ours
         by = self._by(a, plan, kind, detail)
+        self._count_decline(a, plan, kind, detail)
         self._set(
             a.authorization_id,
             a.account.account_id,
@@ -157,6 +165,8 @@ class Backtest:
 
     def move(self, m: Moved) -> None:
         """An act after, or before, its authorization."""
+        for counter in self.tried.pop(m.withdrew, ()) if m.withdrew else ():
+            self.counters.add(counter, -1)
         known = m.authorization_id in self.records or m.absorbed
         if not known and m.took_minor == 0:
             return
@@ -194,6 +204,8 @@ class Backtest:
         request, cost, before = priced.request, priced.settle_minor, record.here_minor
         if plan.reason != Reason.APPROVED:
             return "declined", "", before
+        if cost == 0 and not a.absorbed and (full := self._first_full(plan, 0, Counter())):
+            return "over_limit", full, before
         if request.purpose is Purpose.BALANCE_INQUIRY:
             return "told", a.detail, before
         if a.verdict == "reversed":
@@ -237,9 +249,10 @@ class Backtest:
         if plan.hold_minor < asked:
             kind, detail = "over_limit", str(Reason.TRANSACTION_LIMIT)
         for limit in plan.limits:
-            room = limit.ceiling - self.counters[limit.counter]
-            if not limit.scale:
-                room = wanted if room >= 1 else 0
+            seen, known = self.counters.seen(limit)
+            room = limit.ceiling - seen
+            if limit.scale != AMOUNT:
+                room = wanted if room >= 1 or known else 0
             if room < asked and kind == "held":
                 kind, detail = "over_limit", limit.reason
             fit = min(fit, room)
@@ -254,30 +267,41 @@ class Backtest:
     def _standing(self, plan: Plan, record: Record, more: int, funds: int) -> tuple[str, str, int]:
         """`standing` of authorize.lua: so much more on what came before it."""
         shares, total = shares_of(record), record.here_minor + more
-        for limit in plan.limits:
-            use = share(total, limit.scale) - shares[limit.counter]
-            if use > 0 and self.counters[limit.counter] + use > limit.ceiling:
-                return "over_limit", limit.reason, record.here_minor
+        full = self._first_full(plan, total, shares)
+        if full:
+            return "over_limit", full, record.here_minor
         if more > 0 and more > funds:
             return "no_funds", "", record.here_minor
         return "held", "", total
 
+    def _first_full(self, plan: Plan, spent: int, shares: Counter[str]) -> str:
+        """The first ceiling that so much does not fit under: its reason, or ""."""
+        for limit in plan.limits:
+            seen, use = self.counters.use_of(limit, spent, shares)
+            if use > 0 and seen + use > limit.ceiling:
+                return limit.reason
+        return ""
+
+    def _count_decline(self, a: Asked, plan: Plan, kind: str, detail: str) -> None:
+        """A decline rises in the counters of declines."""
+        mine = rises_by(plan.limits, kind, detail)
+        if not mine:
+            return
+        for limit in mine:
+            self.counters.add(limit.counter, 1)
+        self.tried[a.message_id] = tuple(limit.counter for limit in mine)
+
     def _set(self, id: str, account_id: str, before: Record, after: Record) -> None:
         for counter, had in shares_of(before).items():
-            self._count(counter, -had)
+            self.counters.add(counter, -had)
         for counter, has in shares_of(after).items():
-            self._count(counter, has)
+            self.counters.add(counter, has)
         more = after.here_minor - after.recorded_minor
         self.beyond[account_id] += more - (before.here_minor - before.recorded_minor)
         if not self.beyond[account_id]:
             del self.beyond[account_id]
         if id:  # without one, nothing that is to come can name it
             self.records[id] = after
-
-    def _count(self, counter: str, change: int) -> None:
-        # A counter at zero is kept: where the journal has no beginning, zero is known then.
-        if change:
-            self.counters[counter] += change
 
     def _by(self, a: Asked, plan: Plan, kind: str, detail: str) -> str:
         if kind != "over_limit":
@@ -288,7 +312,8 @@ class Backtest:
         return plan.rule or detail
 
     def _refuses(self, limit: Limit) -> bool:
-        return limit.ceiling - self.counters[limit.counter] < limit.use
+        seen, known = self.counters.seen(limit)
+        return not known and limit.ceiling - seen < limit.use
 
     def _was_by(self, a: Asked) -> str:
         return limit_name(a.refused_by, a) if a.refused_by else a.rule
@@ -304,17 +329,13 @@ def limit_name(counter: str, a: Asked) -> str:
         if counter.startswith(f"{subject}/"):
             counter = counter.removeprefix(f"{subject}/")
             break
-    return counter.rpartition("/")[0].removesuffix("/amount").removesuffix("/count")
+    name, _, measure = parts_of(counter)[0].rpartition("/")[0].rpartition("/")
+    return name if measure in MEASURES else f"{name}/{measure}".removeprefix("/")
 
 
 def credited(request: AuthorizationRequest) -> int:
     """What a credit makes available at once; others do when they are completed."""
     return request.amount_minor if request.posts else 0
-
-
-def share(spent_minor: int, scale: int) -> int:
-    """What a record adds to a counter while that much is spent under it."""
-    return spent_minor if scale else int(spent_minor > 0)
 
 
 def shares_of(record: Record) -> Counter[str]:

@@ -3,27 +3,29 @@
 from datetime import date
 from functools import lru_cache
 
+from msgspec.structs import replace
+
 from rules.exceptions import ceilings_of, exception_for
 from rules.facts import (
     AccountProfile,
     AccountState,
     AuthorizationRequest,
-    Blocklists,
     CardProfile,
     CardState,
     Limit,
     Plan,
 )
 from rules.judge import NO_JUDGE, Judge
+from rules.lists import Lists
 from rules.reason import Reason
-from rules.windows import civil_date, day_bucket, moment_at
+from rules.windows import civil_date, day_bucket, day_end, moment_at
 
 
 def decide(
     request: AuthorizationRequest,
     card: CardProfile,
     account: AccountProfile,
-    lists: Blocklists,
+    lists: Lists,
     judge: Judge = NO_JUDGE,
 ) -> Plan:
     """Judge a request on facts alone, and plan the rest.
@@ -33,6 +35,21 @@ def decide(
     counters are not looked at: they change under us, so they are checked where they are
     changed, in one step, by `authz/hot/authorize.lua`.
     """
+    plan = judged(request, card, account, lists, judge)
+    if plan.reason in (Reason.APPROVED, Reason.REFERRED) or not judge.counts_declines:
+        return plan
+    moment = moment_at(request.sent_at, account.time_zone)
+    return replace(plan, limits=judge.declines(request, account, card, moment))
+
+
+def judged(
+    request: AuthorizationRequest,
+    card: CardProfile,
+    account: AccountProfile,
+    lists: Lists,
+    judge: Judge,
+) -> Plan:
+    """The same, but for the counters that a decline rises in."""
     assert card.account_id == account.account_id
     today = civil_date(request.sent_at, account.time_zone)
 
@@ -58,12 +75,9 @@ def decide(
         return Plan(Reason.ACCOUNT_FROZEN)
     assert account.state is AccountState.ACTIVE
 
-    if card.card_id in lists.cards:
-        return Plan(Reason.CARD_BLOCKED)
-    if request.merchant_id in lists.merchants:
-        return Plan(Reason.MERCHANT_BLOCKED)
-    if request.country in lists.countries:
-        return Plan(Reason.COUNTRY_BLOCKED)
+    listed = lists.look(request, card)
+    if listed is not None and listed.blocks:
+        return Plan(listed.reason)
     if request.mcc in card.blocked_mccs:
         return Plan(Reason.MCC_BLOCKED)
     if request.amount_minor and request.currency != account.currency:
@@ -147,13 +161,14 @@ def limits_for(request: AuthorizationRequest, card: CardProfile, today: date) ->
     if amount == 0 or request.sign < 0:
         return ()
     limits = []
-    bucket = day_bucket(today)
+    bucket, until = day_bucket(today), day_end(today)
     if card.daily_count is not None:
         counter = f"{card.limit_subject}/day_count/{bucket}"
-        limits.append(Limit(Reason.DAILY_COUNT_LIMIT, counter, 1, card.daily_count, 0))
+        limits.append(Limit(Reason.DAILY_COUNT_LIMIT, counter, 1, card.daily_count, 0, until))
     if card.daily_amount_minor is not None:
         counter = f"{card.limit_subject}/day_amount/{bucket}"
-        limits.append(Limit(Reason.DAILY_AMOUNT_LIMIT, counter, amount, card.daily_amount_minor, 1))
+        most = card.daily_amount_minor
+        limits.append(Limit(Reason.DAILY_AMOUNT_LIMIT, counter, amount, most, 1, until))
     return tuple(limits)
 
 

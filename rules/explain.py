@@ -14,12 +14,12 @@ from rules.facts import (
     AccountProfile,
     AccountState,
     AuthorizationRequest,
-    Blocklists,
     CardException,
     CardProfile,
     CardState,
 )
 from rules.judge import NO_JUDGE, Judge
+from rules.lists import BLOCK, SANCTION, Lists, Said
 from rules.reason import Reason
 from rules.windows import civil_date, moment_at
 
@@ -37,7 +37,7 @@ def checks_of(
     request: AuthorizationRequest,
     card: CardProfile,
     account: AccountProfile,
-    lists: Blocklists,
+    lists: Lists,
     judge: Judge = NO_JUDGE,
 ) -> list[Check]:
     """All that is asked of facts alone; funds and counters are the hot state's to tell."""
@@ -46,7 +46,8 @@ def checks_of(
         *card_checks(request, card, today),
         Check(Reason.ACCOUNT_CLOSED, account.state, account.state is AccountState.CLOSED),
         Check(Reason.ACCOUNT_FROZEN, account.state, account.state is AccountState.FROZEN),
-        *place_checks(request, card, account, lists, judge),
+        *list_checks(request, card, lists),
+        *place_checks(request, card, account, judge),
         *rule_checks(request, card, account, judge),
     ]
 
@@ -65,30 +66,35 @@ def card_checks(request: AuthorizationRequest, card: CardProfile, today: date) -
     ]
 
 
+def list_checks(request: AuthorizationRequest, card: CardProfile, lists: Lists) -> list[Check]:
+    """One for each kind: the entry that blocks, or that lifts what stands behind it."""
+    checks, lifted_by = [], ""
+    for n, (kind, value, said) in enumerate(lists.look_at_each(request, card)):
+        reason = Said(SANCTION if n == 0 else BLOCK, kind, value).reason
+        seen, objects = value or "not told", False
+        if lifted_by:
+            seen += f", not asked: the {lifted_by} is allowed"
+        elif said is None:
+            seen += ", no entry"
+        else:
+            objects = said.blocks
+            seen += f", {said.name} list" + (f": {said.value}" if said.value != value else "")
+            lifted_by = "" if said.blocks else kind
+        checks.append(Check(reason, f"{seen}, lists {lists.version}", objects))
+    return checks
+
+
 def place_checks(
     request: AuthorizationRequest,
     card: CardProfile,
     account: AccountProfile,
-    lists: Blocklists,
     judge: Judge,
 ) -> list[Check]:
-    version = f"lists {lists.version}"
     amount, ceiling = request.amount_minor, card.transaction_limit_minor
     foreign = request.currency != account.currency and amount != 0
     ours = judge.exchange is not None and request.currency == request.transaction_currency
     blocked = " ".join(card.blocked_mccs) or "none blocked"
     return [
-        Check(Reason.CARD_BLOCKED, version, card.card_id in lists.cards),
-        Check(
-            Reason.MERCHANT_BLOCKED,
-            f"{request.merchant_id or 'none'}, {version}",
-            request.merchant_id in lists.merchants,
-        ),
-        Check(
-            Reason.COUNTRY_BLOCKED,
-            f"{request.country or 'none'}, {version}",
-            request.country in lists.countries,
-        ),
         Check(Reason.MCC_BLOCKED, f"{request.mcc}, {blocked}", request.mcc in card.blocked_mccs),
         Check(
             Reason.CURRENCY_MISMATCH,

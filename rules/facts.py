@@ -1,4 +1,4 @@
-"""What a decision is made from: the request, the card, its account, the lists.
+"""What a decision is made from: the request, the card, its account. The lists: rules/lists.py.
 
 Plain frozen data. Nothing here knows ISO 8583, Redis or the time.
 """
@@ -116,6 +116,7 @@ class AuthorizationRequest(Struct, frozen=True, kw_only=True, gc=False):
     ip: str = ""  # the payer's address, likewise
     skipped: tuple[str, ...] = ()  # optional checks that gave no answer in their time
     skipped_means: str = ""  # the strictest word on them: decline, refer, or "": go on without
+    bin: str = ""  # the first six digits of the card's number, and no more of it
 
     def __post_init__(self) -> None:
         assert 0 <= self.amount_minor <= EXACT_MAX, self.amount_minor
@@ -247,20 +248,12 @@ class CardProfile(Struct, frozen=True, array_like=True, gc=False):
     exceptions: tuple[CardException, ...] = ()  # rules/exceptions.py
 
 
-class Blocklists(Struct, frozen=True, kw_only=True):
-    """Whom nobody may pay, and who may not pay. Fenced by `version`."""
-
-    version: int = 0
-    cards: frozenset[str] = frozenset()  # card ids
-    merchants: frozenset[str] = frozenset()  # DE 42, without padding
-    countries: frozenset[str] = frozenset()  # ISO 3166 alpha-2
-
-
 class Limit(Struct, frozen=True, array_like=True, gc=False):
     """One ceiling to be checked where its counter is kept: in the hot state.
 
     `scale` says how the counter follows the hold: 1, with its amount; 0, by one
-    for as long as anything is held.
+    for as long as anything is held; 2, not at all: it rises when the request is declined.
+    How counters are named: rules/counters.py.
     """
 
     reason: str  # a `Reason`: what to say when this ceiling is hit
@@ -268,6 +261,9 @@ class Limit(Struct, frozen=True, array_like=True, gc=False):
     use: int
     ceiling: int
     scale: int
+    until: int = 0  # seconds since 1970: when nobody looks at this counter any more; 0 for never
+    since: int = 0  # of a window in buckets: the first that is in it
+    size: int = 0  # of such a bucket, in seconds; 0 of the calendar's
 
 
 class Plan(Struct, frozen=True, gc=False):

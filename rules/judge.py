@@ -12,9 +12,10 @@ from typing import Any
 from msgspec import Struct
 
 from rules.codes import COUNTRY, MCC, resolve
-from rules.facts import AccountProfile, AuthorizationRequest, CardProfile, Limit
+from rules.facts import AccountProfile, AuthorizationRequest, CardProfile, Limit, Purpose
 from rules.fees import NO_FEES, Fees, fees_of
 from rules.fx import Exchange, Rates, read_rates
+from rules.limits import LIMIT_HEAD, written
 from rules.policy import (
     EVERYTHING,
     NO_POLICY,
@@ -24,11 +25,10 @@ from rules.policy import (
     Policy,
     Rule,
     When,
-    minutes_of,
     read_policy,
 )
 from rules.reason import Reason
-from rules.windows import Moment
+from rules.windows import Moment, minutes_of
 
 LEVELS = ("program", "account", "card")  # in the order in which they are asked
 
@@ -49,12 +49,6 @@ NOTHING_SAID = Judgement()
 
 # Rows of one function: Python compiles it in one go, some 6 ms, and nothing else runs meanwhile.
 ROWS_AT_ONCE = 64
-
-# What every limit of a function needs, looked up once.
-LIMIT_HEAD = (
-    "    card, account, amount = c.limit_subject, '@' + a.account_id, f.amount_minor",
-    "    add, buckets = e.append, t.buckets",
-)
 
 # f: the request, a: its account, c: its card, t: the moment at home, e: what holds besides.
 Row = Rule | LimitRule | FeeRule
@@ -78,11 +72,15 @@ class Judge:
         self._writer = Writer(policy)
         self._rules = self._compiled(policy.rule)
         self._limits = self._compiled(policy.limit)
+        self._declines = self._compiled(
+            tuple(row for row in policy.limit if row.measure == "declines")
+        )
         self._fees = self._compiled(policy.fee)
         self.exchange = None if policy.exchange is None else Exchange(policy.exchange, rates)
         self.prices_nothing = not policy.fee and policy.exchange is None
         self.says_nothing = not policy.rule
         self.limits_nothing = not policy.limit
+        self.counts_declines = bool(self._declines)
         self.is_empty = self.says_nothing and self.limits_nothing
 
     def judge(
@@ -106,17 +104,23 @@ class Judge:
     def limits(
         self, request: AuthorizationRequest, account: AccountProfile, card: CardProfile, t: Moment
     ) -> tuple[Limit, ...]:
-        """The ceilings that this request must stay under, in the order of the file by level."""
-        if self.limits_nothing or request.amount_minor == 0 or request.sign < 0:
+        """The ceilings that this request must stay under, in the order of the file by level.
+
+        What uses nothing up (an account check, an inquiry) is declined too, and counted then.
+        """
+        if self.limits_nothing or request.sign < 0:
             return ()
-        limits: list[Limit] = []
-        for level, everybody, some in self._limits:
-            if everybody is not None:
-                everybody(request, account, card, t, limits)
-            asked = some.get(whose(level, account, card)) if some else None
-            if asked is not None:
-                asked(request, account, card, t, limits)
-        return tuple(limits)
+        if request.amount_minor == 0 or request.purpose is Purpose.BALANCE_INQUIRY:
+            return self.declines(request, account, card, t)
+        return all_of(self._limits, request, account, card, t)
+
+    def declines(
+        self, request: AuthorizationRequest, account: AccountProfile, card: CardProfile, t: Moment
+    ) -> tuple[Limit, ...]:
+        """Those of them that count what is declined. Money that comes to the card is not."""
+        if not self._declines or request.sign < 0:
+            return ()
+        return all_of(self._declines, request, account, card, t)
 
     def fees(
         self,
@@ -190,6 +194,23 @@ def in_turn(parts: tuple[Asked, ...]) -> Asked:
     return asked
 
 
+def all_of(
+    tables: list[Table],
+    request: AuthorizationRequest,
+    account: AccountProfile,
+    card: CardProfile,
+    t: Moment,
+) -> tuple[Limit, ...]:
+    limits: list[Limit] = []
+    for level, everybody, some in tables:
+        if everybody is not None:
+            everybody(request, account, card, t, limits)
+        asked = some.get(whose(level, account, card)) if some else None
+        if asked is not None:
+            asked(request, account, card, t, limits)
+    return tuple(limits)
+
+
 def whose(level: str, account: AccountProfile, card: CardProfile) -> str:
     """Whom a row of that level must be about."""
     if level == "program":
@@ -231,7 +252,7 @@ class Writer:
         for row in rows:
             test = self._test(row.when)
             if isinstance(row, LimitRule):
-                does = f"add({self._limit(row)})"
+                does = f"add({written(row, self._name)})"
             elif isinstance(row, Rule) and row.outcome in ("approve", "decline", "refer"):
                 does = f"return {self._name(row)}"
             else:
@@ -243,21 +264,6 @@ class Writer:
         exec("\n".join(body), scope)
         asked: Asked = scope["asked"]
         return asked
-
-    def _limit(self, row: LimitRule) -> str:
-        """A limit of this request. Its counter: whose, which row's, what it counts (a limit may
-        change that), and when."""
-        by_amount = row.measure == "amount"
-        reason = Reason.AMOUNT_LIMIT if by_amount else Reason.COUNT_LIMIT
-        limit, said, name = (
-            self._name(Limit),
-            self._name(reason),
-            self._name(f"/{row.name}/{row.measure}/"),
-        )
-        subject = "card" if row.per == "card" else "account"
-        counter = f"{subject} + {name} + buckets[{self._name(row.window)}]"
-        use = "amount" if by_amount else "1"
-        return f"{limit}({said}, {counter}, {use}, {row.ceiling:d}, {by_amount:d})"
 
     def _name(self, value: Any) -> str:
         name = f"k{len(self._known)}"

@@ -40,7 +40,7 @@ from rules.facts import Channel, Finality, Purpose
 from rules.fx import ExchangeRules, RatesError, check_exchange
 from rules.policy_text import PolicyError, at, refuse_card_numbers, split
 from rules.reason import Reason
-from rules.windows import WINDOWS
+from rules.windows import minutes_of, rolling
 
 # Above these a judgement would take longer than its share of the budget (`authz bench decide`).
 RULES_MAX = 1000
@@ -140,12 +140,18 @@ class LimitRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """So much, or so often, in a window."""
 
     name: Plain
-    measure: Literal["amount", "count"]
-    ceiling: Minor  # minor units of the account's currency, or a number of authorizations
-    window: str  # hour | day | week | month | year | lifetime
+    measure: Literal["amount", "count", "declines", "merchants", "countries"]
+    ceiling: Minor  # minor units of the account's currency, or a number
+    window: str  # hour | day | week | month | year | lifetime, or rolling: 10s to 90d
     per: Literal["card", "account"] = "card"
+    each: Literal["merchant", "country", "channel", "mcc"] | None = None  # a counter for each
     scope: Scope = Scope()
     when: When = EVERYTHING
+
+
+# They are remembered one by one, in one field of the account.
+DIFFERENT = frozenset({"merchants", "countries"})
+DIFFERENT_MAX = 100
 
 
 class FeeRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -290,8 +296,12 @@ def check(policy: Policy, text: str) -> None:
         if patterns > PATTERNS_MAX:
             raise at(text, f"{where}.when", f"more than {PATTERNS_MAX} merchant names")
         if isinstance(row, LimitRule):
-            if row.window not in WINDOWS:
-                raise at(text, f"{where}.window", f"unknown; known are {', '.join(WINDOWS)}")
+            try:
+                rolling(row.window)
+            except ValueError as error:
+                raise at(text, f"{where}.window", str(error)) from None
+            if row.measure in DIFFERENT and row.ceiling > DIFFERENT_MAX:
+                raise at(text, f"{where}.ceiling", f"more than {DIFFERENT_MAX} different ones")
         elif isinstance(row, FeeRule):
             problem = problem_of_fee(row)
             if problem:
@@ -330,20 +340,6 @@ def problem_of_fee(fee: FeeRule) -> str:
     except ValueError as error:
         return f"home: {error}"
     return ""
-
-
-TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
-
-
-def minutes_of(time: str) -> tuple[int, int]:
-    """From and to, in minutes of the day. Raises: ValueError."""
-    match = TIME.fullmatch(time)
-    if match is None:
-        raise ValueError("time: expected HH:MM-HH:MM")
-    first, last = int(match[1]) * 60 + int(match[2]), int(match[3]) * 60 + int(match[4])
-    if first == last:
-        raise ValueError("time: from and to are the same")
-    return first, last
 
 
 def problem_of(when: When, policy: Policy, depth: int) -> str:

@@ -8,7 +8,6 @@ from rules.facts import (
     EXACT_MAX,
     AccountProfile,
     AuthorizationRequest,
-    Blocklists,
     CardProfile,
     Limit,
     Plan,
@@ -16,6 +15,7 @@ from rules.facts import (
 from rules.fees import NO_FEES, Fees
 from rules.fx import half_even
 from rules.judge import Judge
+from rules.lists import Lists
 from rules.windows import moment_at
 
 NETWORK = "network"  # as the source of a rate: it billed the amount itself
@@ -81,7 +81,7 @@ def plan_of(
     request: AuthorizationRequest,
     card: CardProfile,
     account: AccountProfile,
-    lists: Blocklists,
+    lists: Lists,
     judge: Judge,
     *,
     in_part: bool = False,

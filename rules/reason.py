@@ -35,11 +35,20 @@ class Reason(StrEnum):
     ACCOUNT_CLOSED = "account_closed"
     ACCOUNT_FROZEN = "account_frozen"
 
-    # Where and for what.
+    # Lists: what is sanctioned first, then the most particular entry.
+    SANCTIONED_COUNTRY = "sanctioned_country"
     CARD_BLOCKED = "card_blocked"
+    ACCOUNT_BLOCKED = "account_blocked"
+    DEVICE_BLOCKED = "device_blocked"
+    IP_BLOCKED = "ip_blocked"
+    TERMINAL_BLOCKED = "terminal_blocked"
     MERCHANT_BLOCKED = "merchant_blocked"
+    ACQUIRER_BLOCKED = "acquirer_blocked"
+    BIN_BLOCKED = "bin_blocked"
+    MCC_BLOCKED = "mcc_blocked"  # or by the card's own controls, which are asked after the lists
     COUNTRY_BLOCKED = "country_blocked"
-    MCC_BLOCKED = "mcc_blocked"
+
+    # Where and for what.
     CHANNEL_BLOCKED = "channel_blocked"
     CURRENCY_MISMATCH = "currency_mismatch"
     RATE_UNAVAILABLE = "rate_unavailable"  # none for its currency, or none that is young enough
@@ -55,6 +64,9 @@ class Reason(StrEnum):
     DAILY_AMOUNT_LIMIT = "daily_amount_limit"
     COUNT_LIMIT = "count_limit"  # of the policy, in a window of its own
     AMOUNT_LIMIT = "amount_limit"
+    MERCHANTS_LIMIT = "merchants_limit"  # so many different ones
+    COUNTRIES_LIMIT = "countries_limit"
+    DECLINE_LIMIT = "decline_limit"  # declined too often before
     FUNDS_INSUFFICIENT = "funds_insufficient"
 
     # No verdict at all. Never stored, never replayed: a repeat is decided afresh.

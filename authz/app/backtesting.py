@@ -2,20 +2,20 @@
 
 Read whole, from where the journal begins: counters of a month need the month. One page of each
 shard is in memory, and of what was read: profiles, 0.5 kB for an account or card; of an
-authorization that was approved about 0.7 kB; and a counter for each window.
+authorization that was approved about 0.7 kB; a counter for each window; and the lists as of one
+version, with what every other version changed.
 """
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
-from functools import lru_cache
 from heapq import heappop, heappush
 
 import msgspec
 from msgspec import Struct
 from redis.asyncio import Redis
 
-from authz.app.explaining import blocklists_of, request_of
+from authz.app.explaining import request_of
 from authz.app.history import PAGE_MIN, Row
+from authz.app.judgements import Judgements
 from authz.clock import utc
 from authz.hot import keys
 from authz.profiles import read_account, read_card
@@ -26,16 +26,17 @@ from ledger.journal import (
     CardBody,
     Entry,
     IncrementBody,
-    ListsBody,
     read_entry,
+    seen_by,
 )
 from rules.backtest import Asked, Backtest, Moved, as_then
 from rules.decide import limits_for
 from rules.differences import Differences, Report
-from rules.facts import AccountProfile, Blocklists, CardProfile
+from rules.facts import AccountProfile, CardProfile
 from rules.fx import Rates
 from rules.holds import HoldRule, hold_for, make_policy
-from rules.judge import NO_JUDGE, Judge, make_judge, texts_of
+from rules.judge import Judge
+from rules.lists import Lists
 from rules.policy import Policy
 from rules.windows import civil_date
 
@@ -127,28 +128,16 @@ async def oldest_first(client: Redis, read: Read, order: Order) -> AsyncIterator
 
 
 class Told:
-    """Cards, accounts, lists and policies, as they are at the entry that was read last."""
+    """Cards and accounts, as they are at the entry that was read last; and every judgement."""
 
     def __init__(self) -> None:
         self.accounts: dict[str, AccountProfile] = {}
         self.cards: dict[tuple[str, str], CardProfile] = {}
-        self.lists: dict[int, ListsBody] = {}  # by version
-        self._read_lists = lru_cache(maxsize=64)(lists_and_judge)
+        self.judgements = Judgements()
 
-    async def learn_lists(self, client: Redis) -> None:
-        """Every version, from one shard, which has them all: of a load under way an engine knows
-        before the other gates do."""
-        pages = Pages(client, keys.ALL_SHARDS[0])
-        while (row := await pages.next()) is not None:
-            with suppress(msgspec.MsgspecError, KeyError):
-                self.add(read_entry(*row))
-        self.accounts, self.cards = {}, {}
-
-    def judged_by(self, version: int) -> tuple[Blocklists, Judge] | None:
-        if not version:
-            return Blocklists(), NO_JUDGE
-        body = self.lists.get(version)
-        return None if body is None else self._read_lists(body)
+    def judged_by(self, version: int) -> tuple[Lists, Judge] | None:
+        was = self.judgements.at(version)
+        return None if was is None else (was.lists, was.judge())
 
     def add(self, entry: Entry) -> None:
         e = entry.envelope
@@ -157,12 +146,6 @@ class Told:
                 self.accounts[e.account_id] = read_account(body.profile)
             case CardBody() as body:
                 self.cards[e.account_id, e.card_id] = read_card(body.profile)
-            case ListsBody() as body:
-                self.lists.setdefault(body.version, body)
-
-
-def lists_and_judge(body: ListsBody) -> tuple[Blocklists, Judge]:
-    return blocklists_of(body), make_judge(*texts_of(body.entries))
 
 
 class Draft:
@@ -188,7 +171,7 @@ async def backtest(client: Redis, order: Order) -> Answer:
     replay = Backtest(draft, lambda request: hold_for(request, holds.of(request)))
     version = order.draft.version if order.draft else "as it was in force"
     differences, told, read = Differences(version, order.labels), Told(), Read()
-    await told.learn_lists(client)
+    await told.judgements.learn(client)
     async for entry in oldest_first(client, read, order):
         e, body = entry.envelope, entry.body
         told.add(entry)
@@ -205,7 +188,9 @@ async def backtest(client: Redis, order: Order) -> Answer:
             ruling = replay.ask(asked)
             if wanted:
                 differences.add(ruling, utc(e.at_ms).date().isoformat())
-        elif e.authorization_id and (e.kind in TAKES_BACK or e.kind in TELLS):
+        elif e.kind == "withdrawal" or (
+            e.authorization_id and (e.kind in TAKES_BACK or e.kind in TELLS)
+        ):
             replay.move(moved_of(entry, told))
     return Answer(differences.report, read)
 
@@ -222,13 +207,14 @@ def asked_of(
     if account is None or card is None or lists is None:
         return None
     took = e.held_delta - e.posted_delta
-    refused = [counter for reason, counter, *_ in facts.limits if reason == e.detail]
-    befores = {counter: before for counter, before, _ in e.counters}
+    looked_at = list(zip(facts.limits, seen_by(e, facts.limits), strict=True))
+    refused = [row[1] for row, _ in looked_at if row[0] == e.detail]
     if e.verdict == "over_limit":
         full = [
-            counter for _, counter, use, ceiling, _ in facts.limits
-            if counter in refused and befores.get(counter, 0) + use > ceiling
-        ]  # fmt: skip
+            counter
+            for (_, counter, _, ceiling, _), (before, _, new) in looked_at
+            if counter in refused and (before or 0) + new > ceiling
+        ]
         refused = full or refused
     return Asked(
         message_id=e.message_id,
@@ -248,7 +234,9 @@ def asked_of(
         took_minor=took,
         available_minor=e.posted_after - e.held_after + facts.credit_line_minor + took,
         absorbed=tuple(e.absorbed),
-        seen=() if read.whole else tuple(befores.items()),
+        seen=()
+        if read.whole
+        else tuple((row[1], saw[0]) for row, saw in looked_at if saw[0] is not None),
     )
 
 
@@ -268,4 +256,5 @@ def moved_of(entry: Entry, told: Told) -> Moved:
         is_taken_back=e.kind in TAKES_BACK,
         touched=touched,
         absorbed=tuple(e.absorbed),
+        withdrew=e.message_id if e.kind == "withdrawal" else "",
     )

@@ -21,7 +21,6 @@ from authz.app.spools import open_spool
 from authz.app.store import Store, pan_keys
 from authz.audit import audit_before_opening
 from authz.backoff import Backoff
-from authz.budget import Budget
 from authz.cards import NearCache
 from authz.checks.link import RECONNECT_MAX_S, RECONNECT_MIN_S, Check
 from authz.checks.panel import Panel
@@ -139,8 +138,7 @@ async def running(
 
     async def on_ready(offset_ms: int) -> None:
         engine.store_offset_ms = offset_ms
-        if engine.lists.version == 0:
-            await engine.refresh_lists(Budget(clock, clock.monotonic(), FIRST_READ_S))
+        await engine.keep_up(FIRST_READ_S)
         await engine.refresh_days(engine.budget(clock.monotonic()))
 
     keeper = Keeper(

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from authz.app.explaining import ceiling_of, told_of, up_to_the_first_no
 from authz.app.history import Plain
+from authz.app.judgements import as_it_is
 from authz.app.looking import NotThere, reply, search
 from authz.app.meaning import is_id, money_of, read_amount
 from authz.authorize import outcome_of, plan_act
@@ -27,6 +28,7 @@ from authz.profiles import read_account, read_card
 from authz.standing import Seen, look_call, read_look
 from authz.wire.networks import NETWORKS
 from rules.categories import mcc_name
+from rules.counters import Counters
 from rules.explain import checks_of
 from rules.facts import AuthorizationRequest
 from rules.price import Price, plan_of
@@ -75,8 +77,10 @@ async def would_be(
         clock = SystemClock()
         engine = Engine(state, NearCache(1), clock, NoSpool(), Nobody(), settings, STAN)
         budget = Budget(clock, clock.monotonic(), TIMEOUT_S)
-        await engine.refresh_lists(budget)
         request = request_from(asked, known, clock.now_ms())
+        judged_by = await as_it_is(client, request, known.card)
+        await engine.judge_by(judged_by.texts, budget)
+        engine.lists = judged_by.lists
         await engine.day_of(request.network, budget)
     finally:
         connection.close()
@@ -118,7 +122,7 @@ def twin_of(seen: Seen, known: Known, lists_version: int) -> MemoryHotState:
     twin.accounts[account.account_id] = Account(
         version=seen.version, profile=seen.profile, posted=amounts["posted"],
         held=amounts["held"], records=seen.records, references=seen.references,
-        used=dict(seen.used),
+        used=Counters.of(seen.used),
     )  # fmt: skip
     packed = seen.cards[card.card_id].partition(b" ")[2]
     twin.cards[card.card_id] = known.card_version, packed, account.account_id
@@ -182,9 +186,10 @@ def ceilings(act: Authorize, seen: Seen, verdict: Verdict) -> Any:
     """Up to the one that refuses; nothing is counted, so there is no "after"."""
     if act.planned != Reason.APPROVED:
         return
+    counters = Counters.of(seen.used)
     for limit in act.limits:
-        before = seen.used.get(limit.counter, 0)
-        full = before + limit.use > limit.ceiling
+        before, known = counters.seen(limit)
+        full = not known and before + limit.use > limit.ceiling
         refuses = verdict.kind == "over_limit" and full
         yield ceiling_of(limit, before, None, limit.reason if refuses else "no objection")
         if refuses:

@@ -10,10 +10,12 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from authz.app.exceptions import exception_told
 from authz.app.history import Plain, Reach, newest_first, price_of, reason_of, refusal
+from authz.app.judgements import ENTRIES_MAX, as_it_was
 from authz.app.looking import NotThere
 from authz.clock import SystemClock, utc
 from authz.hot import keys
@@ -25,28 +27,28 @@ from ledger.journal import (
     CardBody,
     Entry,
     IncrementBody,
-    ListsBody,
     ReversalBody,
+    seen_by,
 )
 from rules.categories import mcc_name
 from rules.explain import Check, checks_of
 from rules.facts import (
     AccountProfile,
     AuthorizationRequest,
-    Blocklists,
     CardProfile,
+    CardState,
     Channel,
     Finality,
     Limit,
     Purpose,
 )
 from rules.fx import RatesError
-from rules.judge import Judge, make_judge, texts_of
+from rules.judge import Judge
+from rules.lists import Lists
 from rules.policy_text import PolicyError
 from rules.price import NETWORK, plan_of
 from rules.reason import Reason
 
-ENTRIES_MAX = 1_000_000  # of one shard: what its journal holds at the most
 REVIEW = {"opened": "a case was opened", "full": "there was no room for a case"}
 ROUNDS = 200  # of a check that is timed; the quickest counts
 
@@ -56,13 +58,13 @@ class AsOf(Struct, frozen=True):
 
     card: CardProfile
     account: AccountProfile
-    lists: Blocklists
+    lists: Lists
     judge: Judge
 
 
 async def explain(client: Redis, message_id: str, account_id: str, timed: bool) -> Plain:
     """Of that account, or of whichever it is. Raises: NotThere."""
-    asked, newer = await find(client, message_id, account_id)
+    asked = await find(client, message_id, account_id)
     body = asked.body.asked if isinstance(asked.body, IncrementBody) else asked.body
     assert isinstance(body, AuthorizationBody)
     e = asked.envelope
@@ -89,7 +91,7 @@ async def explain(client: Redis, message_id: str, account_id: str, timed: bool) 
     if not e.versions:  # a card that is not ours: there was nothing else to look at
         no = {"check": Reason.CARD_UNKNOWN, "saw": "no such card", "says": body.planned}
         return told | {"checks": [no], "decided_again": body.planned, "same": True}
-    as_of = await what_it_was_made_from(client, asked, newer)
+    as_of = await what_it_was_made_from(client, asked, request_of(body))
     made_from = as_of.card, as_of.account, as_of.lists, as_of.judge
     in_part = isinstance(asked.body, IncrementBody)
     priced, plan = plan_of(request_of(body), *made_from, in_part=in_part)
@@ -124,21 +126,16 @@ def exception_of(body: AuthorizationBody, card: CardProfile) -> Plain:
     return {"exception": exception_told(found[0])} if found else {}
 
 
-async def find(
-    client: Redis, message_id: str, account_id: str
-) -> tuple[Entry, dict[int, ListsBody]]:
-    """The question, and the lists that its shard was told of since: of loads that were under way
-    an engine knows before the gates do. Raises: NotThere."""
-    reach, newer = Reach(ENTRIES_MAX), dict[int, ListsBody]()
+async def find(client: Redis, message_id: str, account_id: str) -> Entry:
+    """The question. Raises: NotThere."""
+    reach = Reach(ENTRIES_MAX)
     shards = (keys.shard_of(account_id),) if account_id else keys.ALL_SHARDS
     async for entry in newest_first(client, shards, reach):
         body, e = entry.body, entry.envelope
-        if isinstance(body, ListsBody):
-            newer.setdefault(body.version, body)  # the same in every shard
         if e.message_id != message_id or account_id not in ("", e.account_id):
             continue
         if isinstance(body, AuthorizationBody | IncrementBody):
-            return entry, newer
+            return entry
         if isinstance(body, AdviceBody | ReversalBody):
             what = "an advice" if isinstance(body, AdviceBody) else "a reversal"
             raise NotThere(
@@ -159,52 +156,41 @@ def answer_to(asked: Entry) -> str:
     return reason_of(asked)
 
 
-async def what_it_was_made_from(client: Redis, asked: Entry, newer: dict[int, ListsBody]) -> AsOf:
+async def what_it_was_made_from(client: Redis, asked: Entry, request: AuthorizationRequest) -> AsOf:
     """Card, account, lists and policy of exactly the versions that the entry names, and of no
     other. Raises: NotThere."""
     e = asked.envelope
     account_version, card_version, lists_version = e.versions
     account: AccountProfile | None = None
     card: CardProfile | None = None
-    lists = newer.get(lists_version) if lists_version else ListsBody(0, (), "")
     shard, reach = keys.shard_of(e.account_id), Reach(ENTRIES_MAX)
     async for entry in newest_first(client, (shard,), reach, until=asked.stream_id):
         body, other = entry.body, entry.envelope
-        if isinstance(body, AccountBody) and other.account_id == e.account_id:
-            if other.versions == [account_version]:
-                account = read_account(bytes(body.profile))
-        elif isinstance(body, CardBody) and other.card_id == e.card_id:
-            if other.versions == [card_version]:
-                card = read_card(bytes(body.profile))
-        elif isinstance(body, ListsBody) and body.version == lists_version:
-            lists = body
-        if account and card and lists:
+        of_account, of_card = other.account_id == e.account_id, other.card_id == e.card_id
+        if isinstance(body, AccountBody) and of_account and other.versions == [account_version]:
+            account = read_account(bytes(body.profile))
+        elif isinstance(body, CardBody) and of_card and other.versions == [card_version]:
+            card = read_card(bytes(body.profile))
+        if account and card:
             break
+    nobody = CardProfile(e.card_id, e.account_id, "", "", CardState.ACTIVE)
+    was = await as_it_was(client, lists_version, request, card or nobody)
     missing = [
         f"{name} {version}"
         for name, version, found in (
             ("account version", account_version, account),
             ("card version", card_version, card),
-            ("judgement", lists_version, lists),
+            ("judgement", lists_version, was),
         )
         if found is None
     ]
-    if account is None or card is None or lists is None:
+    if account is None or card is None or was is None:
         raise NotThere(f"the journal does not have what it was judged by: {', '.join(missing)}")
     try:
-        judge = make_judge(*texts_of(lists.entries))
+        judge = was.judge()
     except (PolicyError, RatesError) as error:
         raise NotThere(f"its policy is of another version of ours: {error}") from None
-    return AsOf(card, account, blocklists_of(lists), judge)
-
-
-def blocklists_of(lists: ListsBody) -> Blocklists:
-    def of(wanted: str) -> frozenset[str]:
-        return frozenset(value for kind, value in lists.entries if kind == wanted)
-
-    return Blocklists(
-        version=lists.version, cards=of("card"), merchants=of("merchant"), countries=of("country")
-    )
+    return AsOf(card, account, was.lists, judge)
 
 
 def request_of(body: AuthorizationBody) -> AuthorizationRequest:
@@ -239,11 +225,11 @@ def told_of(check: Check) -> Plain:
 def ceilings_of(asked: Entry, body: AuthorizationBody) -> list[Plain]:
     """The ceilings, with what each counter stood at before and after. Nothing is known of the
     counters of an increment that was declined."""
-    moved = {counter: (before, after) for counter, before, after in asked.envelope.counters}
+    e = asked.envelope
     rows = []
-    for limit in (Limit(*row) for row in body.limits):
-        before, after = moved.get(limit.counter, (None, None))
-        refuses = asked.envelope.verdict == "over_limit" and asked.envelope.detail == limit.reason
+    for row, (before, after, new) in zip(body.limits, seen_by(e, body.limits), strict=True):
+        limit = replace(Limit(*row), use=new)
+        refuses = e.verdict == "over_limit" and e.detail == limit.reason
         if refuses and before is not None and before + limit.use <= limit.ceiling:
             refuses = False  # it was another of the same reason
         rows.append(ceiling_of(limit, before, after, limit.reason if refuses else "no objection"))

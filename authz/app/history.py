@@ -30,6 +30,7 @@ from ledger.journal import (
     ReversalBody,
     ReviewBody,
     read_entry,
+    seen_by,
 )
 from rules.decide import conclude
 from rules.reason import Reason
@@ -245,10 +246,8 @@ def refusal(entry: Entry, body: AuthorizationBody) -> Plain:
         ledger, _, available = e.detail.partition(" ")
         return {"detail": "", "ledger_minor": int(ledger), "available_minor": int(available)}
     if e.detail == "partial":
-        full = [
-            reason for reason, counter, _, ceiling, scale in body.limits
-            if scale == 1 and (counter, ceiling) in {(c, after) for c, _, after in e.counters}
-        ]  # fmt: skip
+        rows = zip(body.limits, seen_by(e, body.limits), strict=True)
+        full = [row[0] for row, (_, after, _) in rows if row[4] == 1 and after == row[3]]
         # Where there are funds left, and room under each ceiling, a rule allowed no more.
         left = e.posted_after - e.held_after + body.credit_line_minor
         other = Reason.TRANSACTION_LIMIT if left > 0 else Reason.FUNDS_INSUFFICIENT

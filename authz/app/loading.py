@@ -1,46 +1,39 @@
-"""Loading: files of accounts, cards and blocklists into the hot state, all or nothing.
+"""Loading: files of accounts, cards and lists into the hot state, all or nothing.
 
 Everything is read and compared with the store before the first act. Where one row is
 bad nothing of the files is loaded, unless the caller wants the rest. The acts are such
 that a load that was cut short is finished by running it again.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
 from redis.asyncio import Redis
 
-from authz import profiles
 from authz.announcing import Announcing
 from authz.app.changes import Changes
-from authz.app.meaning import Entry, Money, is_id, money_of, read_account, read_card, read_entry
+from authz.app.listing import Listing, Place, also_in
+from authz.app.meaning import Money, is_id, money_of, read_account, read_card
 from authz.app.rows import BadCell, BadRow, BadRows, Row, Table, open_table
+from authz.app.stored import STEP, directory, stored_accounts, stored_cards, stored_profiles
 from authz.control import (
     Kept,
     NewAccount,
     NewCard,
     Outcome,
-    card_id_for,
     card_profile,
     claim_pan_key,
     put_accounts,
     put_cards,
 )
-from authz.hot import keys
 from authz.hot.store import RedisHotState
-from authz.judgement import put_lists
 from authz.privacy import Pan, PanKeys
-from rules.facts import AccountProfile, CardProfile
-
-NO_CARD = "no such card, in these files or in the store"
-STEP = 1000  # rows or keys compared with the store in one round trip
 
 Item = TypeVar("Item")
-Place = tuple[str, int]  # file and line
 
 
 class LoadReport(Struct, kw_only=True):
@@ -53,6 +46,7 @@ class LoadReport(Struct, kw_only=True):
     cards: Outcome = msgspec.field(default_factory=Outcome)
     lists_version: int | None = None  # None: no lists were given
     lists_entries: int = 0
+    lists_changed: int = 0  # values: the others were as they are
     account_changes: Changes = msgspec.field(default_factory=Changes)
     card_changes: Changes = msgspec.field(default_factory=Changes)
     funds_ignored: int = 0  # rows with opening funds of accounts that were there
@@ -67,9 +61,7 @@ class Batch:
         self.bad = BadRows()
         self.accounts: dict[str, tuple[Place, NewAccount]] = {}
         self.cards: dict[Pan, tuple[Place, NewCard]] = {}
-        self.entries: dict[tuple[str, str], Place] = {}
-        self.listed_ids: set[str] = set()  # of cards that lists name by their id
-        self.lists_given = False
+        self.listing = Listing(self.bad)
         # Accounts that cards may name: their money, or None for one whose row is bad.
         self.money: dict[str, Money | None] = {}
         self.account_changes, self.card_changes = Changes(), Changes()
@@ -88,6 +80,8 @@ async def load(
     partial: bool,
     source: str,
     announcing: Callable[[], Announcing | None] = lambda: None,
+    kinds: tuple[str, ...] = ("accounts", "cards", "lists"),
+    replace_lists: bool = True,
 ) -> LoadReport:
     """Read, compare, load. `pan_keys` is asked only if there are card numbers, and so is what
     says what networks are told of their cards.
@@ -99,6 +93,9 @@ async def load(
     tables: dict[str, list[Table]] = {"accounts": [], "cards": [], "lists": []}
     for file in files:
         table = open_table(file, batch.bad)
+        if table is not None and table.kind not in kinds:
+            batch.bad.add(file.name, 1, "", f"has {table.kind}, not {', '.join(kinds)}")
+            table = None
         if table is None:
             report.partial_helps = False
         else:
@@ -111,11 +108,18 @@ async def load(
     for table in tables["cards"]:
         await read_cards(batch, table, client, pan_keys())
     for table in tables["lists"]:
-        await read_lists(batch, table, state, pan_keys)
-    await reject_unknown_ids(batch, client, pan_keys)
+        await batch.listing.read(table, batch.cards, state, pan_keys)
+    await batch.listing.reject_unknown_ids(batch.cards, client, pan_keys)
+    if not replace_lists:
+        await batch.listing.reject_what_overlaps(client)
 
     if batch.bad.count == 0 or partial:
         await put(batch, report, state, client, pan_keys, source, announcing)
+        if batch.listing.given:
+            report.lists_entries = batch.listing.size
+            report.lists_version, report.lists_changed = await batch.listing.put(
+                client, source, replace=replace_lists
+            )
     report.bad, report.bad_rows = batch.bad.listed, batch.bad.count
     report.ok = report.bad_rows == 0
     return report
@@ -213,54 +217,6 @@ async def keep_cards(
             batch.card_changes.note_card(was, card_profile(card, was.card_id, kept))
 
 
-async def read_lists(
-    batch: Batch, table: Table, state: RedisHotState, pan_keys: Callable[[], PanKeys]
-) -> None:
-    batch.lists_given = True
-    for row in table.rows:
-        try:
-            entry = read_entry(row)
-            found = (entry.kind, await value_of(batch, entry, state, pan_keys))
-            if found in batch.entries:
-                raise BadCell("value", also_in(batch.entries[found]))
-        except BadCell as bad:
-            batch.reject(row, bad)
-            continue
-        batch.entries[found] = row.file, row.line
-        if entry.kind == "card" and isinstance(entry.value, str):
-            batch.listed_ids.add(entry.value)
-
-
-async def reject_unknown_ids(batch: Batch, client: Redis, pan_keys: Callable[[], PanKeys]) -> None:
-    """A card id in a list that no card has, here or in the store, would block nobody.
-
-    The store has no index by card id, so all ids that are in doubt are looked for in one
-    pass over its directory; it ends with the last of them.
-    """
-    doubtful = set(batch.listed_ids)
-    if doubtful and batch.cards:
-        doubtful -= await ids_of(client, pan_keys(), list(batch.cards))
-    if doubtful:
-        async for some in stored_card_ids(client):
-            doubtful -= some
-            if not doubtful:
-                break
-    for id in doubtful:
-        batch.bad.add(*batch.entries.pop(("card", id)), "value", NO_CARD)
-
-
-async def value_of(
-    batch: Batch, entry: Entry, state: RedisHotState, pan_keys: Callable[[], PanKeys]
-) -> str:
-    """The entry's value; of a card number, the card id that it has or is about to get."""
-    if isinstance(entry.value, str):
-        return entry.value
-    who = await card_id_for(state, pan_keys(), entry.value)
-    if who.account_id is None and entry.value not in batch.cards:
-        raise BadCell("value", NO_CARD)
-    return who.card_id
-
-
 async def put(
     batch: Batch,
     report: LoadReport,
@@ -286,9 +242,6 @@ async def put(
         report.cards.created += done.created
         report.cards.moved += done.moved
         report.cards.same += done.same
-    if batch.lists_given:
-        report.lists_version, _ = await put_lists(client, batch.entries, source)
-        report.lists_entries = len(batch.entries)
 
 
 async def put_all(
@@ -316,82 +269,6 @@ def waves(cards: dict[Pan, tuple[Place, NewCard]]) -> list[list[tuple[Place, New
     return found
 
 
-def also_in(place: Place) -> str:
-    return f"is also in {place[0]}, line {place[1]}"
-
-
 def steps(rows: Iterator[Row]) -> Iterator[list[Row]]:
     while some := list(islice(rows, STEP)):
         yield some
-
-
-# What the store holds already. By redis-py's pipelines: no act, so no hurry and no gate.
-
-
-async def stored_accounts(client: Redis, ids: Sequence[str]) -> dict[str, AccountProfile | None]:
-    packed = await ask(client, [("HGET", keys.account(id), "profile") for id in ids])
-    return {
-        id: None if one is None else profiles.read_account(one)
-        for id, one in zip(ids, packed, strict=True)
-    }
-
-
-async def stored_cards(client: Redis, ids: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
-    calls = [("HEXISTS", keys.account(account), keys.card_field(card)) for account, card in ids]
-    there = await ask(client, calls)
-    return {id for id, found in zip(ids, there, strict=True) if found}
-
-
-async def stored_profiles(
-    client: Redis, ids: Sequence[tuple[str, str]]
-) -> dict[tuple[str, str], CardProfile]:
-    """The cards that are there, by account and card id."""
-    calls = [("HGET", keys.account(account), keys.card_field(card)) for account, card in ids]
-    packed = await ask(client, calls)
-    return {
-        id: profiles.read_card(one.partition(b" ")[2])
-        for id, one in zip(ids, packed, strict=True)
-        if one is not None
-    }
-
-
-async def directory(
-    client: Redis, pan_keys: PanKeys, pans: Sequence[Pan]
-) -> dict[Pan, tuple[str, str] | None]:
-    """Account and id of each card, None where the directory does not know it."""
-    calls = [("HMGET", keys.directory(pan_keys.card_key(pan)), "account", "card") for pan in pans]
-    found = await ask(client, calls)
-    return {
-        pan: None if account is None else (account.decode(), card.decode())
-        for pan, (account, card) in zip(pans, found, strict=True)
-    }
-
-
-async def ids_of(client: Redis, pan_keys: PanKeys, pans: Sequence[Pan]) -> set[str]:
-    """The ids of these cards: the directory's where it has one, else what they will get."""
-    found: set[str] = set()
-    for start in range(0, len(pans), STEP):
-        some = pans[start : start + STEP]
-        calls = [("HGET", keys.directory(pan_keys.card_key(pan)), "card") for pan in some]
-        for pan, id in zip(some, await ask(client, calls), strict=True):
-            found.add(pan_keys.card_id(pan) if id is None else id.decode())
-    return found
-
-
-async def stored_card_ids(client: Redis) -> AsyncIterator[set[str]]:
-    """The ids of all cards in the directory, some at a time: what is not there is not found."""
-    cursor: bytes | int | None = None
-    while cursor is None or int(cursor) != 0:
-        scan = ("SCAN", str(int(cursor or 0)), "MATCH", keys.directory("*"), "COUNT", str(STEP))
-        [(cursor, page)] = await ask(client, [scan])
-        ids = await ask(client, [("HGET", key.decode(), "card") for key in page])
-        yield {id.decode() for id in ids if id is not None}
-
-
-async def ask(client: Redis, calls: Sequence[tuple[str, ...]]) -> list[Any]:
-    if not calls:
-        return []
-    async with client.pipeline(transaction=False) as pipeline:
-        for call in calls:
-            pipeline.execute_command(*call)
-        return list(await pipeline.execute())

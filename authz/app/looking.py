@@ -272,7 +272,7 @@ async def look_at_authorization(client: Redis, id: str, account_id: str | None) 
         "posted_minor": record.posted * record.sign,
         **({"expires_at": utc(record.expires * 1000).isoformat()} if record.holds else {}),
         "original": record.original or None,
-        "counters": [counter for counter, _ in record.touched],
+        "counters": [one.counter for one in record.touched],
         "acts": [
             {
                 "kind": ACTS[act.kind].words,

@@ -1,4 +1,4 @@
-"""What the cells of a row mean: accounts, cards and list entries out of text.
+"""What the cells of a row mean: accounts and cards out of text; list entries: listed.py.
 
 Raises, from every `read_…`: BadCell, with the column and a reason without content.
 """
@@ -10,7 +10,6 @@ from enum import StrEnum
 from typing import TypeVar
 from zoneinfo import ZoneInfoNotFoundError
 
-import iso3166
 import iso4217
 from msgspec import Struct
 
@@ -42,13 +41,6 @@ class Money(Struct, frozen=True):
 
     currency: str  # ISO 4217 numeric
     decimals: int  # JPY 0, USD 2, KWD 3
-
-
-class Entry(Struct, frozen=True):
-    """One entry of a blocklist; a card by its number or its id."""
-
-    kind: str
-    value: str | Pan
 
 
 def read_account(row: Row) -> NewAccount:
@@ -83,18 +75,6 @@ def read_card(row: Row, money: Money) -> NewCard:
         replaces=read_pan_or_id(cells, "replaces") if "replaces" in cells else None,
         issued_day=read_day(cells, "issued") if "issued" in cells else None,
     )
-
-
-def read_entry(row: Row) -> Entry:
-    cells = row.cells
-    match cells["kind"].lower():
-        case "card":
-            return Entry("card", read_pan_or_id(cells, "value"))
-        case "merchant":
-            return Entry("merchant", matched(cells, "value", r"[ -~]{1,15}", "not a DE 42"))
-        case "country":
-            return Entry("country", read_country(cells["value"]))
-    raise BadCell("kind", "not one of card, merchant, country")
 
 
 def read_currency(cell: str) -> Money:
@@ -197,16 +177,6 @@ def is_id(cell: str) -> bool:
 
 def is_like_a_pan(cell: str) -> bool:
     return LIKE_A_PAN.fullmatch(cell) is not None
-
-
-def read_country(cell: str) -> str:
-    """Alpha-2, alpha-3 or numeric, as alpha-2."""
-    if len(cell) > 3 or not cell.isascii() or not cell.isalnum():
-        raise BadCell("value", "not an ISO 3166 country")
-    try:
-        return str(iso3166.countries.get(cell.zfill(3) if cell.isdigit() else cell).alpha2)
-    except KeyError:
-        raise BadCell("value", "not an ISO 3166 country") from None
 
 
 def matched(cells: Mapping[str, str], column: str, pattern: str, reason: str) -> str:

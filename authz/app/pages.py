@@ -55,7 +55,7 @@ def stories_page() -> str:
             "An engine that runs must share its store with the command: give both the same "
             "`--config`, `--redis` or `--data-dir`. It tells the stories of one `--dialect` and "
             "`--framing`, which must be its link's. Rows of `[[hold]]` of your own, "
-            "`link.partial_approval` and blocklists may make stories go otherwise there; "
+            "`link.partial_approval` and lists may make stories go otherwise there; "
             "`--own-engine` has none of these.",
             "",
             "| story | messages | outcome |",

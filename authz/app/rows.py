@@ -30,7 +30,7 @@ OPTIONAL: Mapping[str, tuple[str, ...]] = {
         "status", "per_transaction", "daily_amount", "daily_count", "blocked_mccs",
         "limit_subject", "replaces", "issued",
     ),
-    "lists": (),
+    "lists": ("list", "reason", "author", "from", "until"),
     "accounts": ("program", "opening_funds", "credit_line", "time_zone", "status"),
 }  # fmt: skip
 

@@ -14,9 +14,9 @@ from msgspec import Meta, Struct
 
 from rules.facts import AuthorizationRequest
 
-# Of a request's facts, what a check is not told: how the card is found, its expiry, and what checks
-# themselves are there to tell.
-KEPT = frozenset({"card_key", "expiry", "device", "ip", "skipped", "skipped_means"})
+# Of a request's facts, what a check is not told: how the card is found, its expiry and BIN, and
+# what checks themselves are there to tell.
+KEPT = frozenset({"card_key", "expiry", "bin", "device", "ip", "skipped", "skipped_means"})
 SAID = tuple(name for name in AuthorizationRequest.__struct_fields__ if name not in KEPT)
 
 LINE_MAX = 4096  # bytes of a reply; all that one may tell has 200

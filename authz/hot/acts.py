@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from authz.hot.outbox import Word
-from authz.hot.record import Act
+from authz.hot.record import Act, Touched
 from rules.facts import Approved, Limit
 
 
@@ -25,7 +25,7 @@ class Authorize(Struct, frozen=True, kw_only=True, gc=False):
     asked_currency: str
     currency: str
     credit_line_minor: int
-    limits: tuple[Limit, ...]
+    limits: tuple[Limit, ...]  # lasting as long as they may be asked for
     references: tuple[str, ...]  # what later acts may find this authorization by
     sent_at: int  # seconds since 1970
     expires_at: int  # seconds since 1970: when the hold ends by itself
@@ -79,7 +79,7 @@ class Apply(Struct, frozen=True, kw_only=True, gc=False):
     currency: str = ""  # the billing currency; "" of a reversal
     sign: int = 1  # -1 for a credit
     expires_at: int = 0  # seconds since 1970: when what it holds ends by itself
-    touched: tuple[tuple[str, int], ...] = ()  # counters, with their scale, if it stands alone
+    touched: tuple[Touched, ...] = ()  # counters, if it stands alone
     decision: Decision | None = None  # of an increment: it may be declined
     exact: int = 0  # how many of the references name no other authorization, at the front
     terms: Terms | None = None  # of a completion

@@ -19,6 +19,12 @@ from ledger.journal import GateBody, encode_body
 JOURNAL_CAP = 1_000_000
 
 
+LAYOUT = b"4"  # as control.lua has it
+OTHER_LAYOUT = (
+    "the store was made with another layout or shard count, by another version of authz: go on "
+    "with that one, or load a new store"
+)
+
 # Under another key every card is unknown, and a card that is loaded stands on a second account.
 OTHER_KEY = (
     "the PAN key is not the one that this store's cards are kept under: name that one with "
@@ -131,7 +137,7 @@ async def open_gates(client: Redis, *, new: bool, source: str, cap: int = JOURNA
         replies = await pipeline.execute()
     said = {reply[1].decode() for reply in replies}
     if "other_layout" in said:
-        raise NotFit("the store was made with another layout or shard count")
+        raise NotFit(OTHER_LAYOUT)
     if said != {"open"}:
         raise NotFit("the store was opened by somebody else in the same moment: look again")
     return run
@@ -148,4 +154,6 @@ async def state_of_gates(client: Redis) -> str:
         return "new"
     if any(layout is None for layout, _ in rows):
         return "torn"
+    if any(layout != LAYOUT for layout, _ in rows):
+        raise NotFit(OTHER_LAYOUT)
     return "open" if all(found == run for _, found in rows) else "shut"

@@ -12,7 +12,7 @@ args   1 run id   2 list   3 body
 list   1 message id   2 fingerprint   3 attempt   4 deadline, ms   5 account id   6 card id
        7 act, as in a record   8 answer's life, s   9 references, strongest first
        10 the rung that each stands on   11 billing currency   12 -1: a credit   13 expires at, s
-       14 counters: {counter, scale} of each
+       14 counters: {counter, scale, end, size} of each
        15 of an increment: {planned reason, credit line, account version, card version, lists
           version, limits}; else an empty list
        16 how many of the references are exact, at the front
@@ -47,19 +47,15 @@ local function free_of_others(references, named, known, id)
 end
 
 -- Whether an increment may have what it asks for. Returns kind and detail, as authorize does.
-local function judge(account, r, base, spent, decision, act)
+local function judge(book, r, base, spent, decision, act, seen)
   local planned, credit_line, limits = decision[1], whole(decision[2]), decision[6]
   if planned ~= 'approved' then return 'declined', '' end
   local news = spent - base.hold - base.posted
   -- What it adds has been taken back before, or what it belongs to.
   if has_ended(r) or (act[BILLED] > 0 and news <= 0) then return 'reversed', '' end
-  for i = 1, #limits do
-    local limit = limits[i]
-    local use = share(spent, limit[5]) - (base.shares[limit[2]] or 0)
-    local seen = whole(redis.call('HGET', account, 'u:' .. limit[2]) or 0)
-    if use > 0 and seen + use > whole(limit[4]) then return 'over_limit', limit[1] end
-  end
-  local now = redis.call('HMGET', account, 'posted:' .. r[CURRENCY], 'held:' .. r[CURRENCY])
+  local full = first_full(book, limits, seen, spent, base.shares)
+  if full then return 'over_limit', full end
+  local now = redis.call('HMGET', book.account, 'posted:' .. r[CURRENCY], 'held:' .. r[CURRENCY])
   if news > whole(now[1] or 0) - whole(now[2] or 0) + credit_line then
     return 'no_funds', ''
   end
@@ -72,6 +68,26 @@ local function kept_to(terms, r, act, posted, total)
   if posted > total + more then return 'beyond' end
   if act[SENT_AT] - r[SENT] > terms[3] then return 'overdue' end
   return 'applied'
+end
+
+-- The counters that an increment is judged by: the book, what each limit saw, and the windows.
+local function judged_by(account, decision, act)
+  local book = open_book(account, decision and act[SENT_AT] or 0)
+  if not decision then return book, {}, {} end
+  for i = 1, #decision[6] do prepare(decision[6][i]) end
+  clock_of(book)
+  return book, looked_at(book, decision[6])
+end
+
+-- What moves with an increment that is refused: the counters, and the fields to be set and dropped.
+local function refused(book, limits, given)
+  local counters, set, drop = {}, {}, {}
+  local tried = count_decline(book, limits, given[KIND], given[DETAIL], counters)
+  if #tried > 0 then
+    given[TOLD_TALLY], given[TOLD_CURRENCY], given[TOLD_TRIED] = '', '', tried
+  end
+  plan_counters(book, set, drop)
+  return counters, set, drop
 end
 
 local function apply(keys, args)
@@ -166,25 +182,28 @@ local function apply(keys, args)
   end
 
   local hold, posted, total = fold(r)
+  local book, seen, windows = judged_by(account, decision, act)
   if decision then
-    local kind, detail = judge(account, r, base, hold + posted, decision, act)
+    local kind, detail = judge(book, r, base, hold + posted, decision, act, seen)
     if kind == 'held' and not kept then kind = 'declined' end
     if kind ~= 'held' then
       local given = {a[2], kind, detail, decision[1], 0, {attempt}}
       local funds = redis.call('HMGET', account, 'posted:' .. currency, 'held:' .. currency)
-      local review, set = plan_review(keys[1], account, keys[6], a[19], given, message_id), {}
+      local counters
+      counters, set, drop = refused(book, decision[6], given)
+      local review = plan_review(keys[1], account, keys[6], a[19], given, message_id)
       set_review(review, set, message_id, a[6], gate.now_ms, args[3])
 
       -- From here on only writes, and none may fail.
       write_answer(answer, given, '', before, answer_ttl)
-      commit(gate, account, chain, set, {}, reviewed({1, args[4], message_id, '', a[5], a[6], kind,
-        detail, currency, 0, 0, whole(funds[1] or 0), whole(funds[2] or 0), 0, {}, made_from},
-        review), args[3])
+      commit(gate, account, chain, set, drop, reviewed(counted({1, args[4], message_id, '', a[5],
+        a[6], kind, detail, currency, 0, 0, whole(funds[1] or 0), whole(funds[2] or 0), 0, counters,
+        made_from}, {}, windows), review), args[3])
       write_review(review, keys[1], keys[6], a[5], message_id)
       return with_review(verdict(message_id, given, '', 0), review)
     end
   end
-  local moved = plan_moves(account, r, base, hold, posted, set, drop)
+  local moved = plan_moves(book, r, base, hold, posted, set, drop)
   add_references(r, matched and free_of_others(references, named, known, id) or references)
   plan_references(account, r, id, gone, named, set)
   set[#set + 1], set[#set + 2] = 'a:' .. id, cmsgpack.pack(r)
@@ -212,7 +231,7 @@ local function apply(keys, args)
   write_answer(answer, given, id, before, answer_ttl)
   commit(gate, account, chain, set, drop, counted({1, args[4], message_id, id, a[5], a[6], kind,
     rung, r[CURRENCY], moved[1], moved[2], moved[3], moved[4], 0, moved[5], made_from,
-    #gone > 0 and gone or nil}, totals), args[3])
+    #gone > 0 and gone or nil}, totals, windows), args[3])
   write_totals(keys[1], totals)
   return verdict(message_id, given, id, 0)
 end
@@ -248,7 +267,8 @@ local function close(keys, args)
   add_to(base, r)
   add_act(r[ACTS], {kind, act_id, at, 0, '', 0, ''})
   local hold, posted = fold(r)
-  local moved = plan_moves(account, r, base, hold, posted, set, drop)
+  local book = open_book(account, 0)
+  local moved = plan_moves(book, r, base, hold, posted, set, drop)
   set[#set + 1], set[#set + 2] = 'a:' .. id, cmsgpack.pack(r)
 
   -- From here on only writes, and none but the first may fail.

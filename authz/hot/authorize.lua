@@ -8,7 +8,8 @@ list   1 message id   2 fingerprint   3 attempt   4 deadline, ms of the store's 
        5 account id   6 card id   7 account version   8 card version   9 lists version
        10 planned reason ("approved": hold if it fits)   11 amount to hold
        12 currency   13 credit line   14 expires at, s   15 answer's life, s   16 references
-       17 limits: {reason, counter, use, ceiling, scale} of each
+       17 limits: {reason, counter, use, ceiling, scale, end, since, size} of each; scale 2: it
+          counts what is declined
        18 1: it posts at once (0200); 2: a credit that is available at its approval
        19 -1: it is a credit, which needs no funds   20 sent at, s
        21 what was asked, in the billing currency: not above 11, which has what is held beyond it
@@ -32,7 +33,7 @@ local function fitting(wanted, asked, limits, seen, funds)
   for i = 1, #limits do
     local limit = limits[i]
     local room = limit[4] - seen[i]
-    if limit[5] ~= 1 then room = room >= 1 and wanted or 0 end
+    if limit[5] ~= BY_AMOUNT then room = (room >= 1 or limit.known) and wanted or 0 end
     if room < asked and kind == 'held' then kind, detail = 'over_limit', limit[1] end
     fit = math.min(fit, room)
   end
@@ -40,20 +41,86 @@ local function fitting(wanted, asked, limits, seen, funds)
   return funds and math.min(fit, funds) or fit, kind, detail
 end
 
+-- The first ceiling that so much more does not fit under: its reason, or nil.
+local function first_full(book, limits, seen, spent, shares)
+  for i = 1, #limits do
+    local use = use_of(book, limits[i], limits[i].known, spent, shares)
+    if use > 0 and seen[i] + use > limits[i][4] then return limits[i][1] end
+  end
+  return nil
+end
+
 -- Whether a record that has taken tombstones in may stand, with that much wanted: kind and detail.
-local function standing(r, base, limits, seen, funds)
+local function standing(book, r, base, limits, seen, funds)
   local hold, posted = fold(r)
   local spent = hold + posted
   -- A credit that is available when it posts holds nothing, whatever came before it.
   local nothing_left = spent == 0 and (r[SIGN] == 1 or r[POSTS] ~= 0)
   if r[APPROVED] > 0 and (taken_back(r) or nothing_left) then return 'reversed', '' end
-  for i = 1, #limits do
-    local use = share(spent, limits[i][5]) - (base.shares[limits[i][2]] or 0)
-    if use > 0 and seen[i] + use > limits[i][4] then return 'over_limit', limits[i][1] end
-  end
+  local full = first_full(book, limits, seen, spent, base.shares)
+  if full then return 'over_limit', full end
   local news = spent - base.hold - base.posted
   if funds and news > 0 and news > funds then return 'no_funds', '' end
   return 'held', ''
+end
+
+-- What each limit's window has in it. Where that is not one number, the journal is told so:
+-- {which limit, what was seen, what is new of what is asked}.
+local function looked_at(book, limits)
+  local seen, windows = {}, {}
+  for i = 1, #limits do
+    local limit = limits[i]
+    seen[i], limit.known = seen_of(book, limit)
+    if limit.bucket then
+      windows[#windows + 1] = {i - 1, seen[i], limit.known and 0 or limit[3]}
+    end
+  end
+  return seen, windows
+end
+
+-- A decline rises in the counters of declines, but for one by their own ceiling: or a window would
+-- never pass. Returns those that rose, as a record names them.
+local DECLINED = {declined = true, over_limit = true, no_funds = true}
+local REFERRED = 'referred' -- a ceiling's word, where an exception is used up
+
+local function count_decline(book, limits, kind, detail, moves)
+  local tried = {}
+  if not DECLINED[kind] or (kind == 'over_limit' and detail == REFERRED) then return tried end
+  for i = 1, #limits do
+    if limits[i][5] == DECLINES and kind == 'over_limit' and limits[i][1] == detail then return tried end
+  end
+  for i = 1, #limits do
+    local limit = limits[i]
+    if limit[5] == DECLINES then
+      move_limit(book, moves, limit, 1)
+      tried[#tried + 1] = {limit[2], DECLINES, limit[6], limit[8]}
+    end
+  end
+  return tried
+end
+
+-- The counters of a request as they were read: the book, what each limit saw, and the windows.
+local function counters_of(account, sent_at, limits, now, days_at, first_at)
+  local book = open_book(account, sent_at)
+  learn_days(book, now[days_at])
+  for i = 1, #limits do learn(book, limits[i].field, now[first_at + i]) end
+  return book, looked_at(book, limits)
+end
+
+-- What rises with the verdict: {counter, before, after}, and those that rose by a decline. Those that
+-- follow a record that took others in move with it.
+local function risen_by(book, limits, kind, detail, spent, r)
+  local counters = {}
+  local tried = count_decline(book, limits, kind, detail, counters)
+  for i = 1, r and 0 or #limits do
+    local limit = limits[i]
+    local follows = limit[5] ~= DECLINES
+    local risen = kind == 'held' and follows and share(spent, limit[5]) or 0
+    if risen > 0 or (not limit.bucket and (follows or #tried == 0)) then
+      move_limit(book, counters, limit, risen)
+    end
+  end
+  return counters, tried
 end
 
 local function authorize(keys, args)
@@ -66,10 +133,7 @@ local function authorize(keys, args)
   local references, limits, posts, sign, sent_at = a[16], a[17], whole(a[18]), whole(a[19]),
     whole(a[20])
   local asked, part_reference, inquires = whole(a[21]), a[22], a[23] == 1
-  for i = 1, #limits do
-    local limit = limits[i]
-    limit[3], limit[4], limit[5] = whole(limit[3]), whole(limit[4]), whole(limit[5])
-  end
+  for i = 1, #limits do prepare(limits[i]) end
   if #keys ~= (a[26] ~= '' and 6 or 5) or amount < 0 or credit_line < 0 or expires < 0 or answer_ttl <= 0
     or asked < 0 or (asked > amount and part_reference == '') or (asked == 0) ~= (amount == 0)
     or (posts ~= 0 and posts ~= 1 and not (posts == 2 and sign == -1))
@@ -84,14 +148,14 @@ local function authorize(keys, args)
   local again = replay(answer, before, message_id, fingerprint, attempt)
   if again then return again end
 
-  -- Everything that this act may touch, in one read: the seven, then references, then counters.
+  -- Everything that this act may touch, in one read: the eight, then references, then counters.
   local posted_field, held_field, own_field = 'posted:' .. currency, 'held:' .. currency,
     'a:' .. message_id
   local fields = {'version', 'c:' .. card_id, posted_field, held_field, own_field, 'entries',
-    'digest'}
-  local at_references, at_counters = 7, 7 + #references
+    'digest', 'w'}
+  local at_references, at_counters = 8, 8 + #references
   for i = 1, #references do fields[at_references + i] = 'r:' .. references[i] end
-  for i = 1, #limits do fields[at_counters + i] = 'u:' .. limits[i][2] end
+  for i = 1, #limits do fields[at_counters + i] = 'u:' .. limits[i].field end
   local now = redis.call('HMGET', account, unpack(fields))
   local version, card, chain = now[1], now[2], chain_of(now[6], now[7])
   if not version or not card then return {message_id, 'cold'} end
@@ -134,20 +198,22 @@ local function authorize(keys, args)
 
   local balance, held = whole(now[3] or 0), whole(now[4] or 0)
   local funds = sign == 1 and balance - held + credit_line or nil
-  local seen, kind, detail, fit = {}, 'declined', '', amount
-  for i = 1, #limits do seen[i] = whole(now[at_counters + i] or 0) end
+  local kind, detail, fit = 'declined', '', amount
+  local book, seen, windows = counters_of(account, sent_at, limits, now, 8, at_counters)
   if planned ~= 'approved' then
     fit = 0
+  elseif amount == 0 and not r and first_full(book, limits, seen, 0, base.shares) then
+    kind, detail = 'over_limit', first_full(book, limits, seen, 0, base.shares)
   elseif inquires then
     kind, detail = 'told', text(balance) .. ' ' .. text(balance - held + credit_line)
   elseif r then
     -- With a partial reversal waiting it holds less than was asked; with its completion or advice
     -- there already, nothing more. What is held beyond the asked amount is held, or not.
-    kind, detail = standing(r, base, limits, seen, funds)
+    kind, detail = standing(book, r, base, limits, seen, funds)
     if asked > amount then kind, detail = 'over_limit', 'transaction_limit' end
     if asked < amount and (kind == 'over_limit' or kind == 'no_funds') then
       r[APPROVED] = asked
-      kind, detail = standing(r, base, limits, seen, funds)
+      kind, detail = standing(book, r, base, limits, seen, funds)
     end
     fit = r[APPROVED]
   elseif amount == 0 then
@@ -179,21 +245,23 @@ local function authorize(keys, args)
     hold_now, post_now = posts ~= 1 and (sign == 1 or posts == 2) and amount or 0,
       posts == 1 and amount or 0
   end
-  local spent, counters = hold_now + post_now, {}
-  for i = 1, #limits do
-    local after = kind == 'held' and seen[i] + share(spent, limits[i][5]) or seen[i]
-    counters[i] = {limits[i][2], seen[i], after}
-  end
+  local counters, tried = risen_by(book, limits, kind, detail, hold_now + post_now, r)
 
   -- An approval has a record; so has a decline that meets what came before it, which is used up.
   local given, id = {fingerprint, kind, detail, planned, hold_now, {attempt}}, ''
+  if #tried > 0 then
+    given[TOLD_TALLY], given[TOLD_CURRENCY], given[TOLD_TRIED] = '', '', tried
+  end
   if r then
     if kind ~= 'held' then
       r[APPROVED] = 0
       hold_now, post_now = fold(r)
     end
-    r[HOLDS], r[POSTED], r[GIVEN] = hold_now, post_now, given
-    counters = moved_counters(account, r, base, hold_now + post_now)
+    r[HOLDS], r[POSTED], r[GIVEN], r[TRIED] = hold_now, post_now,
+      {fingerprint, kind, detail, planned, given[HELD], {attempt}}, tried
+    for _, moved in ipairs(moved_counters(book, r, base, hold_now + post_now)) do
+      counters[#counters + 1] = moved
+    end
     record = cmsgpack.pack(r)
   end
   local held_delta, posted_delta = (hold_now - base.hold) * sign, (base.posted - post_now) * sign
@@ -208,8 +276,8 @@ local function authorize(keys, args)
     else
       for i = 1, #references do set[#set + 1], set[#set + 2] = fields[at_references + i], id end
     end
-    plan_counters(counters, set, drop)
   end
+  sweep_and_plan(book, counters, set, drop)
   if held_delta ~= 0 then set[#set + 1], set[#set + 2] = held_field, text(held + held_delta) end
   if posted_delta ~= 0 then
     set[#set + 1], set[#set + 2] = posted_field, text(balance + posted_delta)
@@ -231,7 +299,7 @@ local function authorize(keys, args)
   commit(gate, account, chain, set, drop, reviewed(counted({1, 'authorization', message_id, id, a[5],
     card_id, kind, detail, currency, posted_delta, held_delta, balance + posted_delta,
     held + held_delta, 0, counters, {account_version, card_version, lists},
-    #gone > 0 and gone or nil}, totals), review), args[3])
+    #gone > 0 and gone or nil}, totals, windows), review), args[3])
   write_totals(keys[1], totals)
   write_review(review, keys[1], keys[6], a[5], message_id)
   return with_review(verdict(message_id, given, id, 0, r), review)

@@ -118,12 +118,12 @@ local function open_gate(keys, args)
   if args[5] == 'new' and g[1] then return {control, 'not_empty'} end
   if args[5] == 'new' and length > 0 then return {control, 'not_empty'} end
   if args[5] ~= 'new' and not g[1] then return {control, 'empty'} end
-  if g[1] and (g[1] ~= '3' or whole(g[2]) ~= shards) then return {control, 'other_layout'} end
+  if g[1] and (g[1] ~= '4' or whole(g[2]) ~= shards) then return {control, 'other_layout'} end
   local epoch = whole(g[3] or '0') + 1
 
   -- From here on only writes, and none may fail.
   commit({journal = keys[2], now_ms = store_ms()}, control, chain_of(g[5], g[6]), {
-    'layout', '3', 'shards', text(shards), 'epoch', text(epoch), 'run_id', args[1], 'lists', g[4] or '0', 'cap',
+    'layout', '4', 'shards', text(shards), 'epoch', text(epoch), 'run_id', args[1], 'lists', g[4] or '0', 'cap',
     text(cap)}, {}, {1, 'gate', args[1], '', '', '', args[5], '', '', 0, 0, 0, 0, 0, {}, {}},
     args[4])
   return {control, 'open'}
@@ -139,7 +139,7 @@ local function close_gate(keys, _)
 end
 
 --[[
-put_lists: blocklists of this version are in force from the next act on.
+put_lists: a judgement of this version is in force from the next act on; its home has it already.
 
 keys   1 control   2 journal
 args   1 run id   2 version   3 body
@@ -163,14 +163,15 @@ look: one account as it stands, in one step, with the journal position it stands
 
 keys   1-4 as in prelude.lua
 reply  flat lists of: account (version, profile, entries, digest); balance; records; references;
-       counters; cards ("<version> <profile>"); then the id of the newest journal entry; open cases
+       counters; cards ("<version> <profile>"); then the id of the newest journal entry; open cases;
+       the fields that end, by day
 ]]
-local PARTS = {['a:'] = 3, ['r:'] = 4, ['u:'] = 5, ['c:'] = 6, ['v:'] = 8}
+local PARTS = {['a:'] = 3, ['r:'] = 4, ['u:'] = 5, ['c:'] = 6, ['v:'] = 8, ['w:'] = 9}
 
 local function look(keys, _)
   local newest = redis.call('XREVRANGE', keys[4], '+', '-', 'COUNT', 1)
   local flat = redis.call('HGETALL', keys[2])
-  local out = {{}, {}, {}, {}, {}, {}, newest[1] and newest[1][1] or '0-0', {}}
+  local out = {{}, {}, {}, {}, {}, {}, newest[1] and newest[1][1] or '0-0', {}, {}}
   for i = 1, #flat, 2 do
     local name, part = flat[i], PARTS[string.sub(flat[i], 1, 2)]
     if part then

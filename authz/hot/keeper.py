@@ -16,7 +16,7 @@ import structlog
 
 from authz.clock import Clock
 from authz.hot import keys
-from authz.hot.admin import OTHER_KEY
+from authz.hot.admin import LAYOUT, OTHER_KEY, OTHER_LAYOUT
 from authz.hot.errors import HotStateError, Refused
 from authz.hot.resp import Connection, connect
 from authz.hot.store import RedisHotState
@@ -198,6 +198,8 @@ async def gates(connection: Connection, run_id: str) -> str:
         return "new"
     if any(layout is None for layout, _ in rows):
         return "torn"
+    if any(layout != LAYOUT for layout, _ in rows):
+        return OTHER_LAYOUT
     return "open" if all(found == run_id.encode() for _, found in rows) else "shut"
 
 

@@ -102,7 +102,11 @@ def directory(card_key: str) -> str:
     return f"authz:pan:{{{card_key}}}"
 
 
-LISTS = "authz:{lists}:blocked"  # a set of "<kind>:<value>"; fenced by a version in every gate
+# The shard that the judgement lies in: lists.lua. Its version is in every gate.
+HOME = shard_of("judgement")
+JUDGEMENT = f"authz:{{{HOME}}}:judgement"
+LISTS = f"authz:{{{HOME}}}:lists"
+CHANGES = f"authz:{{{HOME}}}:changes"
 STORE_ID = "authz:{gate}:store"  # drawn once, kept over restarts: which store this is
 PAN_KEY = "authz:{gate}:pan-key"  # by which check the key of its cards is known again
 GATE_LOCK = "authz:{gate}:lock"  # one engine audits a restarted store at a time

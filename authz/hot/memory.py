@@ -4,6 +4,7 @@ It says in Python what the Lua says, and a property test holds the two together.
 keeps no keys, shards or life times: an answer is forgotten by `forget`.
 """
 
+from collections.abc import Sequence
 from copy import deepcopy
 
 from msgspec.structs import replace
@@ -15,18 +16,18 @@ from authz.hot.acts import (
     Close,
     Decision,
     Note,
-    PutAccount,
-    PutCard,
-    PutCardSaid,
     Stale,
     Verdict,
     Withdraw,
 )
 from authz.hot.errors import Cold, TooLate
+from authz.hot.lists import MemoryLists
+from authz.hot.memory_control import MemoryControl
 from authz.hot.model import (
     Account,
     Answer,
     Base,
+    count_decline,
     decided,
     fits,
     has_room,
@@ -47,6 +48,7 @@ from authz.hot.record import (
     Act,
     Given,
     Record,
+    Touched,
     add_act,
     add_beside,
     add_references,
@@ -57,7 +59,9 @@ from authz.hot.reviews import MemoryReviews
 from authz.hot.totals import MemoryTotals
 
 
-class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryReviews, MemoryTotals):
+class MemoryHotState(
+    MemoryControl, MemoryLists, MemoryNetworks, MemoryOutbox, MemoryReviews, MemoryTotals
+):
     """The oracle. Time stands at `now_ms` until a test moves it."""
 
     def __init__(self, now_ms: int = 0) -> None:
@@ -66,7 +70,6 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryReviews, MemoryTotals):
         self.accounts: dict[str, Account] = {}
         self.cards: dict[str, tuple[int, bytes, str]] = {}
         self.directory: dict[str, tuple[str, str]] = {}
-        self.blocked: tuple[int, frozenset[tuple[str, str]]] = (0, frozenset())
         self.answers: dict[str, Answer] = {}
         self.journal: list[tuple[str, str, int]] = []  # kind, message id, held delta
         self.open = True
@@ -105,6 +108,7 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryReviews, MemoryTotals):
             if fits(record, other) and has_room(record, other):
                 take_in(record, other, base)
                 taken.append(id)
+        account.used.tick(act.sent_at)
         kind, detail = decided(account, act, record, base, bool(tombstones))
         if kind == "told":
             given = Given(act.fingerprint, kind, detail, act.planned, 0, [act.attempt])
@@ -112,6 +116,7 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryReviews, MemoryTotals):
             self._give(act.message_id, given, "", (act.tally, act.currency))
             self.count(act.tally, act.currency, act.sign, 0, 1, True)
             return said(given, "")
+        tried = count_decline(account, act.limits, kind, detail, act.sent_at)
         record.holds, record.posted = fold(record)
         given = Given(act.fingerprint, kind, detail, act.planned, 0, [act.attempt])
         if kind == "held":
@@ -124,10 +129,10 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryReviews, MemoryTotals):
         posted_delta = (base.posted - record.posted) * act.sign
         self.count(act.tally, act.currency, act.sign, posted_delta, 1, kind == "held")
         if kind != "held" and not tombstones:
-            self._give(act.message_id, given, "")
+            self._give(act.message_id, given, "", tried=tried)
             return self.reviewed(act, given, said(given, ""))
-        record.given = given
-        account.settle(record, act.message_id, taken, base)
+        record.given, record.tried = given, tried
+        account.settle(record, act.message_id, taken, base, act.sent_at)
         return self.reviewed(act, given, said(given, act.message_id, record=record))
 
     async def apply(self, act: Apply, timeout_s: float = 0) -> Verdict | Stale:
@@ -180,18 +185,17 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryReviews, MemoryTotals):
                 add_beside(record, touched)
             record.expires = max(record.expires, act.expires_at)
         record.holds, record.posted = fold(record)
+        now_s = one.sent_at if decision is not None else 0
         if decision is not None:
+            account.used.tick(now_s)
             kind, detail = judge(account, record, base, decision, one)
             if kind == "held" and not kept:
                 kind = "declined"
             if kind != "held":
-                given = Given(act.fingerprint, kind, detail, decision.planned, 0, [act.attempt])
-                self._give(act.message_id, given, "")
-                self.journal.append((act.kind, act.message_id, 0))
-                return self.reviewed(act, given, said(given, ""))
+                return self._refuse(act, decision, account, kind, detail)
         free = account.free_of_others(references, id) if matched else references
         add_references(record, free)
-        account.settle(record, id, taken, base)
+        account.settle(record, id, taken, base, now_s)
         kind = "reversed" if reversal else "applied"
         if not (matched or joins):
             kind = "unmatched"
@@ -223,7 +227,7 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryReviews, MemoryTotals):
         base.add(record)
         add_act(record.acts, Act(act.kind, act.act_id, act.at))
         record.holds, record.posted = fold(record)
-        account.settle(record, act.authorization_id, [], base)
+        account.settle(record, act.authorization_id, [], base, 0)
         self.journal.append(("close", act.act_id, (record.holds - base.hold) * record.sign))
         return "closed", base.hold - record.holds
 
@@ -269,7 +273,11 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryReviews, MemoryTotals):
         tally, currency = answer.tally
         if record is not None:
             tally, currency = record.tally, record.currency
-        answer.given, answer.id, answer.tally = Given(), "", ("", "")
+        tried = record.tried if record is not None else answer.tried
+        if account is not None:
+            for one in tried:
+                account.used.add(one.counter, -1, one.ends, one.size)
+        answer.given, answer.id, answer.tally, answer.tried = Given(), "", ("", ""), []
         self.drop_review(act.account_id, act.message_id)
         base, released = Base(), False
         if account is not None and increment is not None:
@@ -283,16 +291,17 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryReviews, MemoryTotals):
             ]
             record.holds, record.posted = fold(record)
             released = (record.holds, record.posted) != (base.hold, base.posted)
-            account.settle(record, id, [], base)
+            account.settle(record, id, [], base, 0)
             if not record.original and all(one.kind == "void" for one in record.acts):
                 account.drop(record, id)
         elif account is not None and record is not None:
             base.add(record)
             record.asked, record.asked_in, record.approved, record.original = 0, "", 0, ""
             record.posts, record.given, record.touched, record.tally = 0, Given(), [], ""
+            record.tried = []
             record.holds, record.posted = fold(record)
             released = (record.holds, record.posted) != (base.hold, base.posted)
-            account.settle(record, act.message_id, [], base)
+            account.settle(record, act.message_id, [], base, 0)
             targets = targets_of(record.acts)
             names = [name for name in record.references if name in targets]
             record.references = [name for name in record.references if name not in targets]
@@ -306,51 +315,6 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryReviews, MemoryTotals):
         self.count(tally, currency, sign, (base.posted - left_posted) * sign, -1, counts)
         self.journal.append(("withdrawal", act.message_id, left_held - base.hold))
         return "released" if released else "forgotten"
-
-    async def look_up(self, card_key: str, timeout_s: float = 0) -> tuple[str, str] | None:
-        return self.directory.get(card_key)
-
-    async def profiles(
-        self, account_id: str, card_id: str, timeout_s: float = 0
-    ) -> tuple[int, bytes, int, bytes]:
-        account, card = self._account(account_id), self.cards[card_id]
-        return account.version, account.profile, card[0], card[1]
-
-    async def lists(self, timeout_s: float = 0) -> tuple[int, frozenset[tuple[str, str]]]:
-        return self.blocked
-
-    async def put_account(self, act: PutAccount, timeout_s: float = 0) -> str:
-        self._enter(0)
-        account = self.accounts.get(act.account_id)
-        if account is None:
-            self.accounts[act.account_id] = Account(
-                1, act.profile, {act.currency: act.opening_minor}, {act.currency: 0}
-            )
-            return "created"
-        if account.profile == act.profile:
-            return "same"
-        if act.currency not in account.posted:
-            return "currency_fixed"
-        account.version, account.profile = account.version + 1, act.profile
-        return "moved"
-
-    async def put_card(self, act: PutCard, timeout_s: float = 0) -> PutCardSaid:
-        self._enter(0)
-        if act.account_id not in self.accounts:
-            return PutCardSaid("no_account")
-        old = self.cards.get(act.card_id)
-        if act.made_from not in (-1, old[0] if old else 0):
-            return PutCardSaid("other")
-        verdict = "same" if old and old[1] == act.profile else "moved" if old else "created"
-        version = (old[0] if old else 0) + (verdict != "same")
-        self.cards[act.card_id] = (version, act.profile, act.account_id)
-        shard = keys.shard_of(act.account_id)
-        return PutCardSaid(verdict, *self.plan_words(shard, act.card_id, act.words, version))
-
-    async def put_directory(
-        self, card_key: str, account_id: str, card_id: str, timeout_s: float = 0
-    ) -> None:
-        self.directory[card_key] = (account_id, card_id)
 
     def forget(self, message_id: str) -> None:
         """The answer's life is over."""
@@ -369,8 +333,8 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryReviews, MemoryTotals):
         if card is None:
             raise Cold
         old = (plan.account_version, plan.card_version) != (account.version, card[0])
-        if old or plan.lists_version < self.blocked[0]:
-            return Stale(account.version, account.profile, card[0], card[1], self.blocked[0])
+        if old or plan.lists_version < self.judged_by.version:
+            return Stale(account.version, account.profile, card[0], card[1], self.judged_by.version)
         return None
 
     def _account(self, account_id: str) -> Account:
@@ -391,8 +355,22 @@ class MemoryHotState(MemoryNetworks, MemoryOutbox, MemoryReviews, MemoryTotals):
         hold(answer.given.holders, attempt)
         return said(answer.given, answer.id, replayed=True)
 
+    def _refuse(
+        self, act: Apply, decision: Decision, account: Account, kind: str, detail: str
+    ) -> Verdict:
+        given = Given(act.fingerprint, kind, detail, decision.planned, 0, [act.attempt])
+        tried = count_decline(account, decision.limits, kind, detail, act.act.sent_at)
+        self._give(act.message_id, given, "", tried=tried)
+        self.journal.append((act.kind, act.message_id, 0))
+        return self.reviewed(act, given, said(given, ""))
+
     def _give(
-        self, message_id: str, given: Given, id: str, tally: tuple[str, str] = ("", "")
+        self,
+        message_id: str,
+        given: Given,
+        id: str,
+        tally: tuple[str, str] = ("", ""),
+        tried: Sequence[Touched] = (),
     ) -> None:
         old = self.answers.get(message_id, Answer())
-        self.answers[message_id] = Answer(given, id, old.withdrawn, tally)
+        self.answers[message_id] = Answer(given, id, old.withdrawn, tally, list(tried))

@@ -13,6 +13,7 @@ from authz.hot.record import (
     Act,
     Given,
     Record,
+    Touched,
     add_act,
     add_beside,
     add_references,
@@ -20,11 +21,12 @@ from authz.hot.record import (
     folded,
     has_ended,
     means_all,
-    share,
     taken_back,
     targets_of,
+    touched_by,
 )
-from rules.facts import Approved
+from rules.counters import AMOUNT, Counters, rises_by, share
+from rules.facts import Approved, Limit
 
 SEVERAL = "*"
 NAMED_MAX = 8
@@ -40,7 +42,7 @@ class Account:
     held: dict[str, int]
     records: dict[str, Record] = field(default_factory=dict)
     references: dict[str, str] = field(default_factory=dict)
-    used: dict[str, int] = field(default_factory=dict)
+    used: Counters = field(default_factory=lambda: Counters(bounded=True))
     expiry: dict[str, int] = field(default_factory=dict)
     reviews: dict[str, bytes] = field(default_factory=dict)
 
@@ -111,7 +113,7 @@ class Account:
                 if not left:
                     del self.references[reference]
 
-    def settle(self, record: Record, id: str, taken: list[str], base: "Base") -> None:
+    def settle(self, record: Record, id: str, taken: list[str], base: "Base", now_s: int) -> None:
         """The record stands, its references name it, and what it took in is gone."""
         gone = [other for other in taken if other != id]
         for other in gone:
@@ -131,12 +133,15 @@ class Account:
                 self.posted.get(record.currency, 0) + (base.posted - record.posted) * record.sign
             )
         changes = {counter: -had for counter, had in base.shares.items()}
-        for counter, scale in record.counted_by:
-            changes[counter] = changes.get(counter, 0) + share(record.spent, scale)
-        for counter, change in changes.items():
-            self.used[counter] = self.used.get(counter, 0) + change
-            if self.used[counter] == 0:
-                del self.used[counter]
+        touches = dict(base.touched)
+        for touched in record.counted_by:
+            changes[touched.counter] = changes.get(touched.counter, 0) + share(
+                record.spent, touched.scale
+            )
+            touches[touched.counter] = touched
+        for counter in sorted(changes):
+            touched = touches[counter]
+            self.used.add(counter, changes[counter], touched.ends, touched.size, now_s)
         if record.holds > 0:
             self.expiry[id] = record.expires
         else:
@@ -161,6 +166,7 @@ class Answer:
     id: str = ""
     withdrawn: list[str] = field(default_factory=list)
     tally: tuple[str, str] = ("", "")  # what it was counted under, and the currency
+    tried: list[Touched] = field(default_factory=list)  # counters of declines that rose
 
 
 class Base:
@@ -169,11 +175,14 @@ class Base:
     def __init__(self) -> None:
         self.hold = self.posted = 0
         self.shares: dict[str, int] = {}
+        self.touched: dict[str, Touched] = {}
 
     def add(self, record: Record) -> None:
         self.hold, self.posted = self.hold + record.holds, self.posted + record.posted
-        for counter, scale in record.counted_by:
-            self.shares[counter] = self.shares.get(counter, 0) + share(record.spent, scale)
+        for one in record.counted_by:
+            had = self.shares.get(one.counter, 0)
+            self.shares[one.counter] = had + share(record.spent, one.scale)
+            self.touched[one.counter] = one
 
 
 def record_of(act: Authorize) -> Record:
@@ -187,7 +196,7 @@ def record_of(act: Authorize) -> Record:
         expires=act.expires_at,
         original=act.message_id,
         references=list(act.references),
-        touched=[(limit.counter, limit.scale) for limit in act.limits],
+        touched=list(touched_by(act.limits)),
         posts=act.posts,
         sign=act.sign,
         sent=act.sent_at,
@@ -212,6 +221,9 @@ def decided(
     asked = act.asked_billed_minor
     if act.planned != "approved":
         return "declined", ""
+    full = first_full(account, act.limits, 0, base)
+    if act.hold_minor == 0 and not follows and full:
+        return "over_limit", full
     if act.inquires:
         return "told", f"{account.posted.get(act.currency, 0)} {available}"
     if follows:
@@ -227,9 +239,9 @@ def decided(
     # The most that everything has room for; what is asked fits, or the first that says no is told.
     rooms = [("over_limit", act.hold_minor, "transaction_limit")]
     for limit in act.limits:
-        used = account.used.get(limit.counter, 0)
-        counts = act.hold_minor if used < limit.ceiling else 0
-        room = limit.ceiling - used if limit.scale == 1 else counts
+        used, known = account.used.seen(limit)
+        counts = act.hold_minor if used < limit.ceiling or known else 0
+        room = limit.ceiling - used if limit.scale == AMOUNT else counts
         rooms.append(("over_limit", room, limit.reason))
     if act.sign == 1 and act.hold_minor > 0:
         rooms.append(("no_funds", available, ""))
@@ -245,6 +257,25 @@ def decided(
     return next((kind, reason) for kind, room, reason in rooms if room < asked)
 
 
+def first_full(account: Account, limits: tuple[Limit, ...], spent: int, base: Base) -> str:
+    """The first ceiling that so much more does not fit under: its reason, or ""."""
+    for limit in limits:
+        seen, use = account.used.use_of(limit, spent, base.shares)
+        if use > 0 and seen + use > limit.ceiling:
+            return limit.reason
+    return ""
+
+
+def count_decline(
+    account: Account, limits: tuple[Limit, ...], kind: str, detail: str, now_s: int
+) -> list[Touched]:
+    """A decline rises in the counters of declines. Which rose."""
+    mine = rises_by(limits, kind, detail)
+    for limit in mine:
+        account.used.add(limit.counter, 1, limit.until, limit.size, now_s)
+    return [Touched(one.counter, one.scale, one.until, one.size) for one in mine]
+
+
 def stands(
     account: Account, act: Authorize, record: Record, base: Base, available: int
 ) -> tuple[str, str]:
@@ -253,10 +284,9 @@ def stands(
     nothing_left = spent == 0 and (act.sign == 1 or act.posts != 0)
     if act.hold_minor > 0 and (taken_back(record) or nothing_left):
         return "reversed", ""
-    for limit in act.limits:
-        use = share(spent, limit.scale) - base.shares.get(limit.counter, 0)
-        if use > 0 and account.used.get(limit.counter, 0) + use > limit.ceiling:
-            return "over_limit", limit.reason
+    full = first_full(account, act.limits, spent, base)
+    if full:
+        return "over_limit", full
     if act.sign == 1 and 0 < spent - base.hold - base.posted > available:
         return "no_funds", ""
     return "held", ""
@@ -280,10 +310,9 @@ def judge(
     news = record.spent - base.hold - base.posted
     if has_ended(record) or (act.billed > 0 and news <= 0):
         return "reversed", ""
-    for limit in decision.limits:
-        use = share(record.spent, limit.scale) - base.shares.get(limit.counter, 0)
-        if use > 0 and account.used.get(limit.counter, 0) + use > limit.ceiling:
-            return "over_limit", limit.reason
+    full = first_full(account, decision.limits, record.spent, base)
+    if full:
+        return "over_limit", full
     posted, held = (amounts.get(record.currency, 0) for amounts in (account.posted, account.held))
     if news > posted - held + decision.credit_line_minor:
         return "no_funds", ""

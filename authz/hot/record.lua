@@ -6,12 +6,14 @@ counters. Said in Python in record.py.
 -- An authorization's record, a list by these places. `ORIGINAL` is the message id of the
 -- authorization itself, '' while only what refers to it has come: the record is a tombstone then.
 -- `REFERENCES` are all that name it; `ACTS` are the others, {kind, message id, sent at, amount,
--- currency, billed, reference}; `TOUCHED` the counters, {counter, scale}; `GIVEN` the answer, {}
--- where none was; `POSTS` is 1 where the whole of it posts at once, 2 where it is a credit that is
+-- currency, billed, reference}; `TOUCHED` the counters, {counter, scale, end, size}; `GIVEN` the
+-- answer, {} where none was; `POSTS` is 1 where the whole of it posts at once, 2 where it is a credit that is
 -- available from its approval: a hold of less than nothing; `SIGN` is -1 for a credit;
 -- `HOLDS` and `POSTED` are what its acts amount to. What is spent is counted by `TOUCHED`, the
 -- authorization's own counters, once it is approved; else by those that its acts brought, `BESIDE`.
--- `SENT` is when it was sent, by DE 7; an eighteenth place is told of in totals.lua.
+-- `SENT` is when it was sent, by DE 7; an eighteenth place is told of in totals.lua. `TRIED` are the
+-- counters that rose because it was declined, which happens where it met what came before it.
+local TRIED = 19
 local ASKED, ASKED_IN, APPROVED, CURRENCY, CARD, EXPIRES, ORIGINAL, REFERENCES, ACTS, TOUCHED,
   HOLDS, GIVEN, POSTS, SIGN, POSTED, BESIDE, SENT = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
   16, 17
@@ -198,12 +200,6 @@ local function add_act(acts, act, most)
   return true
 end
 
--- What a record adds to a counter while that much is spent under it: held or posted.
-local function share(spent, by_amount)
-  if by_amount == 1 then return spent end
-  return spent > 0 and 1 or 0
-end
-
 -- What a record amounts to before an act: hold, posted, and its share of each counter. Tombstones
 -- that it takes in are added to it.
 local function add_to(base, r)
@@ -211,53 +207,46 @@ local function add_to(base, r)
   for _, touched in ipairs(touched_of(r)) do
     local counter = touched[1]
     base.shares[counter] = (base.shares[counter] or 0) + share(r[HOLDS] + r[POSTED], touched[2])
+    base.touched[counter] = touched
   end
 end
 
-local function nothing() return {hold = 0, posted = 0, shares = {}} end
+local function nothing() return {hold = 0, posted = 0, shares = {}, touched = {}} end
 
 -- The counters that move when `spent` is spent under a record: {counter, before, after}.
-local function moved_counters(account, r, base, spent)
-  local by, moves = {}, {}
-  for counter, had in pairs(base.shares) do by[counter] = -had end
+local function moved_counters(book, r, base, spent)
+  local by, touches, names, moves = {}, {}, {}, {}
+  for counter, had in pairs(base.shares) do
+    by[counter], touches[counter] = -had, base.touched[counter]
+  end
   for _, touched in ipairs(touched_of(r)) do
     local counter = touched[1]
     by[counter] = (by[counter] or 0) + share(spent, touched[2])
+    touches[counter] = touched
   end
-  for counter, change in pairs(by) do
-    local before = whole(redis.call('HGET', account, 'u:' .. counter) or 0)
-    moves[#moves + 1] = {counter, before, before + change}
+  for counter in pairs(by) do names[#names + 1] = counter end
+  table.sort(names)
+  for i = 1, #names do
+    local touched = touches[names[i]]
+    move(book, moves, names[i], by[names[i]], touched[3] or 0, touched[4] or 0)
   end
-  table.sort(moves, function(a, b) return a[1] < b[1] end)
   return moves
-end
-
--- Adds the counters that moved to the fields to be set, or to those to be dropped.
-local function plan_counters(moves, set, drop)
-  for i = 1, #moves do
-    local field = 'u:' .. moves[i][1]
-    if moves[i][3] == 0 then
-      drop[#drop + 1] = field
-    elseif moves[i][3] ~= moves[i][2] then
-      set[#set + 1], set[#set + 2] = field, text(moves[i][3])
-    end
-  end
 end
 
 -- Takes a record from what it was to what its acts amount to now: balance and counters. Returns
 -- what moved, for the journal: {posted delta, held delta, posted after, held after, counters}.
-local function plan_moves(account, r, base, hold, posted, set, drop)
+local function plan_moves(book, r, base, hold, posted, set, drop)
   local held_delta, posted_delta = (hold - base.hold) * r[SIGN], (base.posted - posted) * r[SIGN]
-  local moves = moved_counters(account, r, base, hold + posted)
+  local moves = moved_counters(book, r, base, hold + posted)
   r[HOLDS], r[POSTED] = hold, posted
   if r[CURRENCY] == '' then return {0, 0, 0, 0, moves} end
   local posted_field, held_field = 'posted:' .. r[CURRENCY], 'held:' .. r[CURRENCY]
-  local now = redis.call('HMGET', account, posted_field, held_field)
+  local now = redis.call('HMGET', book.account, posted_field, held_field)
   local posted_after = whole(whole(now[1] or 0) + posted_delta)
   local held_after = whole(whole(now[2] or 0) + held_delta)
   if held_delta ~= 0 then set[#set + 1], set[#set + 2] = held_field, text(held_after) end
   if posted_delta ~= 0 then set[#set + 1], set[#set + 2] = posted_field, text(posted_after) end
-  plan_counters(moves, set, drop)
+  plan_counters(book, set, drop)
   return {posted_delta, held_delta, posted_after, held_after, moves}
 end
 

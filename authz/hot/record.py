@@ -3,10 +3,14 @@
 What the functions do with one is said in Python below, for their twin and for the audit.
 """
 
+from collections.abc import Iterable
 from fractions import Fraction
 
 import msgspec
 from msgspec import Struct
+
+from rules.counters import DECLINES
+from rules.facts import Limit
 
 # Why these bounds: prelude.lua.
 ACTS_MAX = {"full": 190, "expired": 192, "released": 192}
@@ -33,6 +37,24 @@ class Act(Struct, frozen=True, array_like=True):
     parts: int = 1  # of a last completion: so many there are, with it
 
 
+class Touched(Struct, frozen=True, array_like=True, gc=False):
+    """A counter that follows a record, or rose with it."""
+
+    counter: str
+    scale: int
+    ends: int = 0  # seconds since 1970: it does not move any more; 0 for never
+    size: int = 0  # of its bucket, in seconds
+
+
+def touched_by(limits: Iterable[Limit]) -> tuple[Touched, ...]:
+    """The counters of these that follow what is spent."""
+    return tuple(
+        Touched(one.counter, one.scale, one.until, one.size)
+        for one in limits
+        if one.scale != DECLINES
+    )
+
+
 class Given(Struct, array_like=True):
     """The answer given to a message. Holders are the attempts that may have delivered it."""
 
@@ -56,18 +78,19 @@ class Record(Struct, array_like=True, kw_only=True):
     original: str = ""  # message id of the authorization
     references: list[str] = msgspec.field(default_factory=list)
     acts: list[Act] = msgspec.field(default_factory=list)
-    touched: list[tuple[str, int]] = msgspec.field(default_factory=list)  # counter, scale
+    touched: list[Touched] = msgspec.field(default_factory=list)
     holds: int = 0
     given: Given = msgspec.field(default_factory=Given)
     posts: int = 0  # AT_ONCE where the whole of it posts; AT_APPROVAL, of a credit
     sign: int = 1  # -1 for a credit
     posted: int = 0
-    beside: list[tuple[str, int]] = msgspec.field(default_factory=list)  # counters of its acts
+    beside: list[Touched] = msgspec.field(default_factory=list)  # counters of its acts
     sent: int = 0  # when the authorization was sent, by DE 7
     tally: str = ""  # what totals counted it under: totals.lua
+    tried: list[Touched] = msgspec.field(default_factory=list)  # counters of declines, of one
 
     @property
-    def counted_by(self) -> list[tuple[str, int]]:
+    def counted_by(self) -> list[Touched]:
         """The authorization's own counters once it is approved; else its acts'."""
         return self.touched if self.given.kind == "held" else self.beside
 
@@ -187,8 +210,8 @@ def add_act(acts: list[Act], act: Act, most: int = 0) -> bool:
     return True
 
 
-def add_beside(record: Record, touched: tuple[str, int]) -> None:
-    if all(counter != touched[0] for counter, _ in record.beside):
+def add_beside(record: Record, touched: Touched) -> None:
+    if all(known.counter != touched.counter for known in record.beside):
         record.beside.append(touched)
 
 
@@ -196,8 +219,3 @@ def add_references(record: Record, references: tuple[str, ...] | list[str]) -> N
     for reference in references:
         if reference not in record.references and len(record.references) < REFERENCES_MAX:
             record.references.append(reference)
-
-
-def share(spent: int, scale: int) -> int:
-    """What a record adds to a counter while that much is spent under it: held or posted."""
-    return spent if scale == 1 else int(spent > 0)

@@ -185,7 +185,7 @@ class MemoryReviews:
         return ReviewCounts(waiting, *(sum(row[what] for row in rows) for what in WHATS))
 
     async def used(self, account_id: str, counters: list[str], timeout_s: float = 0) -> list[int]:
-        return [self.accounts[account_id].used.get(counter, 0) for counter in counters]
+        return [self.accounts[account_id].used[counter] for counter in counters]
 
     def _open(self, shard: str) -> list[tuple[int, str, str]]:
         return [

@@ -21,13 +21,14 @@ from authz.hot.acts import (
     Withdraw,
 )
 from authz.hot.errors import Cold, Full, HotStateError, NotConnected, OutOfStep, TooLate
+from authz.hot.lists import Page, RedisLists, Standing
 from authz.hot.networks import Days, RedisNetworks, verdict_of
 from authz.hot.outbox import RedisOutbox, Taken
-from authz.hot.record import AT_APPROVAL, AT_ONCE
+from authz.hot.record import AT_APPROVAL, AT_ONCE, touched_by
 from authz.hot.resp import Argument, Connection
 from authz.hot.reviews import RedisReviews, ReviewCounts
 from authz.hot.totals import RedisTotals, Totals
-from ledger.journal import WithdrawalBody, encode_body
+from ledger.journal import Change, WithdrawalBody, encode_body
 
 _pack = msgspec.msgpack.Encoder().encode
 
@@ -47,7 +48,10 @@ class HotState(Protocol):
     async def profiles(
         self, account_id: str, card_id: str, timeout_s: float
     ) -> tuple[int, bytes, int, bytes]: ...
-    async def lists(self, timeout_s: float) -> tuple[int, frozenset[tuple[str, str]]]: ...
+    async def judgement_version(self, timeout_s: float) -> int: ...
+    async def standing(self, timeout_s: float) -> Standing: ...
+    async def list_page(self, cursor: bytes, count: int, timeout_s: float) -> Page: ...
+    async def changes(self, first: int, last: int, timeout_s: float) -> list[Change | None]: ...
     async def cut_over(self, act: CutOver, timeout_s: float) -> Verdict: ...
     async def days(self, network: str, timeout_s: float) -> Days | None: ...
     async def totals(self, network: str, day: int, currency: str, timeout_s: float) -> Totals: ...
@@ -66,7 +70,7 @@ class HotState(Protocol):
     async def review_counts(self, timeout_s: float) -> ReviewCounts: ...
 
 
-class RedisHotState(RedisNetworks, RedisOutbox, RedisReviews, RedisTotals):
+class RedisHotState(RedisLists, RedisNetworks, RedisOutbox, RedisReviews, RedisTotals):
     """The hot state behind one connection. `attach` gives it one, with the store's run id.
 
     Raises from every call: HotStateError, whose `may_have_run` tells the caller whether
@@ -225,18 +229,6 @@ class RedisHotState(RedisNetworks, RedisOutbox, RedisReviews, RedisTotals):
         card_version, _, card_profile = card.partition(b" ")
         return int(version), profile, int(card_version), card_profile
 
-    async def lists(self, timeout_s: float) -> tuple[int, frozenset[tuple[str, str]]]:
-        """The blocklists and their version: at least as new as any gate's."""
-        members = await self._call(("SMEMBERS", keys.LISTS), timeout_s)
-        version, entries = 0, set()
-        for member in members:
-            kind, _, value = member.decode().partition(":")
-            if kind == "version":
-                version = max(version, int(value))
-            else:
-                entries.add((kind, value))
-        return version, frozenset(entries)
-
     # -- control acts -------------------------------------------------------------
 
     async def put_account(self, act: PutAccount, timeout_s: float = 5.0) -> str:
@@ -330,7 +322,7 @@ def _record(act: Authorize) -> bytes:
         (
             act.asked_minor, act.asked_currency, act.hold_minor, act.currency, act.card_id,
             act.expires_at, act.message_id, act.references, (),
-            [(limit.counter, limit.scale) for limit in act.limits], hold,
+            touched_by(act.limits), hold,
             (act.fingerprint, "held", "", act.planned, hold, (act.attempt,)),
             act.posts, act.sign, posts, (),
             act.sent_at, act.tally,

@@ -24,6 +24,7 @@ local CURRENCIES = ' 008 012 032 036 044 048 050 051 052 060 064 068 072 084 090
 local NO_CURRENCY = '999'
 local TALLY = 18 -- of a record: what it was counted under, "<network>/<day> <kind or nothing>"
 local TOLD_TALLY, TOLD_CURRENCY = 9, 10 -- the same of an answer in no record
+local TOLD_TRIED = 11 -- and the counters that rose because it was declined
 
 -- Whether that act is there already, so that it was counted: not where it was withdrawn.
 local function has_act(acts, id)
@@ -61,11 +62,14 @@ local function plan_totals(control, tally, currency, sign, posted_delta, by, cou
   return moves
 end
 
--- An envelope that tells of them.
-local function counted(envelope, moves)
+-- An envelope that tells of them, and of what was seen in windows.
+local function counted(envelope, moves, windows)
+  if windows and #windows > 0 then
+    envelope[17], envelope[18], envelope[19], envelope[20] = envelope[17] or {}, {}, '', windows
+  end
   if #moves > 0 then
     envelope[17] = envelope[17] or {}
-    envelope[18] = {}
+    envelope[18] = envelope[18] or {}
     for i = 1, #moves do envelope[18][i] = {moves[i][1], moves[i][2], moves[i][3]} end
   end
   return envelope

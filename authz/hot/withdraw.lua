@@ -62,6 +62,11 @@ local function withdraw(keys, args)
   end
 
   local set, drop, base, moved = {}, {}, nothing(), {0, 0, 0, 0, {}}
+  local book = open_book(account, 0)
+  -- A decline is taken back as well: the repeat is decided afresh, and counts itself.
+  local tried, fallen = r and r[TRIED] or not r and said and said[TOLD_TRIED] or {}, {}
+  for i = 1, #tried do move(book, fallen, tried[i][1], -1, tried[i][3], tried[i][4]) end
+  if r then r[TRIED] = nil end
   local tally, currency = r and r[TALLY] or said and said[TOLD_TALLY],
     r and r[CURRENCY] or said and said[TOLD_CURRENCY]
   local counts = given[KIND] == 'held' or given[KIND] == 'told'
@@ -71,7 +76,7 @@ local function withdraw(keys, args)
     r[ASKED], r[ASKED_IN], r[APPROVED], r[ORIGINAL], r[POSTS] = 0, '', 0, '', 0
     r[GIVEN], r[TOUCHED] = {}, {}
     local hold, posted = fold(r)
-    moved = plan_moves(account, r, base, hold, posted, set, drop)
+    moved = plan_moves(book, r, base, hold, posted, set, drop)
     -- What else was said of it stands and waits for the repeat, which finds it by its own id. By
     -- references that it had from the authorization it would be found by others; the names of its
     -- acts are nobody else's, and what takes such an act back must find it.
@@ -103,7 +108,7 @@ local function withdraw(keys, args)
       end
     end
     local hold, posted = fold(r)
-    moved = plan_moves(account, r, base, hold, posted, set, drop)
+    moved = plan_moves(book, r, base, hold, posted, set, drop)
     if stays then
       set[#set + 1], set[#set + 2] = 'a:' .. id, cmsgpack.pack(r)
     else
@@ -111,6 +116,8 @@ local function withdraw(keys, args)
       drop_references(account, r, id, set, drop)
     end
   end
+  if not r then plan_counters(book, set, drop) end
+  for i = 1, #fallen do moved[5][#moved[5] + 1] = fallen[i] end
   local totals = plan_totals(keys[1], tally, currency, r and r[SIGN] or 1, moved[1], -1, counts)
   local outcome = (moved[1] ~= 0 or moved[2] ~= 0) and 'released' or 'forgotten'
   if now[4] then

@@ -68,7 +68,7 @@ def to_request(
     mcc = elements.text(message, 18) if inquires else elements.required(message, 18)
     if mcc and len(mcc) != 4:
         raise BadElement(18, "not a merchant category code")
-    card_key = keys.card_key(elements.card_number(message))
+    pan = elements.card_number(message)
     sent_at = elements.transmission_time(message, now_ms)
     stan = elements.required(message, 11)
     if inquires and transaction_minor:
@@ -80,7 +80,7 @@ def to_request(
     return AuthorizationRequest(
         network=network,
         mti=without_repeat(message.mti),
-        card_key=card_key,
+        card_key=keys.card_key(pan),
         purpose=purpose,
         amount_minor=amount_minor,
         currency=currency,
@@ -107,6 +107,7 @@ def to_request(
         authenticated=says.authenticated,
         risk=says.risk,
         network_rate=elements.billing_rate(message) if billed else "",
+        bin=pan.bin,
     )
 
 

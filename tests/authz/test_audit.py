@@ -16,7 +16,7 @@ from authz.control import NewAccount, NewCard, put_accounts, put_cards
 from authz.hot import admin, keys
 from authz.hot.acts import Apply, Authorize, Close, Decision, SettleReview, Terms, Withdraw
 from authz.hot.errors import HotStateError, TooLate
-from authz.hot.record import Act
+from authz.hot.record import Act, Touched
 from authz.judgement import put_lists
 from authz.privacy import Pan, PanKeys
 from ledger.journal import (
@@ -103,7 +103,7 @@ def advise(
         "deadline_ms": 0, "references": (*by, ("own", f"90:{id}")), "exact": 1,
         "act": Act(kind, id, at, amount, "840", amount, f"90:{id}"),
         "terms": None if kind == "set" else Terms(10, 0, 60), "currency": "840",
-        "expires_at": 1_790_600_000 + n, "touched": ((COUNT, 0), (AMOUNT, 1)),
+        "expires_at": 1_790_600_000 + n, "touched": (Touched(COUNT, 0), Touched(AMOUNT, 1)),
         "answer_ttl_s": 3600,
         "body": encode_body(
             AdviceBody(told_of(n, amount, changes.get("sign", 1), at), kind, True, "", by)
@@ -121,7 +121,7 @@ def increase(n: int, amount: int = 1000, of: int = 1, **changes: Any) -> Apply:
         "fingerprint": "f", "attempt": "t1", "deadline_ms": 0,
         "references": (*by, ("own", f"90:x{n}")), "exact": 1,
         "act": Act("more", id, at, amount, "840", amount, f"90:x{n}"),
-        "currency": "840", "expires_at": 1_790_600_000 + n, "touched": ((AMOUNT, 1),),
+        "currency": "840", "expires_at": 1_790_600_000 + n, "touched": (Touched(AMOUNT, 1),),
         "decision": Decision("approved", 0, 1, 1, 0, limits), "answer_ttl_s": 3600,
         "body": encode_body(IncrementBody(told_of(n, amount, at=at), "", by)),
     }  # fmt: skip

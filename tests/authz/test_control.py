@@ -26,7 +26,7 @@ from authz.judgement import put_lists
 from authz.privacy import Pan, PanKeys
 from authz.profiles import read_account, read_card
 from authz.referral import Terms, except_card
-from ledger.journal import AccountBody, CardBody, ListsBody, read_entry
+from ledger.journal import AccountBody, CardBody, JudgementBody, read_entry
 from rules.facts import AccountProfile, AccountState, CardState
 from tests.support.hot import opened
 
@@ -277,8 +277,13 @@ def test_every_control_act_is_in_the_journal(fresh_redis: str) -> None:
         assert read_account(first.body.profile) == account().profile
         assert isinstance(second.body, CardBody)
         assert second.body.card_key == KEYS.card_key(ONE)
-        assert isinstance(third.body, ListsBody)
-        assert third.body.entries == (("country", "KP"), ("merchant", "M 1"))
+        assert isinstance(third.body, JudgementBody)
+        assert third.body == JudgementBody(1, "files")
+        *_, last, _ = [read_entry(*row) for row in await client.xrange(keys.journal(keys.HOME))]
+        assert isinstance(last.body, JudgementBody)
+        assert [(field, before) for field, before, _ in last.body.change.entries] == [
+            ("block/merchant/M 1", None), ("block/country/KP", None)
+        ]  # fmt: skip
 
     run(fresh_redis, scenario)
 

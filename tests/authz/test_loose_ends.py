@@ -5,19 +5,22 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock, patch
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from authz import judgement
 from authz.app.embedded.valkey import EmbeddedValkey
 from authz.audit import audit_store
 from authz.control import put_accounts
 from authz.hot import admin, keys
 from authz.hot.errors import TooLate
+from authz.hot.lists import PLAIN, pack_rows
 from authz.hot.model import NAMED_MAX
-from authz.judgement import put_lists
+from authz.judgement import put_lists, put_policy
 from tests.authz.test_audit import (
     ACCOUNT,
     EXPIRY,
@@ -51,20 +54,29 @@ async def date_an_act_back(client: Any) -> None:
 
 
 async def lose_a_listed_merchant(client: Any) -> None:
-    await client.srem(keys.LISTS, "merchant:M1")
+    await client.hdel(keys.LISTS, "block/merchant/M1")
 
 
 async def list_another_country(client: Any) -> None:
-    await client.sadd(keys.LISTS, "country:US")
+    await client.hset(keys.LISTS, "block/country/US", pack_rows(PLAIN))
 
 
 async def lose_the_lists(client: Any) -> None:
-    await client.delete(keys.LISTS)
+    await client.delete(keys.JUDGEMENT)
 
 
 async def load_lists_and_die(client: Any) -> None:
-    await client.srem(keys.LISTS, "version:1")
-    await client.sadd(keys.LISTS, "version:2", "merchant:M2")
+    with patch.object(judgement, "tell_gates", AsyncMock(return_value=1)):
+        await put_lists(client, [("merchant", "M2")], "test")
+
+
+async def count_them_wrongly(client: Any) -> None:
+    await client.hset(keys.JUDGEMENT, "n:block/merchant", 2)
+
+
+async def lose_a_policy(client: Any) -> None:
+    await put_policy(client, 'version = "1"', "test")
+    await client.hset(keys.JUDGEMENT, "policy", "")
 
 
 async def name_a_record_that_is_another(client: Any) -> None:
@@ -93,6 +105,8 @@ DAMAGE: list[tuple[Damage, list[tuple[Any, ...]]]] = [
     (list_another_country, [("", "lists", "1 entries differ", "version 1")]),
     (lose_the_lists, [("", "lists", "version 0", "version 1")]),
     (load_lists_and_die, []),
+    (count_them_wrongly, [("", "number of block/merchant", 2, 1)]),
+    (lose_a_policy, [("", "lists", "1 entries differ", "version 2")]),
     (
         name_a_record_that_is_another,
         [(ACCOUNT, "reference 90:x1", "m2", "not of this record")],
@@ -119,7 +133,7 @@ def test_each_damage_is_told_alone(
 def test_lists_that_nobody_loaded_are_told(fresh_redis: str) -> None:
     async def scenario() -> None:
         async with lived(fresh_redis) as (_, client):
-            await client.sadd(keys.LISTS, "country:US")
+            await list_another_country(client)
             assert rows(await audit_store(fresh_redis)) == [
                 ("", "lists", "1 entries differ", "version 0")
             ]

@@ -7,8 +7,8 @@ from typing import Any
 from authz.hot.memory import MemoryHotState
 from authz.metrics import SHADOW_RULES_MAX, Metrics
 from authz.shadow import AT_ONCE, LATER_S, OUTCOMES, WAITING_MAX, Shadow
-from rules.facts import Blocklists
 from rules.judge import Judge
+from rules.lists import Lists
 from rules.policy import read_policy
 from rules.reason import Reason
 from tests.support.engine import World, account, card, code, purchase, run, used
@@ -75,7 +75,7 @@ def test_what_waits_is_bounded_and_judged_a_few_at_a_time() -> None:
         await world.link().say("0100", purchase(1, 100))
         request = told[0][0]
         for _ in range(WAITING_MAX + 3):
-            shadow.note(request, card(), account(), Blocklists(), Reason.APPROVED)
+            shadow.note(request, card(), account(), Lists(), Reason.APPROVED)
         assert counts == {"missed": 3}
         shadow.work()
         assert counts["decline"] == counts["newly_declined"] == AT_ONCE

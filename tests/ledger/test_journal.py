@@ -6,7 +6,14 @@ import msgspec
 import pytest
 
 from authz.hot import admin, keys
-from ledger.journal import AuthorizationBody, WithdrawalBody, encode_body, read_entry
+from ledger.journal import (
+    AuthorizationBody,
+    Envelope,
+    WithdrawalBody,
+    encode_body,
+    read_entry,
+    seen_by,
+)
 from tests.support.engine import PAN, World, purchase, reversal
 from tests.support.hot import opened
 
@@ -57,3 +64,25 @@ def test_bodies_are_told_apart_by_their_tags() -> None:
     assert msgspec.msgpack.decode(packed) == ["withdrawal", "t1"]
     with pytest.raises(msgspec.ValidationError):
         read_entry(b"1-1", {b"e": packed, b"b": packed})
+
+
+def test_what_each_ceiling_saw_before_and_after() -> None:
+    """A counter by itself; a window by what it had in it; different ones by how many are new."""
+    rolling, known, new, idle = (
+        "S/a/count/600s|12", "S/b/merchants/day|0|M1", "S/b/merchants/day|0|M2", "S/c/amount/1h|2"
+    )  # fmt: skip
+    e = Envelope(
+        layout=1, kind="authorization", message_id="m", authorization_id="m", account_id="A1",
+        card_id="C1", verdict="held", detail="", currency="840", posted_delta=0, held_delta=500,
+        posted_after=0, held_after=500, at_ms=1, versions=[1, 1, 0],
+        counters=[("S/d/amount/2026", 100, 600), (rolling, 2, 3), (known, 4, 5), (new, 0, 1)],
+        windows=[(1, 7, 1), (2, 2, 0), (3, 2, 1), (4, 900, 500)],
+    )  # fmt: skip
+    limits = [
+        ("amount_limit", "S/d/amount/2026", 500, 1000, 1), ("count_limit", rolling, 1, 9, 0),
+        ("merchants_limit", known, 1, 3, 0), ("merchants_limit", new, 1, 3, 0),
+        ("amount_limit", idle, 500, 1000, 1), ("amount_limit", "of before", 500, 1000, 1),
+    ]  # fmt: skip
+    assert seen_by(e, limits) == [
+        (100, 600, 500), (7, 8, 1), (2, 2, 0), (2, 3, 1), (900, 900, 500), (None, None, 500),
+    ]  # fmt: skip

@@ -9,12 +9,12 @@ from rules.facts import (
     AccountProfile,
     AccountState,
     AuthorizationRequest,
-    Blocklists,
     CardProfile,
     CardState,
     Purpose,
 )
 from rules.judge import NO_JUDGE, Judge
+from rules.lists import Lists
 from rules.policy import read_policy
 from rules.reason import Reason
 
@@ -45,7 +45,7 @@ def asked(n: int, amount: int, at: int = NIGHT, mcc: str = "5411", **changes: An
     )  # fmt: skip
     facts: dict[str, Any] = {
         "message_id": f"m{n}", "authorization_id": f"m{n}", "at_ms": at * 1000, "request": request,
-        "card": CARD, "account": ACCOUNT, "lists": Blocklists(), "judge": NO_JUDGE,
+        "card": CARD, "account": ACCOUNT, "lists": Lists(), "judge": NO_JUDGE,
         "is_increment": False, "planned": "approved", "verdict": "held", "detail": "", "rule": "",
         "refused_by": "", "took_minor": amount, "available_minor": 10_000,
     }  # fmt: skip

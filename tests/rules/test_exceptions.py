@@ -14,7 +14,8 @@ from rules.exceptions import (
     exception_for,
     with_one_more,
 )
-from rules.facts import EXACT_MAX, Blocklists, CardException
+from rules.facts import EXACT_MAX, CardException
+from rules.lists import Lists
 from rules.reason import Reason
 from tests.rules.test_judge import ACCOUNT, CARD, judge_of, request
 
@@ -113,7 +114,7 @@ def test_two_that_allow_the_same_are_one_that_allows_it_twice() -> None:
 def test_it_answers_the_rule_with_the_last_word(rules: tuple[str, ...], plan: Any) -> None:
     card = replace(CARD, exceptions=(ONE,))
     asked = request(merchant_id="M1", amount_minor=5000)
-    found = decide(asked, card, ACCOUNT, Blocklists(), judge_of(*rules))
+    found = decide(asked, card, ACCOUNT, Lists(), judge_of(*rules))
     assert (found.reason, found.hold_minor, found.rule, found.exception) == plan
 
 
@@ -132,7 +133,7 @@ def test_it_answers_a_check_that_wants_a_person_to_look(
 ) -> None:
     facts = {"merchant_id": "M1", "amount_minor": 5000, "skipped": ("score",)}
     asked = request(**facts, skipped_means=means)
-    lists, judge = Blocklists(), judge_of(*rules)
+    lists, judge = Lists(), judge_of(*rules)
     plan = decide(asked, replace(CARD, exceptions=(ONE,)), ACCOUNT, lists, judge)
     assert (plan.reason, plan.exception) == (reason, used)
     if used:

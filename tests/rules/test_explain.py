@@ -8,12 +8,12 @@ from rules.explain import checks_of
 from rules.facts import (
     AccountProfile,
     AccountState,
-    Blocklists,
     CardException,
     CardProfile,
     CardState,
 )
 from rules.judge import NO_JUDGE
+from rules.lists import ALLOW, ALWAYS, BLOCK, SANCTION, Lists
 from rules.reason import Reason
 from tests.rules.test_judge import judge_of, request
 
@@ -38,11 +38,22 @@ accounts = st.builds(
     AccountProfile, st.just("A1"), st.just("gold"), st.sampled_from(["840", "978"]), st.just(0),
     st.sampled_from(["UTC", "Asia/Tokyo"]), st.sampled_from(AccountState),
 )  # fmt: skip
-lists = st.builds(
-    Blocklists, cards=st.sampled_from([frozenset(), frozenset({"C1"})]),
-    merchants=st.sampled_from([frozenset(), frozenset({"M1"})]),
-    countries=st.sampled_from([frozenset(), frozenset({"US"})]),
-)  # fmt: skip
+VALUES = {
+    "card": "C1", "account": "A1", "merchant": "M1", "mcc": "5411", "country": "US",
+    "ip": "192.0.2.7", "bin": "999999",
+}  # fmt: skip
+
+
+def lists_with(listed: set[tuple[str, str]]) -> Lists:
+    lists = Lists(1)
+    for name, kind in listed:
+        lists.put(name, kind, VALUES[kind], ALWAYS)
+    return lists
+
+
+lists = st.sets(st.sampled_from([
+    *((name, kind) for name in (BLOCK, ALLOW) for kind in VALUES), (SANCTION, "country"),
+])).map(lists_with)  # fmt: skip
 
 
 @given(
@@ -52,7 +63,10 @@ lists = st.builds(
 def test_the_first_objection_is_the_decision(card, account, listed, judge, expiry, less, mcc, late):
     skipped = () if late == "none" else ("score",)
     means = late if skipped else ""
-    asked = request(expiry=expiry, partial_ok=less, mcc=mcc, skipped=skipped, skipped_means=means)
+    asked = request(
+        expiry=expiry, partial_ok=less, mcc=mcc, ip="192.0.2.7", bin="999999", skipped=skipped,
+        skipped_means=means,
+    )  # fmt: skip
     objections = [check for check in checks_of(asked, card, account, listed, judge)
                   if check.objects]  # fmt: skip
     plan = decide(asked, card, account, listed, judge)

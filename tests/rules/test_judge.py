@@ -11,7 +11,6 @@ from rules.facts import (
     AccountProfile,
     AccountState,
     AuthorizationRequest,
-    Blocklists,
     CardProfile,
     CardState,
     Channel,
@@ -19,6 +18,7 @@ from rules.facts import (
     Purpose,
 )
 from rules.judge import Judge
+from rules.lists import Lists
 from rules.policy import read_policy
 from rules.reason import Reason
 from rules.windows import Moment, moment_at
@@ -201,7 +201,7 @@ def test_caps_uplifts_and_flags_add_up_until_the_last_word() -> None:
 
 
 def plan(judge: Judge, **changes: Any) -> Any:
-    return decide(request(**changes), CARD, ACCOUNT, Blocklists(), judge)
+    return decide(request(**changes), CARD, ACCOUNT, Lists(), judge)
 
 
 def test_what_a_decision_makes_of_them() -> None:
@@ -285,5 +285,5 @@ def test_nothing_is_held_beyond_what_moves_nothing_or_comes_back(
     changes: dict[str, Any], uplift: int
 ) -> None:
     judge = judge_of('outcome = "uplift"\namount = 500')
-    plan = decide(request(**changes), CARD, ACCOUNT, Blocklists(), judge)
+    plan = decide(request(**changes), CARD, ACCOUNT, Lists(), judge)
     assert (plan.reason, plan.uplift_minor) == (Reason.APPROVED, uplift)

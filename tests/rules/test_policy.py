@@ -76,6 +76,18 @@ def test_a_policy_is_read_whole() -> None:
         (HEAD + rule(outcome='"uplift"'), "an uplift needs an amount or percent"),
         (HEAD + rule(outcome='"flag"', amount="1"), "flag takes no amount"),
         (HEAD + rule(outcome='"cap"', amount="1", percent="1"), "cap takes no percent"),
+        (
+            HEAD + limit(window='"9s"'),
+            "limit[0].window, line 7: unknown; known are hour, day, week, "
+            "month, year, lifetime, and rolling ones of 10s to 90d",
+        ),
+        (HEAD + limit(window='"91d"'), "limit[0].window, line 7: unknown"),
+        (
+            HEAD + limit(measure='"merchants"', ceiling="101"),
+            "limit[0].ceiling, line 6: more than 100",
+        ),
+        (HEAD + limit(measure='"shops"'), "limit[0].measure, line 5"),
+        (HEAD + limit(each='"terminal"'), "limit[0].each, line 8"),
         (HEAD + limit(window='"fortnight"'), "limit[0].window, line 7: unknown; known are hour"),
         (HEAD + limit(ceiling="-1"), "limit[0].ceiling, line 6"),
         (

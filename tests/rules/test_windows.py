@@ -3,7 +3,7 @@ from zoneinfo import available_timezones
 
 import pytest
 
-from rules.windows import civil_date, day_bucket, zone
+from rules.windows import civil_date, day_bucket, moment_at, rolling, zone
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,39 @@ def test_no_midnight_falls_inside_a_quarter_of_an_hour() -> None:
                 if civil_date(at, name) != civil_date(at - 900, name):
                     exact = datetime.fromtimestamp(at - 1, zone(name)).date()
                     assert exact == civil_date(at - 900, name), name
+
+
+@pytest.mark.parametrize(
+    ("window", "seconds", "bucket_s"),
+    [("10s", 10, 1), ("119s", 119, 1), ("2m", 120, 2), ("1h", 3600, 60), ("60m", 3600, 60),
+     ("1d", 86_400, 1440), ("90d", 7_776_000, 129_600), ("7776000s", 7_776_000, 129_600)],
+)  # fmt: skip
+def test_a_rolling_window_and_its_buckets(window: str, seconds: int, bucket_s: int) -> None:
+    found = rolling(window)
+    assert found is not None
+    assert (found.seconds, found.bucket_s) == (seconds, bucket_s)
+    assert bucket_s == 1 or bucket_s * 60 <= seconds
+
+
+@pytest.mark.parametrize(
+    "window",
+    ["9s", "91d", "7776001s", "0s", "01m", "1w", "m", "10", "1.5h", "-1h", "10S", "", "٣s"],
+)
+def test_an_impossible_window_is_none(window: str) -> None:
+    with pytest.raises(ValueError, match="10s to 90d"):
+        rolling(window)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "Etc/GMT+12", "Asia/Kathmandu"])
+def test_no_moment_of_a_bucket_is_later_than_its_end(zone: str) -> None:
+    """A counter is dropped by it, so too early would be over a ceiling."""
+    last: dict[tuple[str, str], int] = {}
+    ends: dict[tuple[str, str], int] = {}
+    start = 1_798_000_000 // 900 * 900  # December 2026
+    for at in range(start, start + 40 * 86_400, 900):
+        moment = moment_at(at, zone)
+        for window, bucket in moment.buckets.items():
+            last[window, bucket] = at + 899
+            assert ends.setdefault((window, bucket), moment.ends[window]) == moment.ends[window]
+    for (window, bucket), at in last.items():
+        assert window == "lifetime" or at < ends[window, bucket] <= at + 370 * 86_400

@@ -9,6 +9,7 @@ from iso8583.codec import decode, encode
 from iso8583.dialects import BY_NAME
 from iso8583.message import Message
 from rules.facts import CardState
+from rules.lists import ALWAYS, BLOCK
 from tests.support.engine import InMemoryLink, World, card, code, held, run
 from tests.support.networks import (
     NAMED_BY,
@@ -276,7 +277,7 @@ def test_postilion_completes_by_the_original_key() -> None:
 @pytest.mark.parametrize(("country", "answer"), [("USA", "00"), ("SAU", "57")])
 def test_a_blocked_country_is_the_one_that_mastercard_wrote(country: str, answer: str) -> None:
     async def story(world: World, link: InMemoryLink) -> None:
-        world.engine.lists = world.engine.lists.__class__(countries=frozenset({"SA"}))
+        world.engine.lists.put(BLOCK, "country", "SA", ALWAYS)
         place = "GROCER".ljust(22) + " " + "SOMEWHERE".ljust(13) + " " + country
         assert code(await link.say("0100", mastercard(1, 100, de43=place))) == answer
 

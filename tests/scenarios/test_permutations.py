@@ -22,7 +22,7 @@ from hypothesis import settings
 
 from authz.hot import admin, keys
 from authz.hot.acts import Apply, Authorize, Close, Decision
-from authz.hot.record import Act, decode_record
+from authz.hot.record import Act, Touched, decode_record
 from rules.facts import Limit
 from tests.support.hot import account_act, card_act, opened
 
@@ -31,7 +31,7 @@ DEEP = settings.default is not None and settings.default.max_examples > 100
 OPENING = 1_000_000
 ASKED, BILLED = 6000, 9000  # euros, and dollars at 1.50
 COUNT, AMOUNT = "S/day_count/20261121", "S/day_amount/20261121"
-TOUCHED = ((COUNT, 0), (AMOUNT, 1))
+TOUCHED = (Touched(COUNT, 0), Touched(AMOUNT, 1))
 PAST = 1_790_000_000  # the holds may end at any time
 
 # What may follow: name, kind of act, seconds after the authorization by DE 7, amount in

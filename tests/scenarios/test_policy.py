@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from authz.app import cli
-from authz.hot import admin
-from authz.judgement import put_lists, put_policy
+from authz.hot import admin, keys
+from authz.judgement import put_lists, put_policy, standing_in
 from tests.support.engine import NOON, World, card, code, held, purchase, reversal, run, used
 
 PARTIAL = "000000000100"  # DE 60
@@ -195,13 +195,13 @@ def test_a_policy_is_checked_compared_and_put_in_force(fresh_redis: str, tmp_pat
 
     async def lists_stay() -> tuple[Any, Any]:
         client = admin.administrator(fresh_redis)
-        members = await client.smembers("authz:{lists}:blocked")
+        members = await client.hkeys(keys.LISTS)
         version, changed = await put_policy(client, "", "test")
         await client.aclose()
         return members, (version, changed)
 
     members, taken_out = asyncio.run(lists_stay())
-    assert b"country:KP" in members
+    assert b"block/country/KP" in members
     assert taken_out == (3, True)
     assert "no policy is in force" in asked("show", *store).output
 
@@ -221,9 +221,9 @@ def test_a_draft_is_put_beside_the_policy_and_taken_away(fresh_redis: str, tmp_p
 
     async def kinds() -> list[str]:
         client = admin.administrator(fresh_redis)
-        members = await client.smembers("authz:{lists}:blocked")
+        standing = await standing_in(client)
         await client.aclose()
-        return sorted(member.decode().partition(":")[0] for member in members)
+        return sorted([*(kind for kind, text in standing.texts.items() if text), *standing.counts])
 
     asyncio.run(begin())
     assert asked("load", str(live), *store).exit_code == 0
@@ -232,11 +232,11 @@ def test_a_draft_is_put_beside_the_policy_and_taken_away(fresh_redis: str, tmp_p
         said.output
         == "policy 1: 1 rule, 0 limits: judges beside the policy in force, judgement 3\n"
     )
-    assert asyncio.run(kinds()) == ["country", "policy", "shadow", "version"]
+    assert asyncio.run(kinds()) == ["block/country", "policy", "shadow"]
     assert asked("show", *store).output == live.read_text()
     assert asked("load", str(draft), *store).exit_code == 0
-    assert asyncio.run(kinds()) == ["country", "policy", "shadow", "version"]
+    assert asyncio.run(kinds()) == ["block/country", "policy", "shadow"]
     assert asked("shadow", "--off", *store).output == "no draft judges, judgement 5\n"
-    assert asyncio.run(kinds()) == ["country", "policy", "version"]
+    assert asyncio.run(kinds()) == ["block/country", "policy"]
     assert asked("shadow", *store).exit_code == 2
     assert asked("shadow", str(draft), "--off", *store).exit_code == 2

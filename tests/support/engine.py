@@ -215,7 +215,7 @@ def held(world: World, account_id: str = "A1", currency: str = "840") -> int:
 
 
 def used(world: World, account_id: str = "A1") -> dict[str, int]:
-    return dict(world.hot.accounts[account_id].used)
+    return dict(world.hot.accounts[account_id].used.flat())
 
 
 def codes(answers: Iterable[Message]) -> list[str]:

@@ -16,6 +16,7 @@ from authz.hot.record import decode_record
 from authz.hot.resp import connect
 from authz.hot.reviews import Case
 from authz.hot.store import RedisHotState
+from authz.standing import read_look
 from ledger.journal import AccountBody, CardBody, encode_body
 
 EVER = ("posted:840", "held:840")  # of the account's own currency; of others, while not zero
@@ -66,7 +67,9 @@ def card_act(card_id: str, account_id: str, profile: bytes = b"c1") -> PutCard:
 async def dump_redis(client: Any, account_id: str) -> dict[str, Any]:
     """One account in Redis, in the shape of `dump_memory`."""
     look = await client.fcall_ro("authz_look", 4, *keys.account_keys(account_id))
-    _, balance, auth, ref, used = (_pairs(flat) for flat in look[:5])
+    _, balance, auth, ref, _ = (_pairs(flat) for flat in look[:5])
+    seen, rows = read_look(look)
+    assert not rows, rows
     expiry = await client.zrange(keys.account_keys(account_id)[2], 0, -1, withscores=True)
     reviews = await client.zrange(keys.reviews(keys.shard_of(account_id)), 0, -1)
     listed = [member.decode().partition(" ") for member in reviews]
@@ -77,7 +80,7 @@ async def dump_redis(client: Any, account_id: str) -> dict[str, Any]:
         "balance": {k: int(v) for k, v in balance.items() if int(v) or k in EVER},
         "records": records,
         "references": ref,
-        "used": {k: int(v) for k, v in used.items()},
+        "used": live(seen.used, seen.ends, seen.clock),
         "expiry": {
             member.decode().split(" ")[1]: int(score)
             for member, score in expiry
@@ -107,11 +110,16 @@ def dump_memory(model: MemoryHotState, account_id: str) -> dict[str, Any]:
         "balance": {k: v for k, v in balance.items() if v or k in EVER},
         "records": a.records,
         "references": dict(a.references),
-        "used": dict(a.used),
+        "used": live(a.used.flat(), a.used.ends, a.used.clock),
         "expiry": dict(a.expiry),
         "reviews": {id: _undated(case) for id, case in a.reviews.items()},
         "listed": set(a.reviews),
     }
+
+
+def live(used: dict[str, int], ends: dict[str, int], clock: int) -> dict[str, int]:
+    """Counters that are not zero and have not come to their end: those are dropped at leisure."""
+    return {k: v for k, v in used.items() if v and not 0 < ends.get(k, 0) <= clock}
 
 
 def word(network: str = "generic", code: str = "add", sealed: str = "sealed") -> Word:

@@ -20,7 +20,8 @@ from authz.app.compose import settings_of
 from authz.app.dry_run import would_be
 from authz.app.explanation import in_words
 from authz.app.history import Plain
-from authz.app.meaning import matched, read_amount, read_country, read_currency
+from authz.app.listed import read_country
+from authz.app.meaning import matched, read_amount, read_currency
 from authz.app.options import configured
 from authz.app.rows import BadCell
 from authz.app.store import Store, pan_keys
@@ -65,6 +66,8 @@ def one_of(option: str, words: Iterable[str], default: str) -> Callable[[Any], A
 @click.option("--terminal", "terminal_id", default="", help="DE 41.")
 @click.option("--acquirer", "acquirer_id", default="", help="DE 32.")
 @click.option("--country", default="", help="The merchant's, ISO 3166.")
+@click.option("--device", default="", help="The cardholder's, for lists of devices.")
+@click.option("--ip", default="", help="The cardholder's address, for lists of addresses.")
 @one_of("--purpose", Purpose, Purpose.PURCHASE)
 @one_of("--channel", Channel, Channel.UNKNOWN)
 @one_of("--finality", Finality, Finality.PLAIN)
@@ -98,6 +101,7 @@ def command(
     refuse_card_numbers(*words, instead="authz authorize --dry-run - AMOUNT")
     asked = question(amount, currency, billed, country, at, said)
     pan = pan_from_stdin() if card_id == "-" else None
+    asked["bin"] = pan.bin if pan is not None else ""  # nothing here keeps it of a card's id
 
     async def ask(client: Redis, store: Store) -> Plain:
         card, account = card_id, account_id

@@ -1,4 +1,4 @@
-"""authz load: accounts, cards and blocklists out of files."""
+"""authz load: accounts, cards and lists out of files."""
 
 import asyncio
 from functools import cache
@@ -20,6 +20,7 @@ from authz.audit import audit_before_opening
 from authz.config import Config, ConfigError
 from authz.hot import admin
 from authz.hot.errors import HotStateError
+from authz.judgement import Overlaps
 
 EXAMPLES = """
 \b
@@ -52,7 +53,7 @@ docs/loading.md has every column."""
 def command(
     files: tuple[Path, ...], partial: bool, new_store: bool, json_file: str | None, config: Config
 ) -> None:
-    """Read accounts, cards and blocklists from CSV or JSON lines, all or nothing.
+    """Read accounts, cards and lists from CSV or JSON lines, all or nothing.
 
     The kind of a file is told by its columns; any order will do. Bad rows are listed
     with file, line and column, and never quoted.
@@ -66,7 +67,13 @@ def command(
 
 
 async def run(
-    config: Config, files: tuple[Path, ...], partial: bool, new_store: bool
+    config: Config,
+    files: tuple[Path, ...],
+    partial: bool,
+    new_store: bool,
+    *,
+    kinds: tuple[str, ...] = ("accounts", "cards", "lists"),
+    replace_lists: bool = True,
 ) -> LoadReport:
     # For the journal, and a file may be named by a card.
     source = hidden("authz load " + " ".join(file.name for file in files))
@@ -85,6 +92,7 @@ async def run(
                 return await load(
                     files, state, client, keys, partial=partial, source=source,
                     announcing=lambda: Announcing(keys(), told) if told else None,
+                    kinds=kinds, replace_lists=replace_lists,
                 )  # fmt: skip
         finally:
             await client.aclose()
@@ -92,6 +100,10 @@ async def run(
         raise click.ClickException(f"{error}.") from None
     except ConfigError as error:
         raise click.UsageError(str(error)) from None
+    except Overlaps:
+        raise click.ClickException(
+            "Somebody listed something meanwhile that overlaps. Run it again: it tells where."
+        ) from None
     except (HotStateError, RedisError, OSError) as error:
         raise click.ClickException(
             f"The store gave no answer ({type(error).__name__}). Run it again: what was done "
@@ -155,7 +167,10 @@ def tell(report: LoadReport, to_stderr: bool) -> None:
         there = "it exists" if report.funds_ignored == 1 else "they exist"
         click.echo(f"opening_funds of {of} ignored: {there} already", err=to_stderr)
     if report.lists_version is not None:
-        said = f"lists     {counted(report.lists_entries, 'entry')}, version {report.lists_version}"
+        said = (
+            f"lists     {counted(report.lists_entries, 'entry')}, "
+            f"{report.lists_changed:,} changed, version {report.lists_version}"
+        )
         click.echo(said, err=to_stderr)
     if report.bad_rows:
         click.echo(f"bad       {counted(report.bad_rows, 'row')}, not loaded", err=True)
@@ -166,7 +181,11 @@ def as_json(report: LoadReport) -> dict[str, Any]:
         name: {"created": done.created, "moved": done.moved, "same": done.same}
         for name, done in (("accounts", report.accounts), ("cards", report.cards))
     }
-    lists = {"version": report.lists_version, "entries": report.lists_entries}
+    lists = {
+        "version": report.lists_version,
+        "entries": report.lists_entries,
+        "changed": report.lists_changed,
+    }
     return {
         "ok": report.ok,
         "loaded": report.loaded,

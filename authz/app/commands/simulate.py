@@ -55,7 +55,7 @@ The summary counts messages:
   unmatched             answers to nothing that was sent
 
 Stories open an account and a card each in the store that --data-dir, --redis or --config name,
-which must be the engine's. Hold rules of your own and blocklists may make some go otherwise.
+which must be the engine's. Hold rules of your own and lists may make some go otherwise.
 """
 
 

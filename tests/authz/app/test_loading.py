@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from authz.app import loading, rows
+from authz.app import rows, stored
 from authz.app.loading import LoadReport, load
 from authz.hot import admin, keys
 from authz.privacy import Pan, PanKeys
@@ -350,6 +350,11 @@ def test_a_card_keeps_its_day_of_issue_where_a_row_says_nothing_of_it(
     assert stored_card(fresh_redis, PAN).issued_day == day + 1
 
 
+def listed(url: str) -> set[bytes]:
+    """What is blocked, by kind and value."""
+    return {field.removeprefix(b"block/") for field in asked(url, "HKEYS", keys.LISTS)}
+
+
 def test_lists_take_cards_by_number_and_countries_by_any_code(
     fresh_redis: str, tmp_path: Path
 ) -> None:
@@ -360,13 +365,13 @@ def test_lists_take_cards_by_number_and_countries_by_any_code(
     files: dict[str, str | bytes] = {"l.csv": lists, "c.csv": cards, "a.csv": ACCOUNTS}
     report = loaded(fresh_redis, tmp_path, files)
     assert (report.ok, report.lists_version, report.lists_entries) == (True, 1, 6)
-    assert set(asked(fresh_redis, "SMEMBERS", keys.LISTS)) == {
-        b"version:1", b"card:" + KEYS.card_id(Pan(PAN)).encode(), b"card:" + by_id.encode(),
-        b"merchant:M 1", b"country:US", b"country:AU", b"country:KP",
+    assert listed(fresh_redis) == {
+        b"card/" + KEYS.card_id(Pan(PAN)).encode(), b"card/" + by_id.encode(),
+        b"merchant/M 1", b"country/US", b"country/AU", b"country/KP",
     }  # fmt: skip
     # A header alone says that nobody is blocked any more.
     assert loaded(fresh_redis, tmp_path, {"l.csv": "kind,value\n"}).lists_version == 2
-    assert set(asked(fresh_redis, "SMEMBERS", keys.LISTS)) == {b"version:2"}
+    assert listed(fresh_redis) == set()
 
 
 NO_CARD = "no such card, in these files or in the store"
@@ -376,22 +381,20 @@ def test_a_list_names_cards_that_there_are(
     fresh_redis: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A card that is blocked under an id that no card has would not be blocked."""
-    monkeypatch.setattr(loading, "STEP", 1)
+    monkeypatch.setattr(stored, "STEP", 1)
     both: dict[str, str | bytes] = {"a.csv": ACCOUNTS, "c.csv": CARDS}
     assert loaded(fresh_redis, tmp_path, both).ok
     there, new = KEYS.card_id(Pan(PAN)), KEYS.card_id(Pan(OTHER))
     lists = f"kind,value\ncard,{there}\ncard,{new}\ncard,c0ffee\ncard,A1\n"
     alone = loaded(fresh_redis, tmp_path, {"l.csv": lists})
     assert said(alone) == [f"l.csv, line {n}, value: {NO_CARD}" for n in (3, 4, 5)]
-    assert asked(fresh_redis, "EXISTS", keys.LISTS) == 0
+    assert asked(fresh_redis, "EXISTS", keys.JUDGEMENT) == 0
 
     cards = f"pan,account_id,expiry\n{OTHER},A1,2812\n"
     files: dict[str, str | bytes] = {"l.csv": lists, "c.csv": cards}
     report = loaded(fresh_redis, tmp_path, files, partial=True)
     assert said(report) == [f"l.csv, line {n}, value: {NO_CARD}" for n in (4, 5)]
-    assert set(asked(fresh_redis, "SMEMBERS", keys.LISTS)) == {
-        b"version:1", f"card:{there}".encode(), f"card:{new}".encode(),
-    }  # fmt: skip
+    assert listed(fresh_redis) == {f"card/{there}".encode(), f"card/{new}".encode()}
 
 
 def test_a_list_does_not_name_a_card_whose_row_is_bad(fresh_redis: str, tmp_path: Path) -> None:
@@ -415,27 +418,43 @@ def test_a_list_knows_a_card_by_the_id_that_the_store_gave_it(
     assert said(report) == [f"l.csv, line 3, value: {NO_CARD}"]
 
 
+LIST_COLUMNS = "kind,value,list,from,until\n"
 BAD_ENTRIES = """
-kind  | not one of card    | terminal,T1
-value | no such card       | card,4000000000000001
-value | no such card       | card,c0ffee
-value | not a card number  | card,4000-0000-0000-0001
-value | not an id          | card,a:b
-value | not a DE 42        | merchant,A name of over 15
-value | not an ISO 3166    | country,XX
-value | not an ISO 3166    | country,Germany
-value | not an ISO 3166    | country,000
-value | is also in l.csv   | country,PRK
+list   | not block or allow | country,US,allowed,,
+kind   | not one of card    | shop,T1,,,
+value  | no such card       | card,4000000000000001,,,
+value  | no such card       | card,c0ffee,,,
+value  | not a card number  | card,4000-0000-0000-0001,,,
+value  | not an id          | card,a:b,,,
+value  | not an id          | account,A 1,,,
+value  | looks like a card  | device,4000000000000002,,,
+value  | not a DE 41        | terminal,TERMINAL1,,,
+value  | not a DE 42        | merchant,A name of over 15,,,
+value  | not a DE 32        | acquirer,123456789012,,,
+value  | first six digits   | bin,41111111,,,
+value  | four digits        | mcc,799,,,
+value  | not an IP address  | ip,192.0.2,,,
+value  | not an IP address  | ip,192.0.2.7/24,,,
+value  | not an ISO 3166    | country,XX,,,
+value  | not an ISO 3166    | country,Germany,,,
+value  | not an ISO 3166    | country,000,,,
+value  | is also in l.csv   | country,PRK,,,
+value  | overlaps in time   | country,PRK,allow,,
+value  | overlaps in time   | country,PRK,,2026-11-01,
+value  | overlaps in time   | country,PRK,allow,,2026-11-01
+from   | ISO 8601           | country,US,,tomorrow,
+from   | between 1970       | country,US,,1969-01-01,
+until  | not after          | country,US,,2026-11-02,2026-11-02
 """
 
 
 @pytest.mark.parametrize(("column", "reason", "row"), table(BAD_ENTRIES))
 def test_a_bad_entry(fresh_redis: str, tmp_path: Path, column: str, reason: str, row: str) -> None:
-    report = loaded(fresh_redis, tmp_path, {"l.csv": f"kind,value\ncountry,KP\n{row}\n"})
+    report = loaded(fresh_redis, tmp_path, {"l.csv": f"{LIST_COLUMNS}country,KP,,,\n{row}\n"})
     (bad,) = report.bad
     assert (bad.line, bad.column) == (3, column)
     assert reason in bad.reason
-    assert asked(fresh_redis, "EXISTS", keys.LISTS) == 0
+    assert asked(fresh_redis, "EXISTS", keys.JUDGEMENT) == 0
 
 
 def test_a_second_load_of_the_same_changes_nothing(fresh_redis: str, tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_the_engines_own_user_may_do_its_work_and_little_else(tmp_path: Path) ->
         (await opened(url))._connection.close()  # type: ignore[union-attr]
         connection = await connect(url.replace("unix://", "unix://engine:@"))
         assert await connection.call(("PING",), 5) == b"PONG"
-        assert await connection.call(("HGET", keys.control("07"), "layout"), 5) == b"3"
+        assert await connection.call(("HGET", keys.control("07"), "layout"), 5) == b"4"
         due = ("ZRANGE", keys.expiry("07"), "-inf", 1, "BYSCORE", "LIMIT", 0, 1)
         assert await connection.call(due, 5) == []
         for forbidden in (

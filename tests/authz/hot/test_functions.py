@@ -25,8 +25,9 @@ from authz.hot.acts import (
 from authz.hot.errors import Cold, HotStateError, Refused, TooLate
 from authz.hot.memory import MemoryHotState
 from authz.hot.model import NAMED_MAX
-from authz.hot.record import OTHER_ACTS_MAX, Act, fold
+from authz.hot.record import OTHER_ACTS_MAX, Act, Touched, fold, touched_by
 from authz.hot.reviews import ACCOUNT_REVIEWS_MAX, REVIEWS_MAX
+from rules.counters import ENTRIES_MAX
 from rules.facts import Approved, Limit
 from tests.support.hot import account_act, card_act, dump_memory, dump_redis, opened
 
@@ -79,10 +80,15 @@ limits = st.lists(
             Limit("daily_count_limit", "S/day_count/20261121", 1, 3, 0),
             Limit("daily_amount_limit", "S/day_amount/20261121", 0, 2500, 1),
             Limit("daily_amount_limit", "S/day_amount/20261122", 0, 900, 1),
+            Limit("count_limit", "S/a/count/600s|7", 1, 2, 0, 1_990_000_080, 6, 10),
+            Limit("amount_limit", "S/a/amount/600s|8", 0, 1700, 1, 1_990_000_090, 7, 10),
+            Limit("merchants_limit", "S/b/merchants/ever|0|M1", 1, 1, 0, 0),
+            Limit("merchants_limit", "S/b/merchants/ever|0|M2", 1, 1, 0, 0),
+            Limit("decline_limit", "S/c/declines/ever", 1, 2, 2),
             Limit("referred", "S/exception/x/count/ever", 1, 1, 0),
         ]
     ),
-    max_size=2,
+    max_size=3,
     unique_by=lambda limit: limit.counter,
 )
 references = st.lists(st.sampled_from(REFERENCES), max_size=3, unique=True).map(tuple)
@@ -92,7 +98,7 @@ attempts = st.sampled_from(["t1", "t2", "t3"])
 @st.composite
 def an_authorize(draw: st.DrawFn) -> Authorize:
     amount = draw(st.sampled_from([0, 1, 700, 1000, 4000, 9999]))
-    rows = [Limit(r.reason, r.counter, r.use or amount, r.ceiling, r.scale) for r in draw(limits)]
+    rows = [msgspec.structs.replace(r, use=r.use or amount) for r in draw(limits)]
     return authorize(
         draw(st.integers(1, 5)),
         fingerprint=draw(st.sampled_from(["f", "f", "f", "g"])),
@@ -220,6 +226,35 @@ def test_the_functions_mean_what_the_model_says(fresh_redis: str, history: list[
 CLOSINGS = ("expired", "released")
 
 
+TOUCHED = (Touched("S/day_count/20261121", 0), Touched("S/other", 1))
+LATER = [500, 86_400, 200_000]  # when some of what was counted before has ended
+BUCKET = SENT // 10
+ENDS = (SENT // 86_400 + 1) * 86_400
+FAR = 23_000 * 86_400  # days after 1970 from now
+
+
+def some_windows(rng: Random, amount: int) -> list[Limit]:
+    """Limits of every other kind: in buckets, of different ones, of declines, and of old."""
+    at = BUCKET + rng.choice([0, 0, 1, 2, 6])
+    soon = (at + 1) * 10 + 600, at - rng.choice([0, 1, 6]), 10
+    rolls = (at + 1) * 10 + FAR, at - rng.choice([0, 1, 6]), 10
+    past = (at + 1) * 10 + 100, at - 6, 10
+    shop, land = rng.choice(["|M1", "|M2", "|%"]), rng.choice(["|US", "|FR", "|DE"])
+    rows = [
+        Limit("count_limit", f"S/often/count/600s|{at}", 1, 3, 0, *rolls),
+        Limit("amount_limit", f"@A1/much/amount/600s|{at}", amount, 3000, 1, *soon),
+        Limit("count_limit", f"S/each/count/600s:M1|{at}", 1, 2, 0, *rolls),
+        Limit("merchants_limit", f"S/shops/merchants/20261121|0{shop}", 1, 2, 0, FAR),
+        Limit("countries_limit", f"S/lands/countries/600s|{at}{land}", 1, 2, 0, *rolls),
+        Limit("decline_limit", "S/no/declines/20261121", 1, 3, 2, FAR),
+        Limit("decline_limit", f"S/not so often/declines/600s|{at}", 1, 2, 2, *soon),
+        Limit("count_limit", "S/soon/count/20261121", 1, 2, 0, ENDS),
+        Limit("merchants_limit", f"S/soon/merchants/20261121|0{shop}", 1, 2, 0, ENDS),
+        Limit("count_limit", f"S/once rolling/count/600s|{at}", 1, 2, 0, *past),
+    ]
+    return rng.sample(rows, rng.randint(0, 4))
+
+
 def a_dense_history(rng: Random, length: int) -> list[object]:
     """Few messages, references and attempts, so that nearly every act meets another.
 
@@ -237,6 +272,7 @@ def a_dense_history(rng: Random, length: int) -> list[object]:
             rows = (
                 Limit("daily_count_limit", "S/day_count/20261121", 1, 2, 0),
                 Limit("daily_amount_limit", "S/day_amount/20261121", amount, 3100, 1),
+                *some_windows(rng, amount),
             )
             if rng.random() < 0.3:
                 rows = (Limit("referred", "S/exception/x/count/ever", 1, 1, 0), *rows)
@@ -251,7 +287,7 @@ def a_dense_history(rng: Random, length: int) -> list[object]:
                 review=rng.choice(["", "referred"]),
                 credit_line_minor=rng.choice([0, 0, 600]), sign=sign,
                 posts=rng.choice([0, 0, 0, 1, 2 if sign == -1 else 0]),
-                sent_at=SENT + rng.choice([0, 0, 60, 120]),
+                sent_at=SENT + rng.choice([0, 0, 60, 120] + LATER * (rng.random() < 0.2)),
             )  # fmt: skip
         elif kind == "r":
             act = reverse(
@@ -274,19 +310,21 @@ def a_dense_history(rng: Random, length: int) -> list[object]:
                 exact=rng.choice([0, 0, 1]), terms=rng.choice([None, Terms(20, 2, 60)]),
                 currency=rng.choice(["840", "840", "840", "978"]),
                 expires_at=rng.choice([1_790_600_000, 1_990_700_000]),  # past, and far ahead
-                touched=rng.choice([(), (("S/day_count/20261121", 0), ("S/other", 1))]),
+                touched=rng.choice([(), TOUCHED]),
             )  # fmt: skip
         elif kind == "i":
             one = Act(
                 "more", f"m{rng.randint(4, 5)}", SENT + rng.randint(50, 150), amount * 2,
                 rng.choice(["840", "978"]), amount, rng.choice(["", "90:x1", "90:x2"]),
             )  # fmt: skip
-            rows = (Limit("referred", "S/day_amount/20261121", amount, 3100, 1),)
+            rows = (
+                Limit("referred", "S/day_amount/20261121", amount, 3100, 1),
+                *some_windows(rng, amount),
+            )
             act = applied(
                 one, kind="authorization", attempt=attempt, currency="840",
                 references=tuple((name[:2], name) for name in named), expires_at=1_990_700_000,
-                touched=tuple((row.counter, row.scale) for row in rows),
-                review=rng.choice(["", "referred"]),
+                touched=touched_by(rows), review=rng.choice(["", "referred"]),
                 decision=Decision(
                     rng.choice(["approved", "approved", "referred"]), rng.choice([0, 600]),
                     rng.choice([1, 1, 1, 2]), 1, 0, rng.choice([(), rows]),
@@ -986,5 +1024,65 @@ def test_what_is_due_is_told_the_oldest_first_and_ends_once(fresh_redis: str) ->
         assert await state.close(close, 5) == ("closed", 1000)  # type: ignore[attr-defined]
         assert await state.close(close, 5) == ("gone", 0)  # type: ignore[attr-defined]
         assert await state.due(shard, SENT + 10, 9, 5) == due[1:]  # type: ignore[attr-defined]
+
+    run(fresh_redis, scenario)
+
+
+def in_bucket(n: int, bucket: int, item: str = "", back: int = 60, **changes: object) -> Authorize:
+    counter = f"S/w/count/600s|{bucket}{item}"
+    row = Limit("count_limit", counter, 1, 10**6, 0, (bucket + 1) * 10 + FAR, bucket - back, 10)
+    return authorize(n, hold_minor=1, asked_minor=1, limits=(row,), **changes)
+
+
+@pytest.mark.parametrize("different", [False, True], ids=["sums", "different ones"])
+def test_the_buckets_of_a_window_are_bounded_and_the_oldest_join(
+    fresh_redis: str, different: bool
+) -> None:
+    """Late ones rise in what older ones joined, and fall out of it; nothing is lost."""
+    dice = Random(1)
+    said: list[object] = []
+    for n in range(1, ENTRIES_MAX + 40):
+        item = f"|M{dice.randint(1, 3)}" if different else ""
+        bucket = BUCKET + n - dice.choice([0, 0, 0, 1, 30, 300])
+        said.append(in_bucket(n, bucket, item, references=(f"90:x{n}",)))
+        if n % 5 == 0:
+            said.append(reverse(n - dice.randint(0, 4)))
+    _, there = on_both(fresh_redis, said)
+    used: dict[str, int] = there["used"]  # type: ignore[assignment]
+    assert len(used) <= ENTRIES_MAX
+    records = there["records"].values()  # type: ignore[attr-defined]
+    assert sum(used.values()) == sum(record.holds > 0 for record in records)
+
+
+def test_fields_that_have_ended_are_dropped_a_few_at_a_time(fresh_redis: str) -> None:
+    """And what they followed may be taken back all the same."""
+
+    async def scenario(state: object, client: object) -> None:
+        for n in range(1, 31):
+            row = Limit("count_limit", f"S/w{n}/count/20260921", 1, 9, 0, ENDS)
+            await state.authorize(authorize(n, hold_minor=1, asked_minor=1, limits=(row,)), 5)  # type: ignore[attr-defined]
+        left = []
+        for n in range(31, 37):
+            act = authorize(n, hold_minor=1, asked_minor=1, sent_at=ENDS + n)
+            assert (await state.authorize(act, 5)).kind == "held"  # type: ignore[attr-defined]
+            names = await client.hkeys(keys.account(ACCOUNT))  # type: ignore[attr-defined]
+            left.append(sum(name[:2] == b"u:" for name in names))
+        assert left == [22, 14, 6, 0, 0, 0]
+        assert (await state.apply(reverse(1), 5)).kind == "reversed"  # type: ignore[attr-defined]
+        assert (await dump_redis(client, ACCOUNT))["used"] == {}
+
+    run(fresh_redis, scenario)
+
+
+@pytest.mark.parametrize("odd", [b"many", b"\x80torn", b"\x93\x00\x01", b"", b"\xc1"])
+@pytest.mark.parametrize("item", ["", "|M1"])
+def test_an_odd_window_changes_nothing(fresh_redis: str, odd: bytes, item: str) -> None:
+    async def scenario(state: object, client: object) -> None:
+        field = "u:S/w/count/600s"
+        await client.hset(keys.account(ACCOUNT), field, odd)  # type: ignore[attr-defined]
+        before = await everything(client)
+        with pytest.raises(Refused):
+            await state.authorize(in_bucket(1, BUCKET, item), 5)  # type: ignore[attr-defined]
+        assert await everything(client) == before
 
     run(fresh_redis, scenario)

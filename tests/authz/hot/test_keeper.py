@@ -216,7 +216,7 @@ def test_a_connection_that_was_lost_is_let_go_of(fresh_redis: str) -> None:
         assert not keeper.ready
         assert hot._connection is None
         with pytest.raises(NotConnected):
-            await hot.lists(1.0)
+            await hot.standing(1.0)
         keeper._url = fresh_redis
         await until(lambda: keeper.ready)
         assert hot._connection not in (None, lost)
