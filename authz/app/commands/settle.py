@@ -18,7 +18,7 @@ from authz.app.compose import GC_THRESHOLDS
 from authz.app.http import Health, start_http
 from authz.app.options import configured
 from authz.app.output import counted
-from authz.app.store import NO_STORE, find_store
+from authz.app.store import NO_STORE, Store, find_store
 from authz.config import Config
 from authz.hot import keys
 from authz.log import set_up_log
@@ -41,7 +41,7 @@ Examples:
 \b
 Exit codes:
   0  ended by SIGTERM or SIGINT; with --once, when everything was written
-  1  the store or Postgres could not be had, or a port is taken
+  1  the store or Postgres could not be had, or ended where it was our own; or a port is taken
   2  wrong use, or a wrong configuration
 
 A second one beside the first waits until that ends. docs/ledger.md says more."""
@@ -76,19 +76,19 @@ async def settle(config: Config, ledger_dir: Path | None, once: bool, announce: 
         store.stop()
         raise click.ClickException(str(error)) from None
     try:
-        await run(config, store.url, books, once, announce, stop)
+        return await run(config, store, books, once, announce, stop)
     except CannotListen as error:
         raise click.ClickException(str(error)) from None
     finally:
         books.stop()
         store.stop()
-    return 0
 
 
 async def run(
-    config: Config, redis_url: str, books: FoundBooks, once: bool, announce: Path | None,
+    config: Config, store: Store, books: FoundBooks, once: bool, announce: Path | None,
     stop: asyncio.Event,
-) -> None:  # fmt: skip
+) -> int:  # fmt: skip
+    redis_url = store.url
     gc.set_threshold(*GC_THRESHOLDS)  # a batch is many objects, and no cycle
     metrics, s = Metrics(), config.settle
     settings = Settings(
@@ -108,14 +108,18 @@ async def run(
     watching: asyncio.Future[Any] = asyncio.ensure_future(watch.run())
     stopped: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
     writing = asyncio.ensure_future(writer.run(once=once))
-    tasks = [watching, stopped]
+    lost: asyncio.Future[Any] = asyncio.ensure_future(until_lost(store, books))
+    tasks = [watching, stopped, lost]
     if not once:
         saying = announce_when_ready(watch.has_looked, {}, http.port, announce)
         tasks.append(asyncio.ensure_future(saying))
     try:
-        await asyncio.wait((writing, stopped), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((writing, stopped, lost), return_when=asyncio.FIRST_COMPLETED)
         writer.stop()
         await writing
+        if lost.done():
+            click.echo("a server that we started has ended: its log is in its folder")
+            return 1
         if once:
             click.echo(f"{counted(metrics.entries, 'journal entry')} written")
     finally:
@@ -124,6 +128,14 @@ async def run(
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         await http.close()
+    return 0
+
+
+async def until_lost(store: Store, books: FoundBooks) -> None:
+    """Until a server of our own is gone: whoever supervises us then starts all of it again."""
+    ours = [server for server in (store.embedded, books.embedded) if server is not None]
+    while all(server.running for server in ours):  # noqa: ASYNC110 - no event tells it
+        await asyncio.sleep(WATCH_S)
 
 
 class Watch:

@@ -111,6 +111,19 @@ def test_a_second_one_waits_and_takes_over(folder: Path) -> None:
         assert first.wait(20) == 0
 
 
+def test_it_ends_when_a_server_that_it_started_ends(folder: Path) -> None:
+    (folder / "accounts.csv").write_text(ACCOUNTS)
+    assert run(folder, "load", str(folder / "accounts.csv")).returncode == 0
+    writer, _ = started(folder, "writer.json")
+    try:
+        pid = int((folder / "books" / "postgres-18" / "postmaster.pid").read_text().split()[0])
+        os.kill(pid, signal.SIGKILL)
+        assert writer.wait(20) == 1
+    finally:
+        writer.kill()
+        writer.wait()
+
+
 @pytest.mark.parametrize(
     ("url", "said"),
     [
