@@ -4,6 +4,7 @@ The same questions once more, for people: `decide` stops at the first no, this g
 `tests/rules/test_explain.py` holds the two against each other.
 """
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 
 from msgspec import Struct
@@ -39,36 +40,33 @@ def checks_of(
     account: AccountProfile,
     lists: Lists,
     judge: Judge = NO_JUDGE,
-) -> list[Check]:
-    """All that is asked of facts alone; funds and counters are the hot state's to tell."""
+) -> Iterator[Check]:
+    """All that is asked of facts alone; funds and counters are the hot state's to tell. Each is
+    asked when it is come to, so that it can be timed."""
     today = civil_date(request.sent_at, account.time_zone)
-    return [
-        *card_checks(request, card, today),
-        Check(Reason.ACCOUNT_CLOSED, account.state, account.state is AccountState.CLOSED),
-        Check(Reason.ACCOUNT_FROZEN, account.state, account.state is AccountState.FROZEN),
-        *list_checks(request, card, lists),
-        *place_checks(request, card, account, judge),
-        *rule_checks(request, card, account, judge),
-    ]
+    yield from card_checks(request, card, today)
+    yield Check(Reason.ACCOUNT_CLOSED, account.state, account.state is AccountState.CLOSED)
+    yield Check(Reason.ACCOUNT_FROZEN, account.state, account.state is AccountState.FROZEN)
+    yield from list_checks(request, card, lists)
+    yield from place_checks(request, card, account, judge)
+    yield from rule_checks(request, card, account, judge)
 
 
-def card_checks(request: AuthorizationRequest, card: CardProfile, today: date) -> list[Check]:
+def card_checks(request: AuthorizationRequest, card: CardProfile, today: date) -> Iterator[Check]:
+    yield Check(Reason.CARD_CLOSED, card.state, card.state is CardState.CLOSED)
+    yield Check(Reason.CARD_LOST, card.state, card.state is CardState.LOST)
+    yield Check(Reason.CARD_STOLEN, card.state, card.state is CardState.STOLEN)
     gone = card.state is CardState.EXPIRED or is_expired(card.expiry, today)
+    yield Check(Reason.CARD_EXPIRED, f"{card.state}, {card.expiry}, on {today}", gone)
     other = bool(request.expiry) and request.expiry != card.expiry
-    return [
-        Check(Reason.CARD_CLOSED, card.state, card.state is CardState.CLOSED),
-        Check(Reason.CARD_LOST, card.state, card.state is CardState.LOST),
-        Check(Reason.CARD_STOLEN, card.state, card.state is CardState.STOLEN),
-        Check(Reason.CARD_EXPIRED, f"{card.state}, {card.expiry}, on {today}", gone),
-        Check(Reason.EXPIRY_MISMATCH, "told" if request.expiry else "not told", other),
-        Check(Reason.CARD_INACTIVE, card.state, card.state is CardState.INACTIVE),
-        Check(Reason.CARD_FROZEN, card.state, card.state is CardState.FROZEN),
-    ]
+    yield Check(Reason.EXPIRY_MISMATCH, "told" if request.expiry else "not told", other)
+    yield Check(Reason.CARD_INACTIVE, card.state, card.state is CardState.INACTIVE)
+    yield Check(Reason.CARD_FROZEN, card.state, card.state is CardState.FROZEN)
 
 
-def list_checks(request: AuthorizationRequest, card: CardProfile, lists: Lists) -> list[Check]:
+def list_checks(request: AuthorizationRequest, card: CardProfile, lists: Lists) -> Iterator[Check]:
     """One for each kind: the entry that blocks, or that lifts what stands behind it."""
-    checks, lifted_by = [], ""
+    lifted_by = ""
     for n, (kind, value, said) in enumerate(lists.look_at_each(request, card)):
         reason = Said(SANCTION if n == 0 else BLOCK, kind, value).reason
         seen, objects = value or "not told", False
@@ -80,8 +78,7 @@ def list_checks(request: AuthorizationRequest, card: CardProfile, lists: Lists) 
             objects = said.blocks
             seen += f", {said.name} list" + (f": {said.value}" if said.value != value else "")
             lifted_by = "" if said.blocks else kind
-        checks.append(Check(reason, f"{seen}, lists {lists.version}", objects))
-    return checks
+        yield Check(reason, f"{seen}, lists {lists.version}", objects)
 
 
 def place_checks(
@@ -89,31 +86,19 @@ def place_checks(
     card: CardProfile,
     account: AccountProfile,
     judge: Judge,
-) -> list[Check]:
+) -> Iterator[Check]:
     amount, ceiling = request.amount_minor, card.transaction_limit_minor
     foreign = request.currency != account.currency and amount != 0
     ours = judge.exchange is not None and request.currency == request.transaction_currency
     blocked = " ".join(card.blocked_mccs) or "none blocked"
-    return [
-        Check(Reason.MCC_BLOCKED, f"{request.mcc}, {blocked}", request.mcc in card.blocked_mccs),
-        Check(
-            Reason.CURRENCY_MISMATCH,
-            f"{request.currency}, {account.currency}",
-            foreign and not ours,
-        ),
-        Check(
-            Reason.RATE_UNAVAILABLE,
-            f"{request.currency}, {account.currency}",
-            foreign and ours,
-        ),
-        Check(
-            Reason.TRANSACTION_LIMIT,
-            f"{amount} minor units, "
-            + ("no ceiling" if ceiling is None else f"at most {ceiling} minor units"),
-            ceiling is not None and amount > ceiling,
-        ),
-        *skipped_checks(request, card),
-    ]
+    yield Check(Reason.MCC_BLOCKED, f"{request.mcc}, {blocked}", request.mcc in card.blocked_mccs)
+    currencies = f"{request.currency}, {account.currency}"
+    yield Check(Reason.CURRENCY_MISMATCH, currencies, foreign and not ours)
+    yield Check(Reason.RATE_UNAVAILABLE, currencies, foreign and ours)
+    most = "no ceiling" if ceiling is None else f"at most {ceiling} minor units"
+    over = ceiling is not None and amount > ceiling
+    yield Check(Reason.TRANSACTION_LIMIT, f"{amount} minor units, {most}", over)
+    yield from skipped_checks(request, card)
 
 
 def skipped_checks(request: AuthorizationRequest, card: CardProfile) -> list[Check]:
@@ -133,11 +118,10 @@ def skipped_checks(request: AuthorizationRequest, card: CardProfile) -> list[Che
 
 def rule_checks(
     request: AuthorizationRequest, card: CardProfile, account: AccountProfile, judge: Judge
-) -> list[Check]:
+) -> Iterator[Check]:
     """The policy's rules, up to the one with the last word; with the exception that answers it."""
     moment = moment_at(request.sent_at, account.time_zone)
     exception = exception_for(request, card)
-    checks = []
     for rule, holds in judge.explain(request, account, card, moment):
         amount, allowed = request.amount_minor, rule.amount
         capped = rule.outcome == "cap" and allowed < amount and not request.partial_ok
@@ -151,10 +135,9 @@ def rule_checks(
         if holds and exception is not None and rule.outcome in ("decline", "refer"):
             objects = False
             seen += f"; {in_words(exception)}"
-        checks.append(Check(reason, seen, objects, rule.name))
+        yield Check(reason, seen, objects, rule.name)
         if holds and rule.outcome in ("approve", "decline", "refer"):
             break
-    return checks
 
 
 def in_words(one: CardException) -> str:

@@ -5,7 +5,7 @@ into that source: codes and names are constants beside it, found by number.
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import translate
 from typing import Any
 
@@ -24,6 +24,7 @@ from rules.policy import (
     LimitRule,
     Policy,
     Rule,
+    Scope,
     When,
     read_policy,
 )
@@ -70,6 +71,7 @@ class Judge:
         self.version = policy.version
         self.rates = rates
         self._writer = Writer(policy)
+        self._by_itself: dict[str, Asked] = {}
         self._rules = self._compiled(policy.rule)
         self._limits = self._compiled(policy.limit)
         self._declines = self._compiled(
@@ -143,18 +145,21 @@ class Judge:
 
     def explain(
         self, request: AuthorizationRequest, account: AccountProfile, card: CardProfile, t: Moment
-    ) -> list[tuple[Rule, bool]]:
+    ) -> Iterator[tuple[Rule, bool]]:
         """Every rule in the order in which it is asked, and whether it holds."""
-        told: list[tuple[Rule, bool]] = []
         for level in LEVELS:
             for key in ("", whose(level, account, card)):
                 for rule in self.policy.rule:
                     if rule.scope.level == level and getattr(rule.scope, level) == key:
                         besides: list[Rule] = []
-                        asked = self._writer.function([rule])
-                        last = asked(request, account, card, t, besides)
-                        told.append((rule, bool(last or besides)))
-        return told
+                        last = self._alone(rule)(request, account, card, t, besides)
+                        yield rule, bool(last or besides)
+
+    def _alone(self, rule: Rule) -> Asked:
+        """A rule by itself: kept, since who times an explanation makes it many times."""
+        if rule.name not in self._by_itself:
+            self._by_itself[rule.name] = self._writer.function([rule])
+        return self._by_itself[rule.name]
 
     def _compiled(self, rows: tuple[Row, ...]) -> list[Table]:
         """By level; levels of which the policy says nothing are left out."""
@@ -250,14 +255,16 @@ class Writer:
         self._known = {}
         lines = []
         for row in rows:
-            test = self._test(row.when)
+            tests = self._left_out(row.scope)
+            if row.when != EVERYTHING:
+                tests.append(self._test(row.when))
             if isinstance(row, LimitRule):
                 does = f"add({written(row, self._name)})"
             elif isinstance(row, Rule) and row.outcome in ("approve", "decline", "refer"):
                 does = f"return {self._name(row)}"
             else:
                 does = f"e.append({self._name(row)})"
-            lines.append(f"    {does}" if row.when == EVERYTHING else f"    if {test}: {does}")
+            lines.append(f"    if {' and '.join(tests)}: {does}" if tests else f"    {does}")
         head = LIMIT_HEAD if any(isinstance(row, LimitRule) for row in rows) else ()
         body = ["def asked(f, a, c, t, e):", *head, *lines, "    return None"]
         scope: dict[str, Any] = self._known
@@ -269,6 +276,18 @@ class Writer:
         name = f"k{len(self._known)}"
         self._known[name] = value
         return name
+
+    def _left_out(self, scope: Scope) -> list[str]:
+        """Who is not among those whom a row is about."""
+        return [
+            f"{asked} not in {self._name(frozenset(ids))}"
+            for asked, ids in (
+                ("a.program", scope.except_programs),
+                ("a.account_id", scope.except_accounts),
+                ("c.card_id", scope.except_cards),
+            )
+            if ids
+        ]
 
     def _test(self, when: When) -> str:
         """A condition as an expression, the cheapest questions first."""

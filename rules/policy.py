@@ -32,7 +32,6 @@ from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
-from msgspec.structs import astuple
 
 from rules.categories import PREFIX, iso_groups
 from rules.codes import COUNTRY, CURRENCY, DEPTH_MAX, MCC, SOME, Codes, resolve
@@ -61,12 +60,18 @@ Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
+Ids = Annotated[tuple[Id, ...], SOME]
+
+
 class Scope(Struct, frozen=True, forbid_unknown_fields=True):
-    """Whom a row is about; one of the three, or everybody."""
+    """Whom a row is about: one of the three, or everybody; and who of these is left out."""
 
     program: Id = ""
     account: Id = ""
     card: Id = ""
+    except_programs: Ids = ()
+    except_accounts: Ids = ()
+    except_cards: Ids = ()
 
     @property
     def level(self) -> str:
@@ -282,7 +287,9 @@ def check(policy: Policy, text: str) -> None:
             > 1
         ):
             raise at(text, f"{where}.scope", "names more than one of program, account, card")
-        if any(re.fullmatch("[0-9]{12,19}", id) for id in astuple(row.scope)):
+        left_out = row.scope.except_programs + row.scope.except_accounts + row.scope.except_cards
+        ids = (row.scope.program, row.scope.account, row.scope.card, *left_out)
+        if any(re.fullmatch("[0-9]{12,19}", id) for id in ids):
             raise at(text, f"{where}.scope", "a card number; a card is named by its id")
         problem = problem_of(row.when, policy, 0)
         if problem:

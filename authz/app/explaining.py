@@ -5,7 +5,7 @@ it names, from the entries of that time. Nothing is looked at as it is today, an
 guessed: what the journal no longer has is told.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -117,6 +117,10 @@ async def explain(client: Redis, message_id: str, account_id: str, timed: bool) 
     }
     if timed:
         told["decide_us"] = quickest(lambda: plan_of(request_of(body), *made_from, in_part=in_part))
+        times = time_of_each(lambda: up_to_the_first_no(checks_of(priced.request, *made_from)))
+        told["checks"] = [
+            check | {"us": us} for check, us in zip(told["checks"], times, strict=True)
+        ]
     return told
 
 
@@ -207,7 +211,7 @@ def request_of(body: AuthorizationBody) -> AuthorizationRequest:
     return AuthorizationRequest(**said)
 
 
-def up_to_the_first_no(checks: list[Check]) -> Iterable[Check]:
+def up_to_the_first_no(checks: Iterable[Check]) -> Iterator[Check]:
     for check in checks:
         yield check
         if check.objects:
@@ -266,6 +270,20 @@ def funds_of(asked: Entry, body: AuthorizationBody) -> Plain:
         "available_after_minor": available,
         "says": says,
     }
+
+
+def time_of_each(make: Callable[[], Iterator[Check]]) -> list[float]:
+    """Microseconds of each check with its telling: of all rounds the quickest."""
+    clock, best = SystemClock(), list[float]()
+    for _ in range(ROUNDS):
+        started, n = clock.monotonic(), 0
+        for n, _check in enumerate(make()):
+            ended = clock.monotonic()
+            if n == len(best):
+                best.append(float("inf"))
+            best[n] = min(best[n], ended - started)
+            started = clock.monotonic()
+    return [round(seconds * 1e6, 2) for seconds in best]
 
 
 def quickest(work: Any) -> float:

@@ -15,7 +15,8 @@ def in_words(found: dict[str, Any]) -> list[str]:
     rest = {k: v for k, v in found.items() if k not in ("checks", "ceilings", "funds")}
     out = lines(rest, currency)
     rows = [row | {"saw": with_money(row["saw"], currency)} for row in found["checks"]]
-    out += ["checks", *table(rows, CHECKS)]
+    timed = ("us",) if rows and "us" in rows[0] else ()
+    out += ["checks", *table(rows, (*CHECKS, *timed))]
     if found.get("ceilings"):
         out += ["ceilings", *table([ceiling(row, currency) for row in found["ceilings"]], CEILINGS)]
     if "funds" in found:

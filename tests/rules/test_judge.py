@@ -125,10 +125,31 @@ def test_each_condition(when: str, changes: dict[str, Any], holds: bool) -> None
     judge = judge_of(f'when = {{ {when} }}\noutcome = "decline"', head=GROUPS)
     said = judge.judge(request(**changes), ACCOUNT, CARD, at("2026-03-22T12:00+00:00"))
     assert (said.outcome == "decline") == holds
-    [(_, explained)] = judge.explain(
-        request(**changes), ACCOUNT, CARD, at("2026-03-22T12:00+00:00")
-    )
+    noon = at("2026-03-22T12:00+00:00")
+    [(_, explained)] = judge.explain(request(**changes), ACCOUNT, CARD, noon)
     assert explained == holds
+
+
+@pytest.mark.parametrize(
+    ("scope", "holds"),
+    [
+        ('except_cards = ["C1"]', False),
+        ('except_cards = ["C2", "C3"]', True),
+        ('except_accounts = ["A1"]', False),
+        ('except_accounts = ["A2"]', True),
+        ('except_programs = ["gold"]', False),
+        ('except_programs = ["P2"]', True),
+        ('program = "gold", except_accounts = ["A2"], except_cards = ["C1"]', False),
+        ('program = "gold", except_accounts = ["A2"], except_cards = ["C2"]', True),
+        ('account = "A1", except_cards = ["C1"]', False),
+    ],
+)
+def test_who_is_left_out_of_a_scope(scope: str, holds: bool) -> None:
+    judge = judge_of(f'scope = {{ {scope} }}\noutcome = "decline"')
+    noon = at("2026-03-22T12:00+00:00")
+    said = judge.judge(request(), ACCOUNT, CARD, noon)
+    assert (said.outcome == "decline") == holds
+    assert [held for _, held in judge.explain(request(), ACCOUNT, CARD, noon)] == [holds]
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,11 @@ def test_a_policy_is_read_whole() -> None:
             "rule[0].outcome, line 5: invalid enum value 'refuse'; known",
         ),
         (HEAD + rule(scope='{ program = "p", card = "c" }'), "names more than one of"),
+        (
+            HEAD + rule(scope="{ except_cards = [] }"),
+            "rule[0].scope.except_cards, line 6: expected",
+        ),
+        (HEAD + rule(scope='{ except_cards = ["999901123456"] }'), "scope, line 6: a card number"),
         (HEAD + rule(reason='"card_lost"'), "cannot decline as card_lost"),
         (HEAD + rule(outcome='"refer"', reason='"mcc_blocked"'), "refer has no reason"),
         (HEAD + rule(outcome='"cap"'), "a cap needs an amount"),

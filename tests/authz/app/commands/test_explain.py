@@ -128,6 +128,8 @@ def test_each_check_up_to_the_first_no(
     )
     assert said["policy"] == "7"
     assert 0 < said["decide_us"] < 10_000
+    assert all(0 <= check["us"] < 10_000 for check in said["checks"])
+    assert sum(check["us"] for check in said["checks"]) > 0
 
 
 def test_counters_and_funds_are_those_of_the_moment(told: tuple[str, dict[str, str]]) -> None:
