@@ -27,6 +27,11 @@ assert found, "no Lua file in the wheel"
 print(*found)
 """
 
+SQL_IS_PACKAGED = """
+from ledger.database import migrations
+print(*(migration.name for migration in migrations()))
+"""
+
 STAYS_AT_HOME = """
 import importlib.util
 for name in ("bench", "tests"):
@@ -70,6 +75,7 @@ def main() -> None:
         for title, command in {
             "authz --help": [authz, "--help"],
             "the Lua files are there": [str(python), "-c", LUA_IS_PACKAGED],
+            "the migrations are there": [str(python), "-c", SQL_IS_PACKAGED],
             "bench and tests are not": [str(python), "-c", STAYS_AT_HOME],
             "the embedded servers start": [str(python), "-c", SERVERS_START],
             "authz decode": [authz, "decode", DECODE.encode().hex()],

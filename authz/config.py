@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from authz.checks.settings import NEEDED, CheckConfig, problem_of
+from authz.config_books import PostgresConfig, SettleConfig, check_postgres
 from authz.config_sources import ConfigError, Secret, Sources
 from authz.dialects import find_dialect
 from authz.wire.networks import NETWORK_OF, NETWORKS, PLAIN
@@ -153,6 +154,8 @@ class Config(Struct, frozen=True, kw_only=True):
     pan: PanConfig = PanConfig()
     rules: RulesConfig = RulesConfig()
     metrics: MetricsConfig = MetricsConfig()
+    postgres: PostgresConfig = PostgresConfig()
+    settle: SettleConfig = SettleConfig()
     links: tuple[LinkConfig, ...] = (LinkConfig(),)  # [[link]] in the file
     holds: tuple[HoldRule, ...] = ()  # [[hold]], the first that fits; none: rules/holds.py
     checks: tuple[CheckConfig, ...] = ()  # [[check]], all asked at the same time
@@ -165,12 +168,18 @@ SECTIONS: dict[str, type[Struct]] = {
     "pan": PanConfig,
     "rules": RulesConfig,
     "metrics": MetricsConfig,
+    "postgres": PostgresConfig,
+    "settle": SettleConfig,
     "link": LinkConfig,
     "hold": HoldRule,
     "check": CheckConfig,
 }
 # What may hold each secret instead of the file that everybody reads.
-SECRETS = {"redis.password": "redis.password_file", "pan.key": "pan.key_file"}
+SECRETS = {
+    "redis.password": "redis.password_file",
+    "pan.key": "pan.key_file",
+    "postgres.password": "postgres.password_file",
+}
 
 
 def load_config(path: Path | None, env: Mapping[str, str], flags: Mapping[str, object]) -> Config:
@@ -196,6 +205,8 @@ def load_config(path: Path | None, env: Mapping[str, str], flags: Mapping[str, o
         pan=PanConfig(**tables["pan"]),
         rules=RulesConfig(**tables["rules"]),
         metrics=MetricsConfig(**tables["metrics"]),
+        postgres=PostgresConfig(**tables["postgres"]),
+        settle=SettleConfig(**tables["settle"]),
         links=tuple(link_of(table) for table in sources.listed["link"]),
         holds=tuple(hold_rule(at, table) for at, table in enumerate(sources.listed["hold"])),
         checks=tuple(check_of(at, table) for at, table in enumerate(sources.listed["check"])),
@@ -263,6 +274,8 @@ def check(config: Config) -> None:
         raise ConfigError(problem)
     check_redis(config.redis)
     check_pan_key(config.pan)
+    check_postgres(config.postgres)
+    check_host(config.settle.metrics_host, "settle.metrics_host")
     check_host(config.metrics.host, "metrics.host")
     taken = {(config.metrics.host, config.metrics.port): "metrics.port"}
     names: set[str] = set()

@@ -17,6 +17,7 @@ Examples:
   authz bench storm                                 eight links, 4,000 requests each at once
   authz bench memory --cards 100000                 bytes per card and account
   authz bench clearing --records 1000000            files of three formats, read twice
+  authz bench ledger --seconds 20                   the journal into Postgres
   authz bench lists --entries 1000000               bytes and time per list entry
 """
 
@@ -73,6 +74,17 @@ def hot(json_path: str | None, **given: Any) -> None:
     Under both appendfsync policies; the headline is `always`, the product's default.
     """
     from bench.hot import run
+
+    run(json_path, **said(given))
+
+
+@command.command(epilog="\b\nExample:\n  authz bench ledger --entries 50000 --seconds 20")
+@click.option("--entries", type=click.IntRange(1000), help="Approvals that wait. [120000]")
+@click.option("--seconds", type=click.FloatRange(0), help="Of the burst; 0: none. [60]")
+@json_option
+def ledger(json_path: str | None, **given: Any) -> None:
+    """The writer: approvals a second into Postgres, and how fast a burst's lag ends."""
+    from bench.ledger import run
 
     run(json_path, **said(given))
 

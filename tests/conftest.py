@@ -1,12 +1,18 @@
 """What every test shares: hypothesis profiles, and real servers from wheels."""
 
+import asyncio
 import os
+import tempfile
 from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
 
+import asyncpg
 import pytest
 import redis
 from hypothesis import HealthCheck, settings
 
+from authz.app.embedded.postgres import EmbeddedPostgres
 from authz.app.embedded.valkey import EmbeddedValkey
 
 # Derandomized: CI finds the same thing twice or not at all. `make test-deep` looks further.
@@ -38,6 +44,43 @@ def valkey() -> Iterator[EmbeddedValkey]:
     """
     with EmbeddedValkey.start(appendfsync="no") as server:
         yield server
+
+
+# A Postgres to run against instead of the embedded one: databases are made and dropped in it.
+OWN_POSTGRES = "AUTHZ_TEST_POSTGRES_URL"
+NUMBERS = count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres_dsn() -> Iterator[str]:
+    """One server for the whole run: "{}" stands where the name of a database goes."""
+    own = os.environ.get(OWN_POSTGRES)
+    if own:
+        scheme, _, rest = own.partition("://")
+        place, _, options = rest.partition("?")
+        yield f"{scheme}://{place.partition('/')[0]}/{{}}" + (f"?{options}" if options else "")
+        return
+    with tempfile.TemporaryDirectory(prefix="authz-") as parent:
+        os.chmod(parent, 0o711)  # its account must reach it, where we are root
+        with EmbeddedPostgres.start(Path(parent) / "books") as server:
+            yield server.dsn.replace("/postgres?", "/{}?")
+
+
+@pytest.fixture
+def fresh_postgres(postgres_dsn: str) -> Iterator[str]:
+    """The DSN of a database with nothing in it."""
+    name = f"authz_test_{os.getpid()}_{next(NUMBERS)}"
+    asyncio.run(run_sql(postgres_dsn.format("postgres"), f'CREATE DATABASE "{name}"'))
+    yield postgres_dsn.format(name)
+    asyncio.run(run_sql(postgres_dsn.format("postgres"), f'DROP DATABASE "{name}" WITH (FORCE)'))
+
+
+async def run_sql(dsn: str, statement: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
 
 
 @pytest.fixture(scope="session")

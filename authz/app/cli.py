@@ -20,6 +20,8 @@ COMMANDS = {
     "load": "Read accounts, cards and lists from files.",
     "simulate": "Be a card network: send traffic over real links.",
     "reconcile": "Audit the hot state.",
+    "settle": "Write the journal into the books.",
+    "ledger": "The books: are they whole?",
     "card": "Freeze a card, let it go on, or past the rules for once.",
     "hold": "Let a hold go.",
     "lists": "Block and allow lists: who, where, when.",

@@ -11,6 +11,7 @@ import pwd
 import shutil
 import signal
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from time import sleep
 from urllib.parse import quote
@@ -61,7 +62,12 @@ class EmbeddedPostgres(Server):
 
     @classmethod
     def start(
-        cls, data_dir: Path | None = None, *, site: Path | None = None, timeout_s: float = 60.0
+        cls,
+        data_dir: Path | None = None,
+        *,
+        site: Path | None = None,
+        timeout_s: float = 60.0,
+        settings: Mapping[str, str] | None = None,
     ) -> "EmbeddedPostgres":
         """Start, and wait until it takes connections. Without `data_dir` the data goes with it.
 
@@ -82,7 +88,7 @@ class EmbeddedPostgres(Server):
             if home.socket.parent != cluster:
                 give(home.socket.parent, user)
             process = Guarded(
-                command(install, cluster, home, user),
+                command(install, cluster, home, user, settings or {}),
                 polite_signal=signal.SIGINT,  # "fast": end the sessions, write a checkpoint
                 log=home.folder / "postgres.log",
                 lock=home.lock,
@@ -129,7 +135,9 @@ def give(folder: Path, user: User | None) -> None:
         os.chown(folder, user.uid, user.gid)
 
 
-def command(install: Path, cluster: Path, home: Home, user: User | None) -> list[str]:
+def command(
+    install: Path, cluster: Path, home: Home, user: User | None, more: Mapping[str, str]
+) -> list[str]:
     """The server's command line, and the two files that say who may log in."""
     try:
         owner = pwd.getpwuid(os.geteuid()).pw_name
@@ -144,7 +152,7 @@ def command(install: Path, cluster: Path, home: Home, user: User | None) -> list
     give(hba, user)
     give(ident, user)
     socket_dir = str(home.socket.parent).replace('"', '""')
-    settings = {
+    settings = dict(more) | {
         "listen_addresses": "",
         "port": "5432",  # part of the socket's name; PGPORT in our environment must not change it
         "unix_socket_directories": f'"{socket_dir}"',

@@ -50,7 +50,7 @@ def test_version() -> None:
 
 
 def test_an_unknown_command_is_wrong_use() -> None:
-    assert CliRunner().invoke(cli.main, ["settle"]).exit_code == 2
+    assert CliRunner().invoke(cli.main, ["settel"]).exit_code == 2
 
 
 @pytest.mark.parametrize("module", ["authz", "authz.app"])

@@ -1,0 +1,270 @@
+"""The writer: drains the journal into the books, each entry once, whatever dies in between.
+
+A *lane* is one session of Postgres with the locks of some shards. It reads their streams from the
+group's position, tells the entries in their order, writes a batch in one transaction, and only
+then acknowledges. Killed anywhere, it leaves at worst a committed batch that is not acknowledged:
+the next owner reads it again and knows every entry by its digest. Lanes overlap: while the
+database works for one, another reads and tells. (tests/ledger/test_crashes.py)
+
+What cannot be told is parked alone. What the database refuses is looked for by halving the batch,
+until it is one entry, which is parked. What is only away (a server that restarts, a full disk) is
+waited for, and nothing is parked then.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from random import Random
+from typing import Protocol
+
+import asyncpg
+import structlog
+from msgspec import Struct
+from redis.exceptions import RedisError
+
+from ledger.batch import Cache, Page, assemble
+from ledger.database import connect
+from ledger.source import Source, Standing
+from ledger.store import Books, Head
+
+log = structlog.get_logger()
+
+# Of the server's errors, those that are about what it was given. All others are about the server.
+REFUSED = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,
+    ValueError,
+    OverflowError,
+)
+AWAY = (
+    OSError,
+    TimeoutError,
+    RedisError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a server that dies between two messages
+)
+SHORTEST_S = 0.05  # the first wait for a server that is away
+IDLE_S = 0.2  # between looks at a journal to which nothing is added
+REFUSALS_MAX = 2  # of one entry alone: the first may come from what somebody else has just written
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """How the writer works. docs/configuration.md explains each."""
+
+    batch: int = 4000  # entries in a transaction: some 10 MB of memory, a quarter of a second
+    linger_ms: int = 20  # until the next look, where a batch was not full
+    lanes: int = 3
+    parked_max: int = 10_000  # open ones; above it nothing more is taken from where the next comes
+    trim_keep_s: int = 0  # 0: nothing is ever trimmed
+    standby_s: float = 0.5  # between tries to get shards that another writer has
+    backoff_s: float = 5.0  # the longest wait for a server that is away
+
+
+class TooManyParked(Exception):
+    """The bound on parked entries is reached: a person must look before more is taken."""
+
+
+class Observer(Protocol):
+    """Hears what lanes do."""
+
+    def wrote(self, entries: int, postings: int, parked: int, seconds: float) -> None: ...
+    def failed(self, what: str) -> None: ...
+    def owns(self, lane: int, shards: int) -> None: ...
+
+
+class Writer:
+    """All lanes of one process."""
+
+    def __init__(
+        self, redis_url: str, dsn: str, streams: Mapping[int, str], settings: Settings,
+        observer: Observer, at: Callable[[str], None] = lambda place: None,
+    ) -> None:  # fmt: skip
+        self._lanes = [
+            Lane(
+                number, redis_url, dsn,
+                {s: key for s, key in streams.items() if s % settings.lanes == number},
+                settings, observer, at,
+            )
+            for number in range(settings.lanes)
+        ]  # fmt: skip
+
+    async def run(self, *, once: bool = False) -> None:
+        """Until `stop`; or, once, until every stream is drained to where it then ends."""
+        async with asyncio.TaskGroup() as group:
+            for lane in self._lanes:
+                group.create_task(lane.run(once=once))
+
+    def stop(self) -> None:
+        """What is under way is committed and acknowledged first."""
+        for lane in self._lanes:
+            lane.stop()
+
+    @property
+    def owned(self) -> int:
+        return sum(len(lane.owned) for lane in self._lanes)
+
+
+class Lane:
+    """Some shards, one session. `at` is called between its steps, for tests that kill it there."""
+
+    def __init__(
+        self, number: int, redis_url: str, dsn: str, streams: Mapping[int, str],
+        settings: Settings, observer: Observer, at: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        self._number, self._dsn, self._redis_url = number, dsn, redis_url
+        self._streams, self._settings, self._observer = streams, settings, observer
+        self._at = at
+        self._stop = asyncio.Event()
+        self._random = Random(number)
+        self.owned: dict[int, Head] = {}
+        self._standings: dict[int, Standing] = {}
+        self._unsure: set[int] = set()  # shards whose next entries may be in the books already
+        self._cache = Cache()
+        self._worked = False
+        self._limit = settings.batch
+        self._refusals = 0
+        self._condemned: set[bytes] = set()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    async def run(self, *, once: bool) -> None:
+        wait_s = SHORTEST_S
+        while not self._stop.is_set():
+            self._worked = False
+            try:
+                await self._session(once=once)
+                return
+            except TooManyParked:
+                self._observer.failed("parked")
+                log.error("too_many_parked", most=self._settings.parked_max)
+                wait_s = self._settings.backoff_s
+            except AWAY as error:
+                what = "redis" if isinstance(error, RedisError) else "postgres"
+                self._observer.failed(what)
+                log.warning("away", lane=self._number, what=what, error=type(error).__name__)
+            self._forget()
+            wait_s = SHORTEST_S if self._worked else wait_s
+            await self._pause(wait_s * (0.5 + self._random.random() / 2))
+            wait_s = min(wait_s * 2, self._settings.backoff_s)
+
+    def _forget(self) -> None:
+        """Whatever we knew, another may have moved."""
+        self.owned.clear()
+        self._cache.clear()
+        self._observer.owns(self._number, 0)
+
+    async def _session(self, *, once: bool) -> None:
+        """Connected, until it ends: asked to, drained, or by an error of a server."""
+        connection = await connect(self._dsn, name=f"authz settle {self._number}")
+        source = Source(self._redis_url, self._streams)
+        try:
+            books = Books(connection)
+            loop = asyncio.get_running_loop()
+            look_at, pause_s = 0.0, self._settings.linger_ms / 1000
+            while not self._stop.is_set():
+                if len(self._standings) < len(self._streams) and loop.time() >= look_at:
+                    await self._take(books)
+                    await self._stand(source)
+                    look_at = loop.time() + self._settings.standby_s
+                taken = await self._cycle(source, books) if self._standings else 0
+                if once and taken == 0 and len(self.owned) == len(self._streams):
+                    return
+                if taken:
+                    pause_s = self._settings.linger_ms / 1000
+                if taken < self._limit // 2:
+                    await self._pause(pause_s)
+                    pause_s = min(pause_s * 1.5, max(IDLE_S, pause_s))
+        finally:
+            self._standings.clear()
+            await source.close()
+            with suppress(*AWAY):
+                await connection.close(timeout=2)
+
+    async def _take(self, books: Books) -> None:
+        """The locks that nobody has; with them, where the chains stand."""
+        got = await books.lock([s for s in self._streams if s not in self.owned])
+        if got:
+            self.owned |= await books.heads(got)
+            self._unsure |= {*got}
+            self._observer.owns(self._number, len(self.owned))
+
+    async def _stand(self, source: Source) -> None:
+        self._standings |= await source.standings(
+            [shard for shard in self.owned if shard not in self._standings]
+        )
+
+    async def _cycle(self, source: Source, books: Books) -> int:
+        """One batch: read, told, written, acknowledged. How many entries it took."""
+        started = asyncio.get_running_loop().time()
+        count = max(self._limit // max(len(self._standings), 1), 1)
+        after = {shard: s.position for shard, s in self._standings.items()}
+        pages = await source.read(after, count)
+        if not pages:
+            return 0
+        self._at("read")
+        page = Page(pages, self._limit)
+        unsure = page.of(self._unsure)
+        there = await books.which_are_there(unsure) if unsure else set()
+        await self._cache.load(books, page)
+        batch = await assemble(page, self.owned, self._cache, there, self._condemned)
+        if batch.parked and (
+            await books.count_parked() + len(batch.parked) > self._settings.parked_max
+        ):
+            raise TooManyParked
+        self._at("insert")
+        try:
+            await books.write(batch, self._cache.state, before_commit=lambda: self._at("commit"))
+        except REFUSED as error:
+            if not books.alive:
+                raise
+            await self._refused(page, books, error)
+            return page.entries
+        self._worked = True
+        self._at("acknowledge")
+        self.owned |= batch.heads
+        self._cache.commit(batch)
+        self._condemned.clear()
+        self._refusals, self._limit = 0, min(self._limit * 2, self._settings.batch)
+        await self._acknowledge(source, page)
+        # A shard of which something new has come has nothing old behind it.
+        self._unsure -= {shard for shard in page.raws if page.ends_new(shard, there)}
+        self._observer.wrote(
+            len(batch.rows), len(batch.lines), len(batch.parked),
+            asyncio.get_running_loop().time() - started,
+        )  # fmt: skip
+        return page.entries
+
+    async def _acknowledge(self, source: Source, page: Page) -> None:
+        to = {
+            shard: (raws[-1].stream_id, self._standings[shard].entries_read + len(raws))
+            for shard, raws in page.raws.items()
+        }
+        await source.acknowledge(to)
+        for shard, (position, read) in to.items():
+            self._standings[shard] = Standing(position, read, None)
+        if self._settings.trim_keep_s:
+            self._at("trim")
+            committed = {shard: position for shard, (position, _) in to.items()}
+            await source.trim(committed, self._settings.trim_keep_s)
+
+    async def _refused(self, page: Page, books: Books, error: BaseException) -> None:
+        """Half as much at the next try; one entry that is refused alone, and again, is parked."""
+        self._cache.clear()
+        self.owned |= await books.heads(self.owned)
+        self._unsure |= {*self.owned}
+        self._observer.failed("refused")
+        if page.entries > 1:
+            self._limit = max(page.entries // 2, 1)
+            return
+        self._refusals += 1
+        if self._refusals >= REFUSALS_MAX:
+            log.error("refused", error=type(error).__name__,
+                      state=getattr(error, "sqlstate", ""))  # fmt: skip
+            self._condemned |= {seen.id for seen in page.seen}
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), seconds)
