@@ -243,6 +243,9 @@ class Backtest:
             kind, detail, total = self._standing(plan, then, record, cost, funds)
             return kind, a.detail if kind == a.verdict == "held" else detail, total
         if a.absorbed:
+            if a.verdict != "held" and plan == then:
+                # Nor what of it had been completed before: that is not taken once more.
+                return a.verdict, a.detail, before
             if plan.hold_minor < cost:  # no part of it is offered then
                 return "over_limit", str(Reason.TRANSACTION_LIMIT), before
             tried = self._standing(plan, then, record, wanted, funds)

@@ -37,7 +37,7 @@ from rules.categories import PREFIX, iso_groups
 from rules.codes import COUNTRY, CURRENCY, DEPTH_MAX, MCC, SOME, Codes, resolve
 from rules.facts import Channel, Finality, Purpose
 from rules.fx import ExchangeRules, RatesError, check_exchange
-from rules.policy_limits import problem_of_limit
+from rules.policy_limits import DIFFERENT, DIFFERENT_LIMITS_MAX, problem_of_limit
 from rules.policy_text import PolicyError, at, nearest, split, tables_of
 from rules.reason import Reason
 from rules.windows import minutes_of, rolling
@@ -260,6 +260,11 @@ def check(policy: Policy, text: str) -> None:
     for number, most, what_of in (
         (len(policy.rule), RULES_MAX, "rules"),
         (len(policy.limit), LIMITS_MAX, "limits"),
+        (
+            sum(limit.measure in DIFFERENT for limit in policy.limit),
+            DIFFERENT_LIMITS_MAX,
+            "limits on different merchants or countries",
+        ),
         (len(policy.fee), FEES_MAX, "fees"),
     ):
         if number > most:

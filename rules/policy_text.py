@@ -2,6 +2,8 @@
 
 import re
 import tomllib
+import unicodedata
+from collections import Counter
 from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Any
@@ -94,28 +96,65 @@ def tables_of(text: str) -> dict[str, Any]:
 
 
 # In one piece; and in the groups that are printed on a card, as four codes in a row may be too.
-NUMBER = re.compile(r"(?<![0-9A-Za-z.])[0-9]{13,19}(?![0-9A-Za-z])")
+NUMBER = re.compile(r"(?<![0-9])[0-9]{12,19}(?![0-9])")
 GROUPED = re.compile(
-    r"(?<![0-9A-Za-z.])(?:[0-9]{4}(?:[-._ ][0-9]{4}){3}(?:[-._ ][0-9]{1,3})?"
-    r"|[0-9]{4}[-._ ][0-9]{6}[-._ ][0-9]{4,5})(?![0-9A-Za-z])"
+    r"(?<![0-9])(?:[0-9]{4}(?:[-._ ]{1,3}[0-9]{4}){3}(?:[-._ ]{1,3}[0-9]{1,3})?"
+    r"|[0-9]{4}[-._ ]{1,3}[0-9]{6}[-._ ]{1,3}[0-9]{4,5})(?![0-9])"
 )
+ALONE = 13  # so many digits that stand by themselves need not be a valid number to be refused
 
 
 def refuse_card_numbers(text: str, content: dict[str, Any]) -> None:
     """The text is shown, compared and journalled as it is: no card number may stand anywhere in it,
-    comments among it. Numbers of merchants may look like one, and amounts. Raises: PolicyError."""
-    others = set(others_in(content))
+    comments among it. Numbers of merchants may look like one, and amounts: each is let be where it
+    stands, and so often. Raises: PolicyError."""
+    others = Counter(others_in(content))
     for n, line in enumerate(text.splitlines(), 1):
-        grouped = (re.sub("[^0-9]", "", found) for found in GROUPED.findall(line))
-        if set(NUMBER.findall(line)) - others or any(map(is_luhn, grouped)):
-            raise PolicyError(f"line {n}: has a card number; a card is named by its id")
+        for number in numbers_in(line):
+            if not others[number]:
+                raise PolicyError(f"line {n}: has a card number; a card is named by its id")
+            others[number] -= 1
+    # What is spelt with escapes stands in no line.
+    for value in strings_in(content):
+        if any(numbers_in(value)):
+            raise PolicyError("has a card number; a card is named by its id")
+
+
+def numbers_in(text: str) -> Iterator[str]:
+    """What is, or looks like, a card number, whatever digits it is written in."""
+    plain = unicodedata.normalize("NFKC", text)
+    if not plain.isascii():
+        plain = "".join(str(unicodedata.decimal(c, c)) for c in plain)
+    for found in NUMBER.finditer(plain):
+        beside = plain[found.start() - 1 : found.start()] + plain[found.end() : found.end() + 1]
+        alone = len(found[0]) >= ALONE and not re.search("[A-Za-z.]", beside)
+        if alone or is_luhn(found[0]):
+            yield found[0]
+    for grouped in GROUPED.finditer(plain):
+        digits = re.sub("[^0-9]", "", grouped[0])
+        if is_luhn(digits):
+            yield digits
+
+
+def strings_in(content: Any, key: str = "") -> Iterator[str]:
+    """All that is said, and the keys; not the numbers of merchants, terminals and acquirers."""
+    if isinstance(content, dict):
+        for name, value in content.items():
+            yield name
+            yield from strings_in(value, name)
+    elif isinstance(content, list):
+        for value in content:
+            yield from strings_in(value, key)
+    elif isinstance(content, str) and not (key in IDS and len(content) <= 15):
+        yield content
 
 
 IDS = ("merchant", "terminal", "acquirer")
 
 
 def others_in(content: Any, key: str = "") -> Iterator[str]:
-    """What stands in lists of merchants, terminals and acquirers and fits there; and integers."""
+    """What stands in lists of merchants, terminals and acquirers and fits there; and integers.
+    Each as often as it stands there."""
     if isinstance(content, dict):
         for name, value in content.items():
             yield from others_in(value, name)

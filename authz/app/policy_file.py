@@ -20,7 +20,7 @@ def read(file: Path) -> tuple[Policy, str]:
     try:
         with file.open("rb") as opened:
             raw = opened.read(SIZE_MAX + 1)
-        text = raw.decode()
+        text = raw.decode("utf-8-sig")
         policy = read_policy(text)
         check_codes(policy, text, NETWORKS)
         Judge(policy)  # what cannot be compiled is not a policy

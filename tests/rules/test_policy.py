@@ -155,6 +155,10 @@ def test_a_policy_is_read_whole() -> None:
             "more than 1000 merchant names",
         ),
         ("#" * 300_000, "has more than"),
+        (
+            HEAD + "".join(limit(name=f'"{n}"', measure='"merchants"') for n in range(9)),
+            "more than 8 limits on different merchants or countries",
+        ),
     ],
 )
 def test_what_is_wrong_is_told_with_its_place(text: str, said: str) -> None:
@@ -184,6 +188,7 @@ def test_a_rule_says_by_itself_whom_it_is_about() -> None:
 
 
 TEST_PAN = "9999990000000010"
+TWELVE = "999999000006"
 
 
 @pytest.mark.parametrize(
@@ -199,6 +204,13 @@ TEST_PAN = "9999990000000010"
         rule(when=f'{{ mcc = ["{TEST_PAN}"] }}'),
         rule(when=f'{{ merchant = ["{TEST_PAN}"] }}'),
         f'[groups.mcc]\n{TEST_PAN} = ["5411"]',
+        "# x9999990000000014y",
+        "# 9999\u00a09900\u00a00000\u00a00014",
+        "# 9999  9900  0000  0014",
+        f"# {''.join(chr(ord(digit) + 0xFEE0) for digit in TEST_PAN)}",
+        f"# {''.join(chr(ord(digit) + 0x630) for digit in TEST_PAN)}",
+        f"# {TWELVE}",
+        rule(when='{ merchant = ["378282246310005"] }') + "# 378282246310005",
     ],
 )
 def test_a_card_number_is_refused_and_not_repeated(text: str) -> None:
@@ -207,6 +219,11 @@ def test_a_card_number_is_refused_and_not_repeated(text: str) -> None:
     assert "card number" in str(error.value)
     assert "9999990" not in str(error.value)
     assert "line " in str(error.value)
+
+
+def test_a_card_number_that_is_spelt_with_escapes_is_refused() -> None:
+    with pytest.raises(PolicyError, match="has a card number"):
+        read_policy(HEAD + rule(name=f'"\\u0039{TEST_PAN[1:]}"'))
 
 
 def test_a_merchant_may_have_a_number_like_a_card() -> None:
