@@ -306,6 +306,9 @@ local function authorize(keys, args)
   if r then
     if kind ~= 'held' then
       r[APPROVED] = 0
+      -- Of what is declined there is nothing that a completion would say again: as if it had come
+      -- first, and left no record. What was taken back is another matter: it posts nothing at all.
+      if kind ~= 'reversed' then r[POSTS] = 0 end
       hold_now, post_now = fold(r)
     end
     r[HOLDS], r[POSTED], r[GIVEN], r[TRIED] = hold_now, post_now,

@@ -133,6 +133,8 @@ class MemoryHotState(
             given.held = record.holds
         else:
             record.approved = 0
+            if kind != "reversed":
+                record.posts = 0  # nothing that a completion would say again
             record.holds, record.posted = fold(record)
         moved = (record.holds - base.hold) * act.sign
         self.journal.append(("authorization", act.message_id, moved))

@@ -166,6 +166,47 @@ def test_a_completion_of_what_posted_at_once_says_again_how_much(
     run(story())
 
 
+@pytest.mark.parametrize("named", [True, False], ids=["by DE 90", "by DE 37"])
+@pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
+def test_of_a_declined_0200_there_is_nothing_to_say_again_or_to_take_back(
+    order: tuple[int, ...], named: bool
+) -> None:
+    """What was posted by force stands alone: its reversal has to name it."""
+
+    async def story() -> None:
+        world = await World().open_with(10_000)
+        link = world.link()
+        bought = purchase(1, 5000, de14="2712")  # not the card's expiry
+        forced = advice_of(bought, 2, de4=f"{4000:012}")
+        back = reversal(bought, 900, at_ms=NOON + 90_000, de90="")
+        if named:
+            back[90] = original_of(bought, "0200")
+        said = [("0200", bought), ("0220", forced), ("0420", back)]
+        for at in order:
+            assert code(await link.say(*said[at])) == ("54" if at == 0 else "00")
+        assert (held(world), posted(world)) == (0, 4000)
+        by_name = reversal(forced, 901, at_ms=NOON + 95_000, de90=original_of(forced, "0220"))
+        assert code(await link.say("0420", by_name)) == "00"
+        assert posted(world) == 0
+
+    run(story())
+
+
+def test_the_reversal_of_a_0200_without_funds_leaves_what_was_posted_by_force() -> None:
+    async def story() -> None:
+        world = await World().open_with(10_000)
+        link = world.link()
+        bought = purchase(1, 15_000)
+        assert code(await link.say("0200", bought)) == "51"
+        assert code(await link.say("0220", advice_of(bought, 2, de71="0001", de72="0002"))) == "00"
+        back = reversal(bought, 900, at_ms=NOON + 90_000, de90="")
+        assert code(await link.say("0420", back)) == "00"
+        assert world.watcher.heard[-1] == ("hot_call", "unapplied")
+        assert posted(world) == 15_000
+
+    run(story())
+
+
 @pytest.mark.parametrize("order", list(permutations(range(4))), ids=str)
 def test_the_last_of_three_shipments_may_come_first(order: tuple[int, ...]) -> None:
     async def story() -> None:

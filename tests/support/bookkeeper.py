@@ -129,13 +129,14 @@ class Payment:
         """And whether the last word is that all of it is taken back."""
         acts = sorted([*self.acts, *more], key=lambda act: act.at)
         allowed, asked = self.approved, self.approved_asked
+        at_once = self.posts and (approved is not None or self._is_known)
         if approved is not None:
             allowed, asked = approved, self.start.amount
         posted, back = 0, False
         whole = allowed, asked  # what parts are parts of
         shipments = [act for act in acts if act.kind in ("part", "last")]
         for act in acts:
-            again = self.posts and act in shipments
+            again = at_once and act in shipments
             if act.kind == "advice" or (again and act is shipments[0]):
                 # Said again: by the network in our stead, or by who posted it already.
                 whole = allowed, asked = after_reversals(act, acts)
@@ -153,12 +154,18 @@ class Payment:
                 elif act.stays < whole[1]:
                     allowed = min(allowed, scaled(act.stays, whole[0], whole[1]))
                     asked = min(asked, act.stays)
-        if self.posts:
+        if at_once:
             return 0, posted + allowed, back
         over = self.ended or back or self._is_shipped(shipments)
         if over or (self.sign < 0 and not self.early_credit):
             return 0, posted, back
         return max(allowed - posted, 0), posted, back
+
+    @property
+    def _is_known(self) -> bool:
+        """Whether its request stands: it was approved, or is taken back (05). Of one that has not
+        come, or was declined, nobody knows what it would do: what follows stands alone."""
+        return self.start.answer is not None and self.start.code in ("00", "10", "05")
 
     def _is_shipped(self, shipments: list[Said]) -> bool:
         """All that was announced has come, whichever came last."""
@@ -233,9 +240,10 @@ class Payment:
 
     def _may_stand(self, approved: int) -> str:
         """With what came before it."""
-        spent, before = sum(self.totals(approved)), self.spent
+        held, posted, back = self._amounts(approved, ())
+        spent, before = held + posted, self.spent
         moot = spent == 0 and (self.sign > 0 or self.posts or self.early_credit)
-        if self.taken_back or moot:
+        if back or moot:
             return "05"
         if self.sign < 0:
             return "00"
