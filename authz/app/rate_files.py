@@ -8,7 +8,6 @@ Source: the files' own first line, `Date,USD,JPY,…`; a rate is units for one e
 
 import csv
 import io
-import tomllib
 import zipfile
 from datetime import date
 from pathlib import Path
@@ -16,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from rules.fx import CURRENCIES, Rates, RatesError, check_rates
-from rules.policy_text import line_of, split
+from rules.policy_text import PolicyError, line_of, split, tables_of
 
 SIZE_MAX = 16 * 1024 * 1024  # the bank's whole history has 2 MB, in 2026
 ROW_MAX = 64  # currencies of a day; a change of rates is journalled in each of 64 shards
@@ -59,9 +58,9 @@ def content(file: Path) -> bytes:
 def own_table(text: str) -> Rates:
     """base, date, source and rates, as [exchange] has them."""
     try:
-        return msgspec.convert(tomllib.loads(text), Rates)
-    except tomllib.TOMLDecodeError as error:
-        raise RatesError("", f"not TOML: {error}") from None
+        return msgspec.convert(tables_of(text), Rates)
+    except PolicyError as error:
+        raise RatesError("", str(error)) from None
     except msgspec.ValidationError as error:
         problem, path = split(str(error))
         line = line_of(text, path)

@@ -60,6 +60,9 @@ def test_an_own_table(tmp_path: Path) -> None:
         ("a.csv", "Date,USD,\n2026-10-30,1e3,\n", "rates.USD: "),
         ("a.toml", "base = 1", "base, line 1: expected `str`"),
         ("a.toml", "base", "not TOML: Expected '='"),
+        ("a.toml", "a." * 5000 + "b = 1", "line 1: a key of more than 16 parts"),
+        ("a.toml", "a = " + "[" * 5000, "nested too deeply"),
+        ("a.toml", "# 4111111111111111", "line 1: has a card number"),
         ("a.toml", 'base = "EUR"\ndate = "yesterday"', "date: "),
     ],
 )
