@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from authz.wire.networks import NETWORKS
-from rules.fx import Rates, RatesError, check_exchange
+from rules.fx import Rates, RatesError, check_exchange, in_force
 from rules.judge import Judge
 from rules.known_codes import check_codes
 from rules.policy import SIZE_MAX, Policy, read_policy
@@ -33,11 +33,18 @@ def read(file: Path) -> tuple[Policy, str]:
     return policy, text
 
 
-def fitting(policy: Policy, rates: Rates, file: Path) -> None:
-    """A policy names what must have a rate. Raises: click.ClickException."""
-    if policy.exchange is None:
+def fitting(policy: Policy, rates: Rates | None, file: Path) -> None:
+    """A policy names what must have a rate, of its own or of those in force, if there are any.
+
+    Raises: click.ClickException.
+    """
+    rules = policy.exchange
+    if rules is None:
         return
     try:
-        check_exchange(policy.exchange, rates)
+        if rules.currencies and in_force(rules, rates) is None:
+            code = rules.currencies[0]
+            raise RatesError("currencies", f"no rate for {code}: authz rules rates loads some")
+        check_exchange(rules, rates)
     except RatesError as error:
         raise click.ClickException(f"{file.name}: exchange.{error}") from None

@@ -120,8 +120,7 @@ class Reloading:
         client = admin.administrator(self._url)
         try:
             _, rates = await texts_in_force(client)
-            if rates:
-                fitting(policy, read_rates(rates), file)
+            fitting(policy, read_rates(rates) if rates else None, file)
             version, changed = await put_policy(client, text, source)
         finally:
             await client.aclose()

@@ -281,6 +281,11 @@ def test_rates_are_put_in_force_beside_the_policy(fresh_redis: str, tmp_path: An
         return found
 
     asyncio.run(begin())
+    early = asked("load", str(policy), *store)
+    assert (early.exit_code, early.output) == (
+        1, "Error: p.toml: exchange.currencies: no rate for GBP: authz rules rates loads some\n"
+    )  # fmt: skip
+    assert asyncio.run(texts()) == ("", "")
     said = asked("rates", str(bank), *store)
     assert said.output == "3 rates of 2026-03-20, ecb: in force, judgement 1\n"
     assert asked("load", str(policy), *store).exit_code == 0

@@ -104,8 +104,7 @@ def load(file: Path, person: str, config: Config) -> None:
     policy, text = read(file)
     source = by_whom(f"authz rules load {file.name}", person)
     _, rates = in_force(config, "authz rules load")
-    if rates:
-        fitting(policy, read_rates(rates), file)
+    fitting(policy, read_rates(rates) if rates else None, file)
     version, changed = asyncio.run(
         at_store(
             config, source, lambda client, _: put_policy(client, text, source),
