@@ -159,7 +159,7 @@ def told(batch: Batch, state: State, seen: Seen, head: Head) -> Head:
         raise Unbookable("unreadable")
     assert raw.envelope is not None
     assert raw.body is not None
-    postings, notices = tell(state, e, raw.envelope, raw.body)
+    postings, notices, movement = tell(state, e, raw.envelope, raw.body)
     seq, shard = head.seq + 1, seen.shard
     digest = link(head.digest, seen.content, [(*account, amount) for account, amount in postings])
     batch.rows.append(
@@ -170,6 +170,8 @@ def told(batch: Batch, state: State, seen: Seen, head: Head) -> Head:
     )  # fmt: skip
     for number, (account, amount) in enumerate(postings):
         batch.lines.append((e.at_ms, shard, seq, number, *account, amount))
+    if movement is not None:
+        batch.movements.append((e.message_id, shard, seq, movement.what, movement.reference))
     for what, details in notices:
         batch.notices.append((shard, seq, what, e.account_id, details))
     gate_entries, gate_digest = head.gate_entries, head.gate_digest

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ledger.chart import UNASSIGNED, Account, Posting, Role, sums
+from ledger.chart import OF_CARDHOLDERS, UNASSIGNED, Account, Posting, Role, sums
 from ledger.journal import (
     AccountBody,
     AdviceBody,
@@ -26,6 +26,7 @@ from ledger.journal import (
     Body,
     Envelope,
     IncrementBody,
+    LedgerBody,
     ReversalBody,
 )
 from ledger.split import NOTHING, Parts, Terms, joined, paid, terms_of
@@ -34,9 +35,13 @@ EXACT_MAX = 2**53 - 1  # the hot state's; a number beyond it was never counted t
 # By the store's clock, ms: 2001 to 2099. What lies outside was never one, and would make a
 # partition of the journal of its own.
 AT_FIRST_MS, AT_LAST_MS = 978_307_200_000, 4_102_444_800_000
+LINES_MAX = 100  # of a movement of the ledger's own: a batch has a handful
 TEXT_MAX = 256  # of an id: the hot state makes none above 64
 # In an id: what no text of Postgres may hold, and what ledger/store.py puts between ids.
 FORBIDDEN = frozenset("\0\x1f")
+
+# Roles that a movement may name: a cardholder's money moves by acts of the hot state alone.
+OF_THE_LEDGER = frozenset(Role) - OF_CARDHOLDERS - {Role.LINES_GRANTED}
 
 read_body = msgspec.msgpack.Decoder(Body).decode
 
@@ -116,6 +121,7 @@ class Told(NamedTuple):
 
     postings: tuple[Posting, ...]
     notices: tuple[tuple[str, str], ...]  # what a person should look at: its name, and details
+    movement: LedgerBody | None = None  # of no cardholder's money; its message id comes once
 
 
 def needed(e: Envelope) -> tuple[str, ...]:
@@ -147,8 +153,12 @@ def tell(state: State, e: Envelope, envelope: bytes, body: bytes) -> Told:
     lines = Lines()
     one: Authorization | None = None
     gone: list[Authorization] = []
+    movement: LedgerBody | None = None
     if e.kind == "account":
         holder = account_moved(state, holder, e, read, lines)
+    elif e.kind == "note" and isinstance(read, LedgerBody):
+        movement = read
+        add_movement(lines, read)
     elif e.authorization_id:
         one, gone = authorization_moved(state, e, read)
         was = state.authorizations.get(one.authorization_id)
@@ -159,7 +169,8 @@ def tell(state: State, e: Envelope, envelope: bytes, body: bytes) -> Told:
     elif e.posted_delta:
         lines.add(Account(holder.program, e.currency, Role.SUSPENSE), e.posted_delta)
     if lines:
-        cardholder(lines, holder, e)
+        if movement is None:
+            cardholder(lines, holder, e)
         postings = lines.done()
         if sums(postings):
             raise Unbookable("unbalanced")
@@ -178,7 +189,7 @@ def tell(state: State, e: Envelope, envelope: bytes, body: bytes) -> Told:
             state.authorizations[other.authorization_id] = replace(
                 other, held=0, parts=NOTHING, taken_in_by=one.authorization_id
             )
-    return Told(postings, tuple(notices))
+    return Told(postings, tuple(notices), movement)
 
 
 def check(e: Envelope) -> None:
@@ -198,7 +209,7 @@ def check(e: Envelope) -> None:
 
 def body_of(e: Envelope, packed: bytes) -> tuple[Body | None, bool]:
     """The body, where it is asked for its meaning; and whether it had one."""
-    if e.kind != "account" and e.posted_delta == 0:
+    if e.posted_delta == 0 and e.kind not in ("account", "note"):
         return None, True  # nothing but the cardholder's own accounts can have moved
     try:
         return read_body(packed), True
@@ -280,6 +291,21 @@ def account_moved(
     return replace(
         holder, program=program, currency=e.currency, credit_line_minor=line, created=True
     )
+
+
+def add_movement(lines: Lines, movement: LedgerBody) -> None:
+    """Raises: Unbookable, where a line is none of the ledger's own. That they balance is seen to
+    with all others."""
+    if len(movement.lines) > LINES_MAX:
+        raise Unbookable("movement")
+    for program, currency, role, subject, amount in movement.lines:
+        if role not in OF_THE_LEDGER or not (len(currency) == 3 and currency.isdigit()):
+            raise Unbookable("movement")
+        if max(len(program), len(subject)) > TEXT_MAX or abs(amount) > EXACT_MAX:
+            raise Unbookable("movement")
+        if not FORBIDDEN.isdisjoint(program + subject):
+            raise Unbookable("movement")
+        lines.add(Account(program, currency, Role(role), subject), amount)
 
 
 def move_program(state: State, holder: Holder, program: str, lines: Lines) -> None:

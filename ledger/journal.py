@@ -276,6 +276,24 @@ class ReconciliationBody(Struct, frozen=True, array_like=True, tag="reconciliati
     ours: tuple[tuple[str, int], ...]
 
 
+# Program, currency, role, subject, minor units: a debit is above zero.
+LedgerLine = tuple[str, str, str, str, int]
+
+
+class LedgerBody(Struct, frozen=True, array_like=True, tag="ledger", gc=False):
+    """Money that moves between accounts of the ledger, and no cardholder's among them.
+
+    A settlement, a clearing item that is nobody's, a network's fee. The hot state only journals it,
+    as a note; its message id is its own for good.
+    """
+
+    what: str  # settlement | interchange | unmatched | fee | dispute | write_off
+    reference: str  # of what: a batch, a clearing item
+    source: str  # who said so: a person, a file
+    lines: tuple[LedgerLine, ...]
+    facts: tuple[tuple[str, str], ...] = ()  # what else is known of it, by name
+
+
 Body = (
     AuthorizationBody
     | ReversalBody
@@ -292,6 +310,7 @@ Body = (
     | AnnouncementBody
     | ReconciliationBody
     | ReviewBody
+    | LedgerBody
 )
 
 encode_body = msgspec.msgpack.Encoder().encode

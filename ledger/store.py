@@ -65,6 +65,8 @@ class Batch:
         self.rows: list[Row] = []
         self.lines: list[tuple[Any, ...]] = []
         self.notices: list[tuple[int, int, str, str, str]] = []
+        # Message id, shard, seq, what, reference.
+        self.movements: list[tuple[str, int, int, str, str]] = []
         self.parked: list[Parked] = []
         self.heads: dict[int, Head] = {}
         self.feed: list[tuple[int, int, int]] = []  # shard, first and last seq
@@ -190,6 +192,7 @@ class Books:
             await self._write_balances(batch, state)
             await self._write_authorizations(batch, state)
             await self._copy("notice", batch.notices, NOTICE)
+            await self._copy("movement", batch.movements, MOVEMENT)
             if batch.parked:
                 await self._connection.executemany(
                     "INSERT INTO parked (id, shard, stream_id, reason, fields) "
@@ -292,6 +295,7 @@ def arrays(*types: str) -> str:
 
 LINE = ("at_ms", "shard", "seq", "line", "program", "currency", "role", "subject", "amount_minor")
 NOTICE = ("shard", "seq", "what", "account_id", "details")
+MOVEMENT = ("message_id", "shard", "seq", "what", "reference")
 HOLDER = ("account_id", "shard", "program", "currency", "credit_line_minor", "created", "entries",
           "digest")  # fmt: skip
 BALANCE = ("account_id", "currency", "posted_minor", "held_minor", "told_posted_minor",

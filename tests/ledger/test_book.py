@@ -17,6 +17,7 @@ from ledger.journal import (
     AuthorizationBody,
     CloseBody,
     Envelope,
+    LedgerBody,
     ReversalBody,
     WithdrawalBody,
     encode_body,
@@ -331,3 +332,45 @@ def test_parts_never_drift(amount: int, fee: int, backs: list[int]) -> None:
             assert abs(parts.direct - exact) <= 2 + len(backs)
     assert journal.balance(Role.NETWORK, subject="visa") == 0
     assert journal.balance(Role.FEES) == journal.balance(Role.CROSS_BORDER) == 0
+
+
+def movement(*lines: tuple[str, str, str, str, int]) -> LedgerBody:
+    return LedgerBody("settlement", "batch-1", "ann", lines)
+
+
+NOBODY: dict[str, Any] = {"account": "", "currency": "", "verdict": "settled"}
+
+
+def test_a_movement_between_accounts_of_the_ledger_is_booked_as_it_is_told() -> None:
+    journal = Journal()
+    lines = ("acme", "840", "network", "visa", 900), ("acme", "840", "bank", "", -900)
+    said = journal.say("note", "s1", movement(*lines), **NOBODY)
+    assert said.movement is not None
+    assert said.movement.reference == "batch-1"
+    assert journal.balance("network", subject="visa") == 900
+    assert journal.balance("bank") == -900
+    assert not journal.state.authorizations
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (("acme", "840", "open", "A1", -5), "movement"),  # a cardholder's
+        (("acme", "840", "held", "A1", -5), "movement"),
+        (("acme", "840", "line", "A1", -5), "movement"),
+        (("acme", "840", "lines_granted", "", -5), "movement"),
+        (("acme", "840", "till", "", -5), "movement"),
+        (("acme", "84", "bank", "", -5), "movement"),
+        (("acme", "840", "bank", "a\x1fb", -5), "movement"),
+        (("acme", "840", "bank", "", -(2**53)), "movement"),
+        (("acme", "840", "bank", "", -6), "unbalanced"),
+        (("acme", "978", "bank", "", -5), "unbalanced"),
+    ],
+)
+def test_a_movement_that_no_ledger_would_make_is_parked(
+    line: tuple[str, str, str, str, int], reason: str
+) -> None:
+    journal = Journal()
+    with pytest.raises(Unbookable, match=f"^{reason}$"):
+        journal.say("note", "s1", movement(("acme", "840", "network", "visa", 5), line), **NOBODY)
+    assert not journal.postings

@@ -26,6 +26,7 @@ TABLES = {
     "balance": "account_id, currency",
     '"authorization"': "authorization_id",
     "notice": "shard, seq, what",
+    "movement": "message_id",
 }
 
 

@@ -1,0 +1,2 @@
+-- What the hot state can be rebuilt from.
+SELECT 1;

@@ -1,0 +1,2 @@
+-- Clearing files, and what became of each record.
+SELECT 1;

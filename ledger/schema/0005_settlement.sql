@@ -1,0 +1,2 @@
+-- Settlement batches.
+SELECT 1;

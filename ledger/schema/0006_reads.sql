@@ -1,0 +1,2 @@
+-- What reading and retention need.
+SELECT 1;
