@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from ledger.book import State, Unbookable, chained, needed, tell
+from ledger.book import chained, needed, tell
 from ledger.chain import ID_BYTES, content, link
 from ledger.journal import Envelope
+from ledger.known import State, Unbookable
 from ledger.source import Raw
 from ledger.store import Batch, Books, Head, Known, Parked, Row
 

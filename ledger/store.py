@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import asyncpg
 from msgspec import Struct
 
-from ledger.book import Authorization, Balance, Holder, State
 from ledger.chain import START
+from ledger.known import Authorization, Balance, Holder, State
 from ledger.split import Parts
 
 LOCKS = 0x6C656467  # the first half of every lock on a shard; the second is its number

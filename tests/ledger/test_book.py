@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.book import State, Told, Unbookable, chained, needed, tell
+from ledger.book import Told, chained, needed, tell
 from ledger.chart import Account, Posting, Role, sums
 from ledger.journal import (
     AccountBody,
@@ -22,6 +22,7 @@ from ledger.journal import (
     WithdrawalBody,
     encode_body,
 )
+from ledger.known import State, Unbookable
 
 pack = msgspec.msgpack.Encoder().encode
 AT = 1_774_180_800_000
