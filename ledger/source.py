@@ -19,7 +19,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
 
-from ledger.journal import BODY, ENVELOPE
+from ledger.journal import ANSWER, BODY, ENVELOPE, RECORD
 
 GROUP = "ledger"
 TIMEOUT_S = 30.0  # of one call: a page of every stream; longer means that the server hangs
@@ -32,6 +32,8 @@ class Raw(NamedTuple):
     envelope: bytes | None
     body: bytes | None
     fields: list[bytes]  # all of it, name and value in turn
+    record: bytes | None = None  # what came with it: ledger/journal.py
+    answer: bytes | None = None
 
 
 class Standing(NamedTuple):
@@ -43,9 +45,10 @@ class Standing(NamedTuple):
 
 
 class Source:
-    """The streams of all shards of one store. `streams`: the key of each."""
+    """The streams of all shards of one store. `streams`: the key of each; `store_key`: the key of
+    the store's own id, where that matters."""
 
-    def __init__(self, url: str, streams: Mapping[int, str]) -> None:
+    def __init__(self, url: str, streams: Mapping[int, str], store_key: str = "") -> None:
         self._client: Redis = Redis.from_url(
             url, socket_timeout=TIMEOUT_S, retry=Retry(NoBackoff(), 0), retry_on_timeout=False
         )
@@ -53,6 +56,8 @@ class Source:
         for command in ("XRANGE", "XINFO GROUPS"):
             self._client.response_callbacks.pop(command, None)
         self.streams = dict(streams)
+        self._store_key = store_key
+        self.store = ""  # whose entries were read last; "" where it has lost all, or is rebuilt
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -94,7 +99,11 @@ class Source:
                 pipeline.execute_command(
                     "XRANGE", self.streams[shard], b"(" + position, "+", "COUNT", count
                 )
+            if self._store_key:
+                pipeline.execute_command("GET", self._store_key)
             pages = await pipeline.execute()
+        if self._store_key:
+            self.store = (pages.pop() or b"").decode()
         return {shard: [raw(*row) for row in page] for shard, page in zip(after, pages) if page}
 
     async def acknowledge(self, to: Mapping[int, tuple[bytes, int]]) -> None:
@@ -154,7 +163,10 @@ def pairs(flat: Any) -> dict[bytes, Any]:
 
 
 def raw(stream_id: bytes, fields: list[bytes]) -> Raw:
-    if len(fields) == 4 and fields[0] == ENVELOPE and fields[2] == BODY:
-        return Raw(stream_id, fields[1], fields[3], fields)
+    if len(fields) == 6 and fields[0] == ENVELOPE and fields[2] == BODY and fields[4] == RECORD:
+        return Raw(stream_id, fields[1], fields[3], fields, fields[5])  # most of them
     named = dict(zip(fields[::2], fields[1::2]))
-    return Raw(stream_id, named.get(ENVELOPE), named.get(BODY), fields)
+    return Raw(
+        stream_id, named.get(ENVELOPE), named.get(BODY), fields, named.get(RECORD),
+        named.get(ANSWER),
+    )  # fmt: skip
