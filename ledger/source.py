@@ -45,10 +45,12 @@ class Standing(NamedTuple):
 
 
 class Source:
-    """The streams of all shards of one store. `streams`: the key of each; `store_key`: the key of
-    the store's own id, where that matters."""
+    """The streams of all shards of one store. `streams`: the key of each; `store_keys`: of the
+    store's own id and of the check of its cards' key, where it matters whose streams these are."""
 
-    def __init__(self, url: str, streams: Mapping[int, str], store_key: str = "") -> None:
+    def __init__(
+        self, url: str, streams: Mapping[int, str], store_keys: tuple[str, ...] = ()
+    ) -> None:
         self._client: Redis = Redis.from_url(
             url, socket_timeout=TIMEOUT_S, retry=Retry(NoBackoff(), 0), retry_on_timeout=False
         )
@@ -56,8 +58,9 @@ class Source:
         for command in ("XRANGE", "XINFO GROUPS"):
             self._client.response_callbacks.pop(command, None)
         self.streams = dict(streams)
-        self._store_key = store_key
-        self.store = ""  # whose entries were read last; "" where it has lost all, or is rebuilt
+        self._store_keys = store_keys
+        # Whose entries were read last, by these keys; "" where it has lost all, or is rebuilt.
+        self.store: tuple[str, ...] = ("",)
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -99,11 +102,11 @@ class Source:
                 pipeline.execute_command(
                     "XRANGE", self.streams[shard], b"(" + position, "+", "COUNT", count
                 )
-            if self._store_key:
-                pipeline.execute_command("GET", self._store_key)
+            if self._store_keys:
+                pipeline.execute_command("MGET", *self._store_keys)
             pages = await pipeline.execute()
-        if self._store_key:
-            self.store = (pages.pop() or b"").decode()
+        if self._store_keys:
+            self.store = tuple((value or b"").decode() for value in pages.pop())
         return {shard: [raw(*row) for row in page] for shard, page in zip(after, pages) if page}
 
     async def acknowledge(self, to: Mapping[int, tuple[bytes, int]]) -> None:

@@ -107,8 +107,9 @@ class Books:
             None  # how often the store had been, when this session learnt whose it is
         )
 
-    async def claim(self, store: str) -> None:
-        """These are that store's books from now on, unless they are another's.
+    async def claim(self, store: str, pan_key: str) -> None:
+        """These are that store's books from now on, unless they are another's. `pan_key`: the check
+        of the key of its cards, "" where it has no card yet.
 
         Raises: OtherStore.
         """
@@ -118,6 +119,10 @@ class Books:
         row = await self._connection.fetchrow("SELECT id, rebuilt FROM store")
         if row["id"] != store:
             raise OtherStore
+        if pan_key:
+            await self._connection.execute(
+                "UPDATE store SET pan_key = $1 WHERE pan_key = ''", pan_key
+            )
         self._rebuilt = row["rebuilt"]
 
     @property

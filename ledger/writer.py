@@ -79,14 +79,16 @@ class Writer:
 
     def __init__(
         self, redis_url: str, dsn: str, streams: Mapping[int, str], settings: Settings,
-        observer: Observer, at: Callable[[str], None] = lambda place: None, store_key: str = "",
+        observer: Observer, at: Callable[[str], None] = lambda place: None,
+        store_keys: tuple[str, ...] = (),
     ) -> None:  # fmt: skip
-        """`store_key`: where the store keeps its own id. Its journal gets into no other's books."""
+        """`store_keys`: where the store keeps its own id, and the check of its cards' key. Its
+        journal gets into no other's books."""
         self._lanes = [
             Lane(
                 number, redis_url, dsn,
                 {s: key for s, key in streams.items() if s % settings.lanes == number},
-                settings, observer, at, store_key,
+                settings, observer, at, store_keys,
             )
             for number in range(settings.lanes)
         ]  # fmt: skip
@@ -115,9 +117,10 @@ class Lane:
 
     def __init__(
         self, number: int, redis_url: str, dsn: str, streams: Mapping[int, str],
-        settings: Settings, observer: Observer, at: Callable[[str], None], store_key: str = "",
+        settings: Settings, observer: Observer, at: Callable[[str], None],
+        store_keys: tuple[str, ...] = (),
     ) -> None:  # fmt: skip
-        self._store_key = store_key
+        self._store_keys = store_keys
         self._number, self._dsn, self._redis_url = number, dsn, redis_url
         self._streams, self._settings, self._observer = streams, settings, observer
         self._at = at
@@ -167,8 +170,8 @@ class Lane:
     async def _session(self, *, once: bool) -> None:
         """Connected, until it ends: asked to, drained, or by an error of a server."""
         connection = await connect(self._dsn, name=f"authz settle {self._number}")
-        source = Source(self._redis_url, self._streams, self._store_key)
-        claimed = ""
+        source = Source(self._redis_url, self._streams, self._store_keys)
+        claimed: tuple[str, ...] = ()
         try:
             books = Books(connection)
             loop = asyncio.get_running_loop()
@@ -179,8 +182,8 @@ class Lane:
                     await self._stand(source)
                     look_at = loop.time() + self._settings.standby_s
                 pages = await self._read(source) if self._standings else {}
-                if self._store_key and pages and source.store != claimed:
-                    await books.claim(source.store)
+                if self._store_keys and pages and source.store != claimed:
+                    await books.claim(*source.store)
                     claimed = source.store
                 taken = await self._cycle(source, books, pages) if pages else 0
                 if once and taken == 0 and len(self.owned) == len(self._streams):
@@ -215,7 +218,7 @@ class Lane:
         count = max(self._limit // max(len(self._standings), 1), 1)
         after = {shard: s.position for shard, s in self._standings.items()}
         pages = await source.read(after, count)
-        if self._store_key and not source.store:
+        if self._store_keys and not source.store[0]:
             self._standings.clear()  # of streams that are gone
             return {}
         return pages

@@ -100,7 +100,7 @@ async def run(
         trim_keep_s=s.trim_keep_s,
     )  # fmt: skip
     writer = Writer(
-        redis_url, books.dsn, STREAMS, settings, metrics, store_key=keys.STORE_ID
+        redis_url, books.dsn, STREAMS, settings, metrics, store_keys=(keys.STORE_ID, keys.PAN_KEY)
     )  # fmt: skip
     watch = Watch(redis_url, books.dsn, metrics)
 
