@@ -67,11 +67,11 @@ class Account(Struct):
     currency: str
     entries: int
     digest: str
-    balances: list[tuple[str, int, int]]  # currency, posted, held
-    cards: list[Card]
-    records: list[tuple[str, bytes]]  # authorization id, as it was packed
-    declines: list[bytes]  # counters that rose by them, packed
-    reviews: list[Review]
+    balances: list[tuple[str, int, int]] = []  # currency, posted, held
+    cards: list[Card] = []
+    records: list[tuple[str, bytes]] = []  # authorization id, as it was packed
+    declines: list[bytes] = []  # counters that rose by them, packed
+    reviews: list[Review] = []
 
 
 class Answer(Struct, frozen=True):
@@ -141,7 +141,7 @@ class Reader:
         )  # fmt: skip
         if not rows:
             return []
-        found = {row[0]: Account(*row[:6], [], [], [], [], []) for row in rows}
+        found = {row[0]: Account(*row) for row in rows}
         part = after, rows[-1][0]
         for row in await fetch(
             "SELECT account_id, currency, told_posted_minor, told_held_minor FROM balance "
