@@ -12,7 +12,7 @@ from authz.clock import SystemClock
 from authz.hot import admin, keys
 from authz.hot.rebuild import Loader, begin, finish, loading
 from authz.profiles import read_card
-from ledger.rebuild import Account, Reader, reading
+from ledger.rebuild import Account, Reader, Tally, reading
 from rules.facts import CardState
 from rules.notices import DAYS_KEPT
 
@@ -91,11 +91,12 @@ async def load(
         loader.gate(f"{shard.shard:02}", ("entries", shard.entries, "digest", shard.digest))
     async for versions in books.judgement():
         loader.judge(versions)
-    oldest_day = now_ms // 86_400_000 - DAYS_KEPT
-    for tally in await books.tallies():
+    tallies = await books.tallies()
+    newest_day = max((day_of(tally) for tally in tallies), default=0)
+    for tally in tallies:
         value = str(tally.count)
         if tally.name.startswith("t:"):
-            if int(tally.name.split("/")[1]) < oldest_day:
+            if day_of(tally) < newest_day - DAYS_KEPT:
                 continue  # no network asks for it any more
             value = f"{tally.count} {tally.amount_minor}"
         loader.gate(f"{tally.shard:02}", (tally.name, value))
@@ -114,6 +115,11 @@ async def load(
     await loader.finish_loading()
     report.cards, report.authorizations = loader.cards, loader.records
     report.open, report.judgement = loader.open, loader.version
+
+
+def day_of(tally: Tally) -> int:
+    """The network's business day that it counts; 0, where it counts cases."""
+    return int(tally.name.split("/")[1]) if tally.name.startswith("t:") else 0
 
 
 def note_blocked(accounts: Iterable[Account], report: Rebuilt) -> None:

@@ -19,8 +19,9 @@ LIFE_MS = 5000  # by which the lives of answers may differ: a rebuild takes a wh
 unpack = msgspec.msgpack.decode
 
 
-async def picture(client: Any) -> dict[str, Any]:
-    """By key, but for the journals, the outboxes and what is of one run of the store."""
+async def picture(client: Any, now_s: int = 0) -> dict[str, Any]:
+    """By key, but for the journals, the outboxes and what is of one run of the store. `now_s`: by
+    the clock of those who ask; what ended by then is dropped when somebody comes by."""
     found: dict[str, Any] = {}
     async for raw in client.scan_iter(match="authz:*", count=1000):
         key = raw.decode()
@@ -36,7 +37,7 @@ async def picture(client: Any) -> dict[str, Any]:
             found[key] = dict(await client.zrange(key, 0, -1, withscores=True))
         else:
             fields = await client.hgetall(key)
-            found[key] = seen(key, {name.decode(): value for name, value in fields.items()})
+            found[key] = seen(key, {name.decode(): value for name, value in fields.items()}, now_s)
     return {key: value for key, value in found.items() if value}
 
 
@@ -48,7 +49,7 @@ def answer_of(packed: bytes) -> Any:
     return given
 
 
-def seen(key: str, fields: dict[str, bytes]) -> dict[str, Any]:
+def seen(key: str, fields: dict[str, bytes], now_s: int) -> dict[str, Any]:
     if key.endswith(":control"):
         return {
             name: value
@@ -80,7 +81,7 @@ def seen(key: str, fields: dict[str, bytes]) -> dict[str, Any]:
             for field in fields[name].decode().splitlines():
                 if field not in counters.floors:
                     counters.ends[field] = day * DAY_S
-    clock = newest - newest % DAY_S
+    clock = max(newest - newest % DAY_S, now_s)
     found["counters"] = {
         name: use
         for name, use in counters.used.items()
