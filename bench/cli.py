@@ -18,6 +18,7 @@ Examples:
   authz bench memory --cards 100000                 bytes per card and account
   authz bench clearing --records 1000000            files of three formats, read twice
   authz bench ledger --seconds 20                   the journal into Postgres
+  authz bench rebuild --accounts 1000000            a lost store, from the books
   authz bench lists --entries 1000000               bytes and time per list entry
 """
 
@@ -85,6 +86,17 @@ def hot(json_path: str | None, **given: Any) -> None:
 def ledger(json_path: str | None, **given: Any) -> None:
     """The writer: approvals a second into Postgres, and how fast a burst's lag ends."""
     from bench.ledger import run
+
+    run(json_path, **said(given))
+
+
+@command.command(epilog="\b\nExample:\n  authz bench rebuild --accounts 100000")
+@click.option("--accounts", type=click.IntRange(1), help="Each with a card. [1000000]")
+@click.option("--authorizations", type=click.IntRange(0), help="Open, one each. [500000]")
+@json_option
+def rebuild(json_path: str | None, **given: Any) -> None:
+    """A hot state that was lost, told anew from the books: time and memory."""
+    from bench.rebuild import run
 
     run(json_path, **said(given))
 

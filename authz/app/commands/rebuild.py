@@ -1,14 +1,16 @@
 """authz rebuild: a lost hot state, from the books."""
 
-import asyncio
+import gc
 from pathlib import Path
 
 import asyncpg
 import click
 import msgspec
+import uvloop
 from redis.exceptions import RedisError
 
 from authz.app.books import NO_BOOKS, find_books, of_books
+from authz.app.compose import GC_THRESHOLDS
 from authz.app.options import configured
 from authz.app.output import counted
 from authz.app.rebuilding import Lives, Rebuilt, rebuild
@@ -45,7 +47,8 @@ def command(config: Config, ledger_dir: Path | None, json_file: str | None) -> N
 
     Only into a store that is empty. Engines wait for it, and go on by themselves.
     """
-    report = asyncio.run(run(config, ledger_dir))
+    gc.set_threshold(*GC_THRESHOLDS)  # a page is many objects, and no cycle
+    report = uvloop.run(run(config, ledger_dir))
     tell(report, to_stderr=json_file == "-")
     if json_file is not None:
         with click.open_file(json_file, "wb") as out:
