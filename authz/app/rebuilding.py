@@ -1,7 +1,7 @@
 """A lost hot state, told anew from the books: the books are read, and the store is written.
 
 In this order, so that whoever is killed in between can begin again: the store is marked, loaded,
-the books count the rebuild, the mark goes, the gates open. Decision 0024.
+the books count the rebuild, the gates open, the mark goes. Decision 0024.
 """
 
 from collections.abc import Iterable

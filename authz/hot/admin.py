@@ -134,9 +134,13 @@ async def open_gates(client: Redis, *, new: bool, source: str, cap: int = JOURNA
     if state == "torn":
         raise NotFit("some shards of the store were never opened: restore it, or start anew")
     await store_id(client)
+    return await let_in(client, "new" if new else "audited", source, cap)
+
+
+async def let_in(client: Redis, how: str, source: str, cap: int) -> str:
+    """`open_gates`, where the caller knows that they may be. Raises: NotFit."""
     run = await run_id(client)
     body = encode_body(GateBody(run, source))
-    how = "new" if new else "audited"
     async with client.pipeline(transaction=False) as pipeline:
         for shard in keys.ALL_SHARDS:
             pipeline.fcall(

@@ -101,8 +101,10 @@ class Keeper:
             elif await self._has_another_key(connection):
                 self._hot.detach()
                 self._not_ready(OTHER_KEY)
+            elif await self._is_being_rebuilt(connection):
+                self._hot.detach()
+                self._not_ready(UNFINISHED)
             else:
-                await self._begin_anew_if_rebuilt(connection)
                 self._hot.attach(connection, run_id)
                 await self._look(connection, run_id)
             with contextlib.suppress(TimeoutError):
@@ -110,15 +112,18 @@ class Keeper:
                     await self._lost.wait()
         self._not_ready("the connection to the hot state was lost")
 
-    async def _begin_anew_if_rebuilt(self, connection: Connection) -> None:
-        """What engines remember is of the store before: where its last moments were lost, a version
-        may come again and say something else."""
-        rebuilt: bytes | None = await connection.call(("GET", keys.REBUILT), CALL_S)
-        if self._rebuilt not in (b"", rebuilt):
+    async def _is_being_rebuilt(self, connection: Connection) -> bool:
+        """Whether it is; and where it was since the last look, all is forgotten that was learnt of
+        the store before: its last moments may be lost, and a version come again and say something
+        else."""
+        times: bytes | None = await connection.call(("GET", keys.REBUILT), CALL_S)
+        since: bytes | None = await connection.call(("GET", keys.REBUILDING), CALL_S)
+        if self._rebuilt not in (b"", times):
             self._hot.detach()
             self._forget()
             log.warning("store_was_rebuilt")
-        self._rebuilt = rebuilt
+        self._rebuilt = times
+        return since is not None
 
     async def _has_another_key(self, connection: Connection) -> bool:
         """Whether its cards are kept under another PAN key: every one of them would be unknown."""
@@ -141,8 +146,6 @@ class Keeper:
             self.ready, self.why_not, self._was_ready = True, "", True
         elif state == "new":
             self._not_ready(f"{EMPTY}; with authz load --new-store, if it is a new one")
-        elif state == "rebuilding":
-            self._not_ready(UNFINISHED)
         else:
             self._not_ready(f"the gates are not open: {state}")
 
@@ -200,7 +203,7 @@ async def store_id(connection: Connection) -> str:
 
 
 async def gates(connection: Connection, run_id: str) -> str:
-    """open | new (never opened) | shut (for this run) | torn (some missing) | rebuilding.
+    """open | new (never opened) | shut (for this run) | torn (some missing).
 
     Raises: HotStateError.
     """
@@ -209,8 +212,6 @@ async def gates(connection: Connection, run_id: str) -> str:
         for shard in keys.ALL_SHARDS
     ]
     rows: list[Any] = await asyncio.gather(*calls)
-    if await connection.call(("GET", keys.REBUILDING), CALL_S) is not None:
-        return "rebuilding"
     if all(layout is None for layout, _ in rows):
         return "new"
     if any(layout is None for layout, _ in rows):

@@ -31,6 +31,8 @@ CHANGES_MAX, CHANGES_BYTES = 1000, 8_388_608  # why: lists.lua
 # What an engine or a load leaves in a store that they only looked at.
 HARMLESS = {keys.STORE_ID, keys.PAN_KEY, keys.GATE_LOCK, keys.REBUILT}
 
+KEPT = {keys.REBUILDING, keys.PAN_KEY, keys.REBUILT}
+
 Call = tuple[Argument, ...]
 read_envelope = msgspec.msgpack.Decoder(Envelope).decode
 read_judgement = msgspec.msgpack.Decoder(JudgementBody, strict=False).decode
@@ -45,9 +47,12 @@ async def begin(client: Redis, now_ms: int) -> None:
     if not await client.exists(keys.REBUILDING):
         await refuse_unless_new(client)
     await client.set(keys.REBUILDING, now_ms)
-    async for key in client.scan_iter(match="authz:*", count=SCAN):
-        if key.decode() not in {keys.REBUILDING, keys.PAN_KEY, keys.REBUILT}:
-            await client.unlink(key)
+    cursor = -1
+    while cursor:
+        said: Any = await client.scan(max(cursor, 0), match="authz:*", count=SCAN)
+        cursor, page = said
+        if left := [key for key in page if key.decode() not in KEPT]:
+            await client.unlink(*left)
 
 
 async def refuse_unless_new(client: Redis) -> None:
@@ -247,7 +252,8 @@ class loading:
 
 
 async def finish(client: Redis, about: Mapping[str, str | int], source: str, cap: int) -> None:
-    """All is there: the store has its id again, and its gates are opened.
+    """All is there: the gates are opened, and then the store has its id again and the mark goes.
+    Until that moment no engine asks anything of it, and whoever is killed before it begins anew.
 
     `about`: the keys of the store's id, of the check of its cards' key, and of how often it was
     rebuilt, with their values. Raises: NotFit.
@@ -262,10 +268,10 @@ async def finish(client: Redis, about: Mapping[str, str | int], source: str, cap
                 },
             )  # fmt: skip
         await pipeline.execute()
+    await admin.let_in(client, "audited", source, cap)
     async with client.pipeline(transaction=True) as pipeline:
         for key, value in about.items():
             if value != "":
                 pipeline.set(key, value)
         pipeline.delete(keys.REBUILDING)
         await pipeline.execute()
-    await admin.open_gates(client, new=False, source=source, cap=cap)
