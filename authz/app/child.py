@@ -1,6 +1,6 @@
-"""An engine in a process of its own, for the demo, the bench and the tests.
+"""An engine or a ledger's writer in a process of its own, for the demo, the bench and the tests.
 
-It is the command that an operator would start, told by files and read by files.
+Each is the command that an operator would start, told by files and read by files.
 """
 
 import os
@@ -23,29 +23,29 @@ class Announced(msgspec.Struct):
     http_port: int
 
 
-class EngineProcess:
-    """`authz serve` as a child, under the guardian that the embedded servers have.
+class Child:
+    """A command of ours under the guardian that the embedded servers have.
 
     So it ends when we do, however that comes about, and is stopped by its own id.
     """
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
-        self._announce = folder / "engine.json"
+    def __init__(self, name: str, folder: Path, command: str, *arguments: str) -> None:
+        self._name = name
+        self._announce = folder / f"{name}.json"
         self._announce.unlink(missing_ok=True)
-        lock = os.open(folder / "engine.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        lock = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             self._process = Guarded(
                 [
-                    sys.executable, "-m", "authz", "serve", "--port", "0", "--metrics-port", "0",
-                    "--state-dir", str(folder / "state"), "--announce", str(self._announce),
-                    *arguments,
+                    sys.executable, "-m", "authz", command, "--metrics-port", "0",
+                    "--announce", str(self._announce), *arguments,
                 ],
-                polite_signal=signal.SIGTERM, log=folder / "engine.log", lock=lock,
+                polite_signal=signal.SIGTERM, log=folder / f"{name}.log", lock=lock,
             )  # fmt: skip
         finally:
             os.close(lock)
         self.http_port = 0
-        self.port = 0
+        self.ports: dict[str, int] = {}
 
     @property
     def pid(self) -> int:
@@ -59,11 +59,10 @@ class EngineProcess:
             if not self._process.running or clock.monotonic() > until:
                 words = self._process.last_words()
                 self.kill()
-                raise RuntimeError(f"the engine did not become ready:\n{words}")
+                raise RuntimeError(f"the {self._name} did not become ready:\n{words}")
             sleep(0.005)
         announced = msgspec.json.decode(self._announce.read_bytes(), type=Announced)
-        self.port = next(iter(announced.ports.values()))
-        self.http_port = announced.http_port
+        self.ports, self.http_port = announced.ports, announced.http_port
 
     def ask(self, path: str) -> bytes:
         """GET a page of its HTTP port. Raises: OSError."""
@@ -72,9 +71,33 @@ class EngineProcess:
         return content
 
     def stop(self) -> None:
-        """An orderly end: what is in flight is answered first."""
+        """An orderly end: what is under way is finished first."""
         self._process.stop()
 
     def kill(self) -> None:
         """SIGKILL: what the crash tests are about."""
         self._process.kill()
+
+
+class EngineProcess(Child):
+    """`authz serve`, on free ports, with its state in this folder unless an argument says else."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        super().__init__(
+            "engine", folder, "serve", "--port", "0", "--state-dir", str(folder / "state"),
+            *arguments,
+        )  # fmt: skip
+
+    @property
+    def port(self) -> int:
+        """Of its first link; 0 until it is ready."""
+        return next(iter(self.ports.values()), 0)
+
+
+class WriterProcess(Child):
+    """`authz settle`, between this store and this Postgres."""
+
+    def __init__(self, folder: Path, redis_url: str, dsn: str, *arguments: str) -> None:
+        super().__init__(
+            "writer", folder, "settle", "--redis", redis_url, "--postgres", dsn, *arguments
+        )
