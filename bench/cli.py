@@ -112,6 +112,7 @@ def velocity(json_path: str | None, **given: Any) -> None:
 @click.option("--seed", type=int, help="Of cards, merchants and traffic. [1]")
 @click.option("--dialect", type=click.Choice(list(BY_NAME)), help="Of the links. [iso87_ascii]")
 @click.option("--p99-ms", type=click.FloatRange(0.1), help="What p99 may be. [20]")
+@click.option("--books/--no-books", default=True, help="The ledger's writer beside it. [yes]")
 @json_option
 def load(json_path: str | None, **given: Any) -> None:
     """An engine under a card network's load: open loop, from the intended send time.

@@ -35,7 +35,7 @@ from authz.hot import admin, keys
 from authz.hot.resp import connect as connect_to_store
 from authz.hot.store import RedisHotState
 from bench import hot as bench_hot
-from bench.machine import TICKS_PER_S, cpu_seconds, publish, this_machine, valkey_version
+from bench.machine import cpu_seconds, family_seconds, publish, this_machine, valkey_version
 from ledger.database import connect, migrate
 from ledger.journal import BODY, ENVELOPE, Envelope
 from ledger.source import Source
@@ -189,21 +189,6 @@ async def checkpoint(dsn: str) -> None:
     connection: asyncpg.Connection = await connect(dsn)
     await connection.execute("CHECKPOINT")
     await connection.close()
-
-
-def family_seconds(pid: int) -> float:
-    """Processor time of a server and of all its processes, those that have ended among them."""
-    total = 0
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            columns = stat.read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
-        except OSError:
-            continue  # it has ended meanwhile
-        if int(columns[1]) == pid:
-            total += int(columns[11]) + int(columns[12])
-        elif stat.parent.name == str(pid):
-            total += sum(map(int, columns[11:15]))
-    return total / TICKS_PER_S
 
 
 def rss_mb() -> float:

@@ -1,6 +1,7 @@
 """The promise of latency, measured from outside: an engine, a card network, an open loop.
 
-A store, an engine in a process of its own, and the simulator's network over real TCP links.
+A store, an engine in a process of its own, and the simulator's network over real TCP links; and,
+unless they are left out, books: the ledger's writer drains the journal into a Postgres meanwhile.
 The loop is open, and latency counts from when a message should have left: a stall of the
 engine shows in every message that fell due while it lasted, and what the generator itself
 is late counts against us too.
@@ -27,6 +28,7 @@ import uvloop
 from hdrh.histogram import HdrHistogram
 from msgspec import Struct, field
 
+from authz.app.books_beside import BooksBeside
 from authz.app.child import EngineProcess
 from authz.app.embedded.process import write_privately
 from authz.app.embedded.valkey import EmbeddedValkey
@@ -44,7 +46,15 @@ from authz.simulator.messages import Event
 from authz.simulator.population import make_population
 from authz.simulator.report import Report
 from authz.simulator.traffic import Traffic
-from bench.machine import busy_seconds, cores, cpu_seconds, publish, this_machine, valkey_version
+from bench.machine import (
+    busy_seconds,
+    cores,
+    cpu_seconds,
+    family_seconds,
+    publish,
+    this_machine,
+    valkey_version,
+)
 
 DURABILITY: Literal["always"] = "always"  # the product's default: durable before answered
 WARM_UP_S = 2.0  # sent before the clock starts: caches, plans, connections
@@ -74,6 +84,7 @@ class Order(Struct, frozen=True, kw_only=True):
     dialect: str = "iso87_ascii"  # in the framing and with the network that go with it
     p99_ms: float = 20.0  # what the SLA allows
     warm_up_s: float = WARM_UP_S
+    books: bool = True  # the ledger's writer and its Postgres beside it
 
 
 class Used(Struct, frozen=True):
@@ -84,17 +95,22 @@ class Used(Struct, frozen=True):
     store: float
     elapsed_s: float
     everybody: float = 0.0  # all processes of the machine; 0 where nobody tells
+    writer: float = 0.0
+    postgres: float = 0.0
 
     @property
     def others_share(self) -> float:
         """Of all cores, by processes that are not ours: what a figure must be read with."""
-        ours = self.generator + self.engine + self.store
-        return max(0.0, self.everybody - ours) / self.elapsed_s / cores()
+        return max(0.0, self.everybody - self.ours) / self.elapsed_s / cores()
 
     @property
     def share(self) -> float:
         """Of all cores, by us."""
-        return (self.generator + self.engine + self.store) / self.elapsed_s / cores()
+        return self.ours / self.elapsed_s / cores()
+
+    @property
+    def ours(self) -> float:
+        return self.generator + self.engine + self.store + self.writer + self.postgres
 
 
 def run(order: Order, json_path: str | None) -> int:
@@ -134,17 +150,28 @@ async def measure(order: Order, folder: Path) -> dict[str, Any]:
             "--dialect", order.dialect, "--framing", spoken.framing.name,
             "--network", spoken.network,
         )  # fmt: skip
+        books = BooksBeside(folder, valkey.url) if order.books else None
         try:
             engine.wait_until_ready()
-            report, used, stalls = await observe(order, events, engine, valkey.pid)
+            if books is not None:
+                await books.started()
+                await books.drained()  # the loading of the cards is not what is measured
+                books.lag_max = 0
+            report, used, stalls = await observe(order, events, engine, valkey.pid, books)
+            drained = books and await books.look(await books.drained())
             own_clock = msgspec.json.decode(await asyncio.to_thread(engine.ask, "/latency"))
         finally:
             engine.stop()
+            if books is not None:
+                await books.close()
         audited = await audit_store(valkey.url)
         version = await valkey_version(valkey.url)
     answer = figures(report, stalls, used, order.warm_up_s) | {
         "audit_ok": audited.ok,
         "audit_differences": audited.found,
+        "journal_lag_max": drained.lag_max if drained else None,
+        "drained_s": drained.drained_s if drained else None,
+        "books_faults": drained.failures(audited.authorizations) if drained else [],
         "durability": DURABILITY,
         "engine_clock": own_clock,
         "machine": this_machine(seed=order.seed, valkey=version, durability=DURABILITY),
@@ -155,13 +182,20 @@ async def measure(order: Order, folder: Path) -> dict[str, Any]:
 
 
 async def observe(
-    order: Order, events: Sequence[Event], engine: EngineProcess, store_pid: int
+    order: Order,
+    events: Sequence[Event],
+    engine: EngineProcess,
+    store_pid: int,
+    books: BooksBeside | None = None,
 ) -> tuple[Timed, Used, list[Stall]]:
     """The run itself, with everybody's processor time and the machine's stalls."""
 
     def spent() -> tuple[float, ...]:
-        of_both = (cpu_seconds(pid) or 0.0 for pid in (engine.pid, store_pid))
-        return process_time(), *of_both, busy_seconds() or 0.0
+        postgres, writer = books.pids if books is not None else (0, 0)
+        pids = engine.pid, store_pid, writer
+        theirs = (cpu_seconds(pid) or 0.0 if pid else 0.0 for pid in pids)
+        database = family_seconds(postgres) if postgres else 0.0
+        return process_time(), *theirs, database, busy_seconds() or 0.0
 
     heartbeat = Heartbeat()
     heartbeat.start()
@@ -170,10 +204,13 @@ async def observe(
         report = await drive(
             events, "127.0.0.1", engine.port, order.rate, order.links, order.dialect
         )
-        generator, theirs, store, everybody = (after - at for after, at in zip(spent(), before))
+        generator, theirs, store, writer, database, everybody = (
+            after - at for after, at in zip(spent(), before)
+        )
     finally:
         stalls = heartbeat.stop()
-    return report, Used(generator, theirs, store, report.elapsed_s, everybody), stalls
+    used = Used(generator, theirs, store, report.elapsed_s, everybody, writer, database)
+    return report, used, stalls
 
 
 async def drive(
@@ -232,11 +269,11 @@ def figures(report: Timed, stalls: Sequence[Stall], used: Used, warm_up_s: float
         "stalls": len(stalls),
         "longest_stall_ms": round(max((s.seconds for s in stalls), default=0.0) * 1e3, 1),
         "unattributed_over_budget": unattributed,
-        "journal_lag_max": None,
-        "drained_s": None,
         "generator_us": round(used.generator / answered * 1e6, 1),
         "engine_us": round(used.engine / answered * 1e6, 1),
         "store_us": round(used.store / answered * 1e6, 1),
+        "writer_us": round(used.writer / answered * 1e6, 1),
+        "postgres_us": round(used.postgres / answered * 1e6, 1),
         "busy_share": round(used.share, 3),
         "others_share": round(used.others_share, 3),
         "histogram": histogram.encode().decode(),
@@ -257,6 +294,8 @@ def verdict(answer: dict[str, Any], p99_ms: float) -> tuple[int, str]:
     """The exit code, and why."""
     if not answer["audit_ok"]:
         return FAILED, f"the audit found {answer['audit_differences']} differences"
+    if answer["books_faults"]:
+        return FAILED, "; ".join(answer["books_faults"])
     for key, what in (
         ("unanswered", "requests without an answer"),
         ("unsent", "messages that no link would take"),
@@ -290,14 +329,22 @@ def table(order: Order, a: dict[str, Any]) -> Iterator[str]:
         ("machine stalls, longest", f"{a['stalls']}  {a['longest_stall_ms']:.0f} ms"),
         ("CPU a message: network, engine, store",
             numbers(a, "generator_us", "engine_us", "store_us") + " µs"),
+        ("  the ledger's writer, Postgres", numbers(a, "writer_us", "postgres_us") + " µs"),
         ("of all cores: ours, others'", f"{a['busy_share']:.0%}  {a['others_share']:.0%}"),
         ("late sends", numbers(a, "late_sends")),
         ("audit", "holds" if a["audit_ok"] else f"{a['audit_differences']} differences"),
-        ("journal lag, drained", "not measured: there is no ledger yet"),
+        ("journal lag at most, drained after", lag(a)),
     )  # fmt: skip
     for name, value in rows:
         yield f"{name:<42}{value}"
     yield f"{a['verdict']} (exit code {a['exit_code']})"
+
+
+def lag(a: dict[str, Any]) -> str:
+    if a["journal_lag_max"] is None:
+        return "not measured: without books"
+    drained = "never" if a["drained_s"] is None else f"{a['drained_s']:.2f} s"
+    return f"{a['journal_lag_max']:,} entries, {drained}"
 
 
 QUANTILES = ("p50_ms", "p90_ms", "p99_ms", "p999_ms", "max_ms")

@@ -16,8 +16,8 @@ from pathlib import Path
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
+from authz.app.books_beside import Booked, BooksBeside
 from authz.app.child import EngineProcess
-from authz.app.demo_books import Booked, DemoBooks
 from authz.app.embedded.process import write_privately
 from authz.app.embedded.valkey import EmbeddedValkey
 from authz.app.heartbeat import Heartbeat, Stall
@@ -134,7 +134,7 @@ async def run_demo(settings: Settings, say: Callable[[str], None], watch: Progre
             engine = EngineProcess(
                 folder, "--redis", valkey.url, "--pan-key-file", str(folder / "pan.key")
             )
-            books = DemoBooks(folder, valkey.url)
+            books = BooksBeside(folder, valkey.url)
             try:
                 return await _run(settings, say, watch, valkey, engine, books, secret, started)
             finally:
@@ -144,7 +144,7 @@ async def run_demo(settings: Settings, say: Callable[[str], None], watch: Progre
 
 async def _run(
     settings: Settings, say: Callable[[str], None], watch: Progress,
-    valkey: EmbeddedValkey, engine: EngineProcess, books: DemoBooks, secret: str, started: float,
+    valkey: EmbeddedValkey, engine: EngineProcess, books: BooksBeside, secret: str, started: float,
 ) -> Result:  # fmt: skip
     clock = SystemClock()
     today = utc(clock.now_ms()).date()

@@ -10,8 +10,8 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
+from authz.app.books_beside import Booked
 from authz.app.demo import Result, Settings, run_demo
-from authz.app.demo_books import Booked
 from authz.app.embedded.process import EmbeddedError
 from authz.app.output import counted, extent, write_json
 from authz.simulator.report import Report

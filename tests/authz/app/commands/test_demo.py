@@ -7,8 +7,8 @@ import sys
 import pytest
 from msgspec.structs import replace
 
+from authz.app.books_beside import Booked
 from authz.app.demo import Result, Settings
-from authz.app.demo_books import Booked
 from authz.app.heartbeat import Stall
 from authz.audit import AuditReport
 from authz.simulator.report import Report

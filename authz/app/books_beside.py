@@ -1,7 +1,6 @@
-"""The books of the demo: a Postgres and a writer beside the traffic, and what they came to.
+"""Books beside a run, of the demo or the bench: a Postgres, a writer, and what they came to.
 
-Both start beside the loading of the cards, and nothing waits for them before the traffic has ended:
-no answer needs the ledger.
+Both start in the background, and nothing need wait for them: no answer needs the ledger.
 """
 
 import asyncio
@@ -51,7 +50,7 @@ class Booked(Struct, kw_only=True):
         return found
 
 
-class DemoBooks:
+class BooksBeside:
     """The two processes. `close` ends them, however far they came."""
 
     def __init__(self, folder: Path, redis_url: str) -> None:
@@ -62,18 +61,23 @@ class DemoBooks:
         self._watching = asyncio.ensure_future(self._watch())
         self.lag_max = 0
 
+    @property
+    def pids(self) -> tuple[int, int]:
+        """Of Postgres and of the writer, once they have started."""
+        assert self._postgres is not None
+        assert self._writer is not None
+        return self._postgres.pid, self._writer.pid
+
     def _start(self) -> None:
         self._postgres = EmbeddedPostgres.start(settings=FOR_BOOKS)
         self._writer = WriterProcess(self._folder, self._redis_url, self._postgres.dsn)
 
-    async def started(self, say: Callable[[str], None]) -> None:
+    async def started(self, say: Callable[[str], None] = lambda line: None) -> None:
         """Until both are there. Raises: EmbeddedError, RuntimeError."""
         await self._starting
-        assert self._postgres is not None
         assert self._writer is not None
         await asyncio.to_thread(self._writer.wait_until_ready)
-        say(f"books     Postgres on a Unix socket, pid {self._postgres.pid}; the ledger's writer, "
-            f"pid {self._writer.pid}")  # fmt: skip
+        say("books     Postgres on a Unix socket, pid {}; the writer, pid {}".format(*self.pids))
 
     @property
     def dsn(self) -> str:
