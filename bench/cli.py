@@ -14,6 +14,7 @@ Examples:
   authz bench hot --json -                          our connection beside redis-py
   authz bench velocity                              ten velocity limits beside none
   authz bench load --rate 3000 --seconds 30         an engine and a network, open loop
+  authz bench capacity                              the highest rate that keeps the SLA
   authz bench storm                                 eight links, 4,000 requests each at once
   authz bench memory --cards 100000                 bytes per card and account
   authz bench clearing --records 1000000            files of three formats, read twice
@@ -124,6 +125,26 @@ def load(json_path: str | None, **given: Any) -> None:
     from bench.load import Order, run
 
     raise SystemExit(run(Order(**said(given)), json_path))
+
+
+@command.command(epilog="\b\nExample:\n  authz bench capacity --json capacity.json")
+@click.option("--start", type=click.FloatRange(1), help="Messages a second. [2000]")
+@click.option("--steps", type=click.IntRange(0), help="Of the bisection. [4]")
+@click.option("--probe-s", type=click.FloatRange(0.5), help="Seconds of each probe. [8]")
+@click.option("--confirm-s", type=click.FloatRange(0.5), help="Of the last run. [30]")
+@click.option("--cards", type=click.IntRange(1), help="In the seeded population. [10000]")
+@click.option("--seed", type=int, help="Of cards, merchants and traffic. [1]")
+@click.option("--books/--no-books", default=True, help="The ledger's writer beside it. [yes]")
+@json_option
+def capacity(json_path: str | None, **given: Any) -> None:
+    """The highest rate that keeps the SLA, and the machine's own limit, in one run.
+
+    The SLA: p99 at most 10 ms, p99.9 at most 50, everything answered, nothing over 200 ms that the
+    machine's own stalls do not explain.
+    """
+    from bench.capacity import Search, run
+
+    raise SystemExit(run(Search(**said(given)), json_path))
 
 
 @command.command(epilog="\b\nExample:\n  authz bench storm --links 8 --each 4000")

@@ -11,41 +11,25 @@ is attributed if a stall fell into its time, unless we kept every core busy ours
 the stall is ours.
 """
 
-import asyncio
 import gc
-import secrets
 import signal
 import tempfile
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from time import process_time
-from typing import Any, Literal
+from typing import Any
 
-import msgspec
 import uvloop
 from hdrh.histogram import HdrHistogram
 from msgspec import Struct, field
 
-from authz.app.books_beside import BooksBeside
-from authz.app.child import EngineProcess
-from authz.app.embedded.process import write_privately
-from authz.app.embedded.valkey import EmbeddedValkey
 from authz.app.heartbeat import Heartbeat, Stall
-from authz.app.people import load_population
-from authz.app.store import Store, as_engine, opened
-from authz.audit import audit_store
-from authz.clock import SystemClock, utc
-from authz.hot import library
-from authz.privacy import PanKeys
+from authz.clock import SystemClock
 from authz.simulator import network
 from authz.simulator.link import Link, manners_in
-from authz.simulator.merchants import make_merchants
 from authz.simulator.messages import Event
-from authz.simulator.population import make_population
 from authz.simulator.report import Report
-from authz.simulator.traffic import Traffic
 from bench.machine import (
     busy_seconds,
     cores,
@@ -53,10 +37,9 @@ from bench.machine import (
     family_seconds,
     publish,
     this_machine,
-    valkey_version,
 )
+from bench.stand import DURABILITY, Stand, stand
 
-DURABILITY: Literal["always"] = "always"  # the product's default: durable before answered
 WARM_UP_S = 2.0  # sent before the clock starts: caches, plans, connections
 BUDGET_S = 0.200
 BUSY_SHARE = 0.95  # of all cores: from here on, a stall is our own doing
@@ -130,42 +113,15 @@ def run(order: Order, json_path: str | None) -> int:
 
 
 async def measure(order: Order, folder: Path) -> dict[str, Any]:
-    """Store, cards, engine, network, audit; all of it gone afterwards, however it ends."""
-    secret = secrets.token_bytes(32)
-    key_file = folder / "pan.key"
-    write_privately(key_file, secret.hex() + "\n")
-    today = utc(SystemClock().now_ms()).date()
-    population = make_population(order.seed, order.cards, today)
-    traffic = Traffic(population, make_merchants(order.seed), order.seed, first_day=today)
-    events = list(islice(traffic, round(order.rate * (order.seconds + order.warm_up_s))))
-    with EmbeddedValkey.start(
-        folder / "store", appendfsync=DURABILITY, acl=(library.ENGINE_ACL,)
-    ) as valkey:
-        engine_url = as_engine(valkey.url)
-        async with opened(Store(valkey.url, engine_url, valkey, fresh=True), "bench") as state:
-            await load_population(state, PanKeys(secret), population, "bench")
-        spoken = manners_in(order.dialect)
-        engine = EngineProcess(
-            folder, "--redis", valkey.url, "--pan-key-file", str(key_file),
-            "--dialect", order.dialect, "--framing", spoken.framing.name,
-            "--network", spoken.network,
-        )  # fmt: skip
-        books = BooksBeside(folder, valkey.url) if order.books else None
-        try:
-            engine.wait_until_ready()
-            if books is not None:
-                await books.started()
-                await books.drained()  # the loading of the cards is not what is measured
-                books.lag_max = 0
-            report, used, stalls = await observe(order, events, engine, valkey.pid, books)
-            drained = books and await books.look(await books.drained())
-            own_clock = msgspec.json.decode(await asyncio.to_thread(engine.ask, "/latency"))
-        finally:
-            engine.stop()
-            if books is not None:
-                await books.close()
-        audited = await audit_store(valkey.url)
-        version = await valkey_version(valkey.url)
+    """Store, cards, engine, network, books, audit."""
+    async with stand(
+        folder, cards=order.cards, seed=order.seed, dialect=order.dialect, books=order.books
+    ) as stood:
+        events = stood.events(round(order.rate * (order.seconds + order.warm_up_s)))
+        report, used, stalls = await observe(order, events, stood)
+        drained = await stood.drain()
+        own_clock = await stood.own_clock()
+        audited, version = await stood.audit(), await stood.version()
     answer = figures(report, stalls, used, order.warm_up_s) | {
         "audit_ok": audited.ok,
         "audit_differences": audited.found,
@@ -182,17 +138,13 @@ async def measure(order: Order, folder: Path) -> dict[str, Any]:
 
 
 async def observe(
-    order: Order,
-    events: Sequence[Event],
-    engine: EngineProcess,
-    store_pid: int,
-    books: BooksBeside | None = None,
+    order: Order, events: Sequence[Event], stood: Stand
 ) -> tuple[Timed, Used, list[Stall]]:
     """The run itself, with everybody's processor time and the machine's stalls."""
 
     def spent() -> tuple[float, ...]:
-        postgres, writer = books.pids if books is not None else (0, 0)
-        pids = engine.pid, store_pid, writer
+        postgres, writer = stood.books.pids if stood.books is not None else (0, 0)
+        pids = stood.engine.pid, stood.valkey.pid, writer
         theirs = (cpu_seconds(pid) or 0.0 if pid else 0.0 for pid in pids)
         database = family_seconds(postgres) if postgres else 0.0
         return process_time(), *theirs, database, busy_seconds() or 0.0
@@ -202,7 +154,7 @@ async def observe(
     try:
         before = spent()
         report = await drive(
-            events, "127.0.0.1", engine.port, order.rate, order.links, order.dialect
+            events, "127.0.0.1", stood.engine.port, order.rate, order.links, order.dialect
         )
         generator, theirs, store, writer, database, everybody = (
             after - at for after, at in zip(spent(), before)

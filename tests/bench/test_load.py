@@ -3,7 +3,6 @@
 import asyncio
 import json
 from itertools import islice
-from types import SimpleNamespace
 
 import pytest
 
@@ -193,8 +192,8 @@ def test_books_are_drained_beside_the_load(tmp_path):
 def test_the_engine_and_the_store_are_stopped_when_the_run_fails(monkeypatch):
     started = []
 
-    async def fail(order, events, engine, store_pid, books):
-        started.extend((engine, SimpleNamespace(pid=store_pid)))
+    async def fail(order, events, stood):
+        started.extend((stood.engine, stood.valkey))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(load, "observe", fail)
