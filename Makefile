@@ -6,7 +6,7 @@ VENV := .venv
 PEERS := .venv-peers
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-PEERS_STAMP := $(PEERS)/.installed
+PEERS_STAMP := $(PEERS)/.installed-2
 NPM := .npm-peers
 NPM_STAMP := $(NPM)/.installed
 
@@ -50,7 +50,7 @@ peers: $(PEERS_STAMP)
 $(PEERS_STAMP): constraints.txt
 	@if [ -z "$(PYTHON)" ]; then echo "No Python 3.11 or newer with venv was found: PYTHON=/path/to/python3"; exit 1; fi
 	$(PYTHON) -m venv $(PEERS)
-	$(PEERS)/bin/python -m pip install --quiet pyiso8583 pyemv
+	$(PEERS)/bin/python -m pip install --quiet pyiso8583 pyemv redis hiredis asyncpg
 	@touch $(PEERS_STAMP)
 
 # The npm package iso_8583 as a card network; in `make test` too, once it is there.

@@ -17,6 +17,7 @@ from typing import Any
 
 import uvloop
 from msgspec import Struct, field, to_builtins
+from msgspec.structs import replace
 
 from authz.app.embedded.valkey import EmbeddedValkey
 from authz.hot import admin
@@ -26,9 +27,9 @@ from bench import load
 from bench.hot import make_acts, one_round, open_accounts, quantile
 from bench.load import FAILED, INCONCLUSIVE, OK, Order, figures, observe, verdict
 from bench.machine import publish, this_machine
-from bench.stand import DURABILITY, Stand, stand
+from bench.stand import DURABILITY, Stand, naive_stand, stand
 
-LOWEST_PER_S, HIGHEST_PER_S = 250.0, 50_000.0
+LOWEST_PER_S, HIGHEST_PER_S = 50.0, 50_000.0
 DEPTH_LEAST = 16  # in flight at the limit: below this the client waits more than the server works
 LIMIT_CALLS = 30_000
 
@@ -47,6 +48,7 @@ class Search(Struct, frozen=True, kw_only=True):
     seed: int = 1
     dialect: str = "iso87_ascii"
     books: bool = True
+    naive: bool = False  # the engine that a team would write first, in the same run
 
     def order(self, rate: float, seconds: float) -> Order:
         return Order(
@@ -93,11 +95,16 @@ async def measure(search: Search, folder: Path) -> dict[str, Any]:
     seen = longer[-1].figures if longer else {}
     # Little's law: what was in flight on average when the capacity was confirmed.
     depth = max(DEPTH_LEAST, round(confirmed * seen.get("p50_ms", 0.0) / 1e3))
+    naive = await measure_naive(search, folder) if search.naive else []
+    naive_per_s = max((p.rate for p in naive if p.holds), default=0.0)
     limit = await bare(depth, search.p99_ms)
     return {
         "capacity_per_s": confirmed,
         "limit_per_s": round(limit["per_s"], 1),
         "ratio_to_limit": round(confirmed / limit["per_s"], 3),
+        "naive_per_s": naive_per_s if search.naive else None,
+        "ratio_to_naive": round(confirmed / naive_per_s, 2) if naive_per_s else None,
+        "naive_probes": [to_builtins(probe) for probe in naive],
         "limit": limit,
         "depth": depth,
         "confirmed": seen,
@@ -108,6 +115,17 @@ async def measure(search: Search, folder: Path) -> dict[str, Any]:
         "machine": this_machine(seed=search.seed, valkey=version, durability=DURABILITY),
         "exit_code": OK if confirmed and audited.ok else FAILED,
     }
+
+
+async def measure_naive(search: Search, folder: Path) -> list[Probe]:
+    """The same search for bench/naive. Not confirmed: what it holds for a moment is its to have."""
+    async with naive_stand(folder, cards=search.cards, seed=search.seed) as stood:
+
+        async def trial(rate: float, seconds: float) -> Probe:
+            return await probe(search, stood, rate, seconds)
+
+        print("naive", flush=True)
+        return await bisect(replace(search, start=search.start / 8), trial)
 
 
 async def bisect(search: Search, trial: Trial) -> list[Probe]:
@@ -200,6 +218,9 @@ def table(a: dict[str, Any]) -> Iterator[str]:
         ("  the limit's p50, p99", f"{limit['p50_ms']:.2f}  {limit['p99_ms']:.2f} ms"),
         ("  its CPU: client, server", f"{limit['client_us']:.0f}  {limit['server_us']:.0f} µs"),
     ]
+    if a["naive_per_s"] is not None:
+        ratio = "none" if a["ratio_to_naive"] is None else f"{a['ratio_to_naive']:.1f}"
+        rows.append(("the naive engine, ratio to it", f"{a['naive_per_s']:,.0f} /s  {ratio}"))
     if seen:
         rows += [
             ("confirmed: p50  p90  p99  p99.9  max",

@@ -135,6 +135,7 @@ def load(json_path: str | None, **given: Any) -> None:
 @click.option("--cards", type=click.IntRange(1), help="In the seeded population. [10000]")
 @click.option("--seed", type=int, help="Of cards, merchants and traffic. [1]")
 @click.option("--books/--no-books", default=True, help="The ledger's writer beside it. [yes]")
+@click.option("--naive", is_flag=True, help="And of the naive engine (make peers).")
 @json_option
 def capacity(json_path: str | None, **given: Any) -> None:
     """The highest rate that keeps the SLA, and the machine's own limit, in one run.

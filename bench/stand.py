@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
+from authz.app.books import FOR_BOOKS
 from authz.app.books_beside import Booked, BooksBeside
-from authz.app.child import EngineProcess
+from authz.app.child import Child, EngineProcess, announcement
+from authz.app.embedded.postgres import EmbeddedPostgres
 from authz.app.embedded.process import write_privately
 from authz.app.embedded.valkey import EmbeddedValkey
 from authz.app.people import load_population
@@ -21,12 +23,13 @@ from authz.audit import AuditReport, audit_store
 from authz.clock import SystemClock, utc
 from authz.hot import library
 from authz.privacy import PanKeys
+from authz.simulator.cards import Population
 from authz.simulator.link import manners_in
 from authz.simulator.merchants import make_merchants
 from authz.simulator.messages import Event
 from authz.simulator.population import make_population
 from authz.simulator.traffic import Traffic
-from bench.machine import valkey_version
+from bench.machine import CHECKOUT, valkey_version
 
 DURABILITY: Literal["always"] = "always"  # the product's default: durable before answered
 
@@ -35,7 +38,7 @@ class Stand:
     """The servers of a run, and the traffic that is made for them."""
 
     def __init__(
-        self, valkey: EmbeddedValkey, engine: EngineProcess, books: BooksBeside | None,
+        self, valkey: EmbeddedValkey, engine: Child, books: BooksBeside | None,
         traffic: Iterator[Event],
     ) -> None:  # fmt: skip
         self.valkey, self.engine, self.books = valkey, engine, books
@@ -102,3 +105,62 @@ async def stand(
             engine.stop()
             if beside is not None:
                 await beside.close()
+
+
+PEER_PYTHON = CHECKOUT / ".venv-peers" / "bin" / "python"
+NAIVE = CHECKOUT / "bench" / "naive" / "engine.py"
+PLENTY = 10**15  # what stands for "no limit" where everything has one
+
+
+class NoPeers(Exception):
+    """The interpreter of the peers is not there. The text says what makes it."""
+
+
+@asynccontextmanager
+async def naive_stand(folder: Path, *, cards: int, seed: int) -> AsyncIterator[Stand]:
+    """The engine that a team would write first, with the same cards and the same fsync policy.
+
+    Raises: NoPeers, EmbeddedError, RuntimeError where something does not start.
+    """
+    if not PEER_PYTHON.exists():
+        raise NoPeers("the naive engine's libraries are not installed: make peers")
+    today = utc(SystemClock().now_ms()).date()
+    population = make_population(seed, cards, today)
+    traffic = Traffic(population, make_merchants(seed), seed, first_day=today)
+    people = folder / "people.json"
+    write_privately(people, msgspec.json.encode(as_naive(population)).decode())
+    with (
+        EmbeddedValkey.start(folder / "naive-store", appendfsync=DURABILITY) as valkey,
+        EmbeddedPostgres.start(settings=FOR_BOOKS) as postgres,
+    ):
+        engine = Child(
+            "naive", folder, PEER_PYTHON, "-I", NAIVE, valkey.url, postgres.dsn, people,
+            announcement(folder, "naive"),
+        )  # fmt: skip
+        try:
+            await asyncio.to_thread(engine.wait_until_ready, 120.0)
+            yield Stand(valkey, engine, None, iter(traffic))
+        finally:
+            engine.stop()
+
+
+def as_naive(population: Population) -> dict[str, Any]:
+    """Accounts and cards as flat hashes of text."""
+    return {
+        "accounts": {
+            a.account_id: {
+                "state": a.status, "available": str(a.opening_minor + a.credit_line_minor),
+            }
+            for a in population.accounts
+        },
+        "cards": {
+            c.pan: {
+                "account": c.account.account_id, "state": c.status, "expiry": c.expiry,
+                "blocked": " ".join(c.blocked_mccs),
+                "limit": str(c.per_transaction_minor or PLENTY),
+                "daily": str(c.daily_amount_minor or PLENTY),
+                "count": str(c.daily_count or PLENTY),
+            }
+            for c in population.cards
+        },
+    }  # fmt: skip

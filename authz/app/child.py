@@ -15,6 +15,8 @@ import msgspec
 from authz.app.embedded.process import Guarded
 from authz.clock import SystemClock
 
+OURS = (sys.executable, "-m", "authz")
+
 
 class Announced(msgspec.Struct):
     """What `authz serve --announce` writes."""
@@ -24,22 +26,19 @@ class Announced(msgspec.Struct):
 
 
 class Child:
-    """A command of ours under the guardian that the embedded servers have.
+    """A program under the guardian that the embedded servers have, which says where it listens.
 
     So it ends when we do, however that comes about, and is stopped by its own id.
     """
 
-    def __init__(self, name: str, folder: Path, command: str, *arguments: str) -> None:
+    def __init__(self, name: str, folder: Path, *argv: str | Path) -> None:
         self._name = name
-        self._announce = folder / f"{name}.json"
+        self._announce = announcement(folder, name)
         self._announce.unlink(missing_ok=True)
         lock = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             self._process = Guarded(
-                [
-                    sys.executable, "-m", "authz", command, "--metrics-port", "0",
-                    "--announce", str(self._announce), *arguments,
-                ],
+                [str(word) for word in argv],
                 polite_signal=signal.SIGTERM, log=folder / f"{name}.log", lock=lock,
             )  # fmt: skip
         finally:
@@ -50,6 +49,11 @@ class Child:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def port(self) -> int:
+        """Of its first link; 0 until it is ready."""
+        return next(iter(self.ports.values()), 0)
 
     def wait_until_ready(self, timeout_s: float = 20.0) -> None:
         """Raises: RuntimeError with the end of its log, when it ends or takes too long."""
@@ -79,19 +83,19 @@ class Child:
         self._process.kill()
 
 
+def announcement(folder: Path, name: str) -> Path:
+    """The file in which a child says where it listens."""
+    return folder / f"{name}.json"
+
+
 class EngineProcess(Child):
     """`authz serve`, on free ports, with its state in this folder unless an argument says else."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         super().__init__(
-            "engine", folder, "serve", "--port", "0", "--state-dir", str(folder / "state"),
-            *arguments,
+            "engine", folder, *OURS, "serve", "--announce", announcement(folder, "engine"),
+            "--port", "0", "--metrics-port", "0", "--state-dir", folder / "state", *arguments,
         )  # fmt: skip
-
-    @property
-    def port(self) -> int:
-        """Of its first link; 0 until it is ready."""
-        return next(iter(self.ports.values()), 0)
 
 
 class WriterProcess(Child):
@@ -99,5 +103,6 @@ class WriterProcess(Child):
 
     def __init__(self, folder: Path, redis_url: str, dsn: str, *arguments: str) -> None:
         super().__init__(
-            "writer", folder, "settle", "--redis", redis_url, "--postgres", dsn, *arguments
-        )
+            "writer", folder, *OURS, "settle", "--announce", announcement(folder, "writer"),
+            "--metrics-port", "0", "--redis", redis_url, "--postgres", dsn, *arguments,
+        )  # fmt: skip
