@@ -1,5 +1,6 @@
 """authz bench: how fast, how late, how large; each beside what it is compared with."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,6 +15,7 @@ Examples:
   authz bench hot --json -                          our connection beside redis-py
   authz bench velocity                              ten velocity limits beside none
   authz bench load --rate 3000 --seconds 30         an engine and a network, open loop
+  authz bench report load.json --html load.html     a run as one page
   authz bench capacity                              the highest rate that keeps the SLA
   authz bench storm                                 eight links, 4,000 requests each at once
   authz bench memory --cards 100000                 bytes per card and account
@@ -146,6 +148,34 @@ def capacity(json_path: str | None, **given: Any) -> None:
     from bench.capacity import Search, run
 
     raise SystemExit(run(Search(**said(given)), json_path))
+
+
+@command.command(epilog="\b\nExample:\n  authz bench report load.json --html report.html")
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--html", required=True, type=click.Path(path_type=Path), help="The page to write, one file."
+)
+def report(files: tuple[Path, ...], html: Path) -> None:
+    """Runs of `bench load --json` as one page: charts, costs, machine; nothing is fetched."""
+    from bench.report import run
+
+    try:
+        run(files, html)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@command.command(epilog="\b\nExample:\n  authz bench compare before.json after.json")
+@click.argument("before", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("after", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def compare(before: Path, after: Path) -> None:
+    """Two runs of the same command: each figure of the second, over the first."""
+    from bench.compare import run
+
+    try:
+        run(before, after)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
 
 
 @command.command(epilog="\b\nExample:\n  authz bench storm --links 8 --each 4000")

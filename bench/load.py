@@ -17,6 +17,7 @@ import tempfile
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from statistics import median
 from time import process_time
 from typing import Any
 
@@ -35,7 +36,9 @@ from bench.machine import (
     cores,
     cpu_seconds,
     family_seconds,
+    fdatasync_ms,
     publish,
+    steal_seconds,
     this_machine,
 )
 from bench.stand import DURABILITY, Stand, stand
@@ -78,6 +81,7 @@ class Used(Struct, frozen=True):
     store: float
     elapsed_s: float
     everybody: float = 0.0  # all processes of the machine; 0 where nobody tells
+    stolen: float = 0.0  # from this machine, by the one below
     writer: float = 0.0
     postgres: float = 0.0
 
@@ -120,7 +124,8 @@ async def measure(order: Order, folder: Path) -> dict[str, Any]:
         events = stood.events(round(order.rate * (order.seconds + order.warm_up_s)))
         report, used, stalls = await observe(order, events, stood)
         drained = await stood.drain()
-        own_clock = await stood.own_clock()
+        own_clock, by_stage = await stood.own_clock(), await stood.stages()
+        memory = stood.memory_mb()
         audited, version = await stood.audit(), await stood.version()
     answer = figures(report, stalls, used, order.warm_up_s) | {
         "audit_ok": audited.ok,
@@ -130,6 +135,9 @@ async def measure(order: Order, folder: Path) -> dict[str, Any]:
         "books_faults": drained.failures(audited.authorizations) if drained else [],
         "durability": DURABILITY,
         "engine_clock": own_clock,
+        "stages_us": by_stage,
+        "memory_mb": memory,
+        "fdatasync_ms": fdatasync_ms(folder),
         "machine": this_machine(seed=order.seed, valkey=version, durability=DURABILITY),
         "asked": order,
     }
@@ -147,7 +155,7 @@ async def observe(
         pids = stood.engine.pid, stood.valkey.pid, writer
         theirs = (cpu_seconds(pid) or 0.0 if pid else 0.0 for pid in pids)
         database = family_seconds(postgres) if postgres else 0.0
-        return process_time(), *theirs, database, busy_seconds() or 0.0
+        return process_time(), *theirs, database, busy_seconds() or 0.0, steal_seconds()
 
     heartbeat = Heartbeat()
     heartbeat.start()
@@ -156,12 +164,12 @@ async def observe(
         report = await drive(
             events, "127.0.0.1", stood.engine.port, order.rate, order.links, order.dialect
         )
-        generator, theirs, store, writer, database, everybody = (
+        generator, theirs, store, writer, database, everybody, stolen = (
             after - at for after, at in zip(spent(), before)
         )
     finally:
         stalls = heartbeat.stop()
-    used = Used(generator, theirs, store, report.elapsed_s, everybody, writer, database)
+    used = Used(generator, theirs, store, report.elapsed_s, everybody, stolen, writer, database)
     return report, used, stalls
 
 
@@ -228,8 +236,23 @@ def figures(report: Timed, stalls: Sequence[Stall], used: Used, warm_up_s: float
         "postgres_us": round(used.postgres / answered * 1e6, 1),
         "busy_share": round(used.share, 3),
         "others_share": round(used.others_share, 3),
+        "steal_share": round(used.stolen / used.elapsed_s / cores(), 4),
+        "by_second": by_second(report),
         "histogram": histogram.encode().decode(),
     }
+
+
+def by_second(report: Timed) -> list[tuple[int, int, float, float]]:
+    """Of what fell due in each second, warm-up and all: answers, their median, the slowest; ms."""
+    if not report.dues:
+        return []
+    first, seconds = min(report.dues), dict[int, list[float]]()
+    for due, latency_s in zip(report.dues, report.latencies_s):
+        seconds.setdefault(int(due - first), []).append(latency_s * 1e3)
+    return [
+        (second, len(found), round(median(found), 3), round(max(found), 3))
+        for second, found in sorted(seconds.items())
+    ]
 
 
 def at(histogram: Any, percentile: float) -> float:
@@ -284,6 +307,8 @@ def table(order: Order, a: dict[str, Any]) -> Iterator[str]:
         ("  the ledger's writer, Postgres", numbers(a, "writer_us", "postgres_us") + " µs"),
         ("of all cores: ours, others'", f"{a['busy_share']:.0%}  {a['others_share']:.0%}"),
         ("late sends", numbers(a, "late_sends")),
+        ("fdatasync here: p50, p99; CPU stolen", f"{a['fdatasync_ms']['p50']:.2f}  "
+            f"{a['fdatasync_ms']['p99']:.2f} ms  {a['steal_share']:.1%}"),
         ("audit", "holds" if a["audit_ok"] else f"{a['audit_differences']} differences"),
         ("journal lag at most, drained after", lag(a)),
     )  # fmt: skip

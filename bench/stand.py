@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+from prometheus_client.parser import text_string_to_metric_families
 
 from authz.app.books import FOR_BOOKS
 from authz.app.books_beside import Booked, BooksBeside
@@ -29,7 +30,7 @@ from authz.simulator.merchants import make_merchants
 from authz.simulator.messages import Event
 from authz.simulator.population import make_population
 from authz.simulator.traffic import Traffic
-from bench.machine import CHECKOUT, valkey_version
+from bench.machine import CHECKOUT, rss_mb, valkey_version
 
 DURABILITY: Literal["always"] = "always"  # the product's default: durable before answered
 
@@ -54,6 +55,27 @@ class Stand:
             await asyncio.to_thread(self.engine.ask, "/latency")
         )
         return found
+
+    async def stages(self) -> dict[str, float]:
+        """Mean of each stage of the engine, in µs, of all requests since it began."""
+        text = (await asyncio.to_thread(self.engine.ask, "/metrics")).decode()
+        sums: dict[str, dict[str, float]] = {"_sum": {}, "_count": {}}
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples if family.name == "authz_stage_seconds" else ():
+                kind = sample.name.removeprefix("authz_stage_seconds")
+                if kind in sums:
+                    sums[kind][sample.labels["stage"]] = sample.value
+        return {
+            stage: round(total / sums["_count"][stage] * 1e6, 1)
+            for stage, total in sums["_sum"].items()
+            if sums["_count"][stage]
+        }
+
+    def memory_mb(self) -> dict[str, float]:
+        pids = {"engine": self.engine.pid, "store": self.valkey.pid}
+        if self.books is not None:
+            pids["postgres"], pids["writer"] = self.books.pids
+        return {name: rss_mb(pid) for name, pid in pids.items()}
 
     async def drain(self) -> Booked | None:
         """Wait until the journal is in the books, and look at them."""
