@@ -18,7 +18,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup peers interop demo test test-deep check format docs bench wheel-check clean
+.PHONY: help setup peers interop demo test test-deep check format docs bench bench-check wheel-check clean
 
 help:
 	@echo "make setup      .venv with everything; the command is .venv/bin/authz"
@@ -26,6 +26,7 @@ help:
 	@echo "make test       the whole suite, against real servers from wheels"
 	@echo "make check      format, lint, types, import contracts"
 	@echo "make bench      codec, decision, hot path and load"
+	@echo "make bench-check  the steps of one answer, beside their baseline"
 	@echo "make test-deep  the property tests at twenty times their examples"
 	@echo "make format     put the sources into their format"
 	@echo "make docs       write the pages of docs/ that are made from tables"
@@ -89,6 +90,11 @@ bench: setup peers
 	$(BIN)/authz bench decide $(ARGS)
 	$(BIN)/authz bench hot $(ARGS)
 	$(BIN)/authz bench load --rate 3000 --seconds 30 $(ARGS)
+
+# Each step of one answer, over a loop in the same run, beside the baseline. ARGS="--save": a new one.
+bench-check: setup
+	$(BIN)/python -m pytest bench/micro --benchmark-json=.bench.json --benchmark-columns=min,median,rounds
+	$(BIN)/python -m bench.check .bench.json $(ARGS)
 
 # The built wheel, installed outside the tree: what a user of the package gets.
 wheel-check: setup
