@@ -40,7 +40,7 @@ class Standing(NamedTuple):
     """How far the books have come in one stream, by its server."""
 
     position: bytes
-    entries_read: int  # so many before it, as far as the server can tell
+    entries_read: int  # so many before it, as far as the server can tell; -1: nobody knows
     lag: int | None  # entries behind it; None where the server cannot tell
 
 
@@ -115,7 +115,7 @@ class Source:
             for shard, (stream_id, entries_read) in to.items():
                 pipeline.execute_command(
                     "XGROUP", "SETID", self.streams[shard], GROUP, stream_id,
-                    "ENTRIESREAD", entries_read,
+                    *(("ENTRIESREAD", entries_read) if entries_read >= 0 else ()),
                 )  # fmt: skip
             await pipeline.execute()
 
@@ -156,6 +156,17 @@ class Source:
             if isinstance(reply, Exception) and not isinstance(reply, ResponseError):
                 raise reply
         return replies
+
+
+def earlier(group: Standing, books: bytes) -> Standing:
+    """Where to read on: at the group's position, or where the books stand in the stream, if that
+    lies before it. So it does where they were restored from a backup. What is read again is known
+    by its digest."""
+    ms, _, number = books.partition(b"-")
+    group_ms, _, group_number = group.position.partition(b"-")
+    if (int(ms), int(number)) < (int(group_ms), int(group_number)):
+        return Standing(books, -1, None)
+    return group
 
 
 def pairs(flat: Any) -> dict[bytes, Any]:

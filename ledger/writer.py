@@ -24,7 +24,7 @@ from redis.exceptions import RedisError
 
 from ledger.batch import Cache, Page, assemble
 from ledger.database import connect
-from ledger.source import Raw, Source, Standing
+from ledger.source import Raw, Source, Standing, earlier
 from ledger.store import Books, Head, Rebuilt
 
 log = structlog.get_logger()
@@ -208,9 +208,11 @@ class Lane:
             self._observer.owns(self._number, len(self.owned))
 
     async def _stand(self, source: Source) -> None:
-        self._standings |= await source.standings(
+        found = await source.standings(
             [shard for shard in self.owned if shard not in self._standings]
         )
+        for shard, standing in found.items():
+            self._standings[shard] = earlier(standing, self.owned[shard].stream_id.encode())
 
     async def _read(self, source: Source) -> dict[int, list[Raw]]:
         """What comes next in each stream; nothing where the store has lost all."""
@@ -260,8 +262,9 @@ class Lane:
 
     async def _acknowledge(self, source: Source, page: Page) -> None:
         to = {
-            shard: (raws[-1].stream_id, self._standings[shard].entries_read + len(raws))
+            shard: (raws[-1].stream_id, read_before + len(raws) if read_before >= 0 else -1)
             for shard, raws in page.raws.items()
+            for read_before in (self._standings[shard].entries_read,)
         }
         await source.acknowledge(to)
         for shard, (position, read) in to.items():
