@@ -84,6 +84,7 @@ end
 local function record_of(set, drop, id)
   if id == '' then return nil end
   local field = 'a:' .. id
+  if set[1] == field then return set[2] end
   for i = #set - 1, 1, -2 do if set[i] == field then return set[i + 1] end end
   for i = 1, #drop do if drop[i] == field then return '' end end
   return nil
@@ -101,13 +102,18 @@ local function commit(gate, hash, chain, set, drop, envelope, body, quotas)
   envelope[14] = gate.now_ms
   local packed = cmsgpack.pack(envelope)
   local n, digest = #set, redis.sha1hex(chain.digest .. packed .. body)
-  local entry = {'e', packed, 'b', body}
-  local record = record_of(set, drop, envelope[4])
-  if record then entry[5], entry[6] = 'r', record end
-  if gate.answer then entry[#entry + 1], entry[#entry + 2] = 'a', gate.answer end
+  local record, answer, journal = record_of(set, drop, envelope[4]), gate.answer, gate.journal
   set[n + 1], set[n + 2] = 'entries', text(chain.entries + 1)
   set[n + 3], set[n + 4] = 'digest', digest
-  redis.call('XADD', gate.journal, '*', unpack(entry))
+  if record and answer then
+    redis.call('XADD', journal, '*', 'e', packed, 'b', body, 'r', record, 'a', answer)
+  elseif record then
+    redis.call('XADD', journal, '*', 'e', packed, 'b', body, 'r', record)
+  elseif answer then
+    redis.call('XADD', journal, '*', 'e', packed, 'b', body, 'a', answer)
+  else
+    redis.call('XADD', journal, '*', 'e', packed, 'b', body)
+  end
   redis.call('HSET', hash, unpack(set))
   if #drop > 0 then redis.call('HDEL', hash, unpack(drop)) end
   if quotas then write_numbers(quotas) end
