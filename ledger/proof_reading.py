@@ -85,9 +85,9 @@ async def read_shard(
         places = proof.checks["places"]
         for row in rows:
             seq, at_ms = row[0], row[1]
-            while expected < seq:
-                proof.compare("places", shard.place(expected), "entries", 0, 1)
-                expected += 1
+            if expected < seq:
+                where = f"shard {shard.number} entries {expected} to {seq - 1}"
+                proof.compare("places", where, "entries", 0, seq - expected)
             places.compared += 1
             if seq < expected:
                 proof.differs("places", shard.place(seq), "entries", 2, 1)

@@ -102,7 +102,8 @@ def test_a_day_is_told_by_kind_and_class(fresh_redis: str, fresh_postgres: str) 
         assert (holds.opening_minor, holds.closing_minor) == (1000, 333)
         assert holds.placed_minor == 8883
         assert (holds.cleared_minor, holds.reversed_minor, holds.expired_minor,
-                holds.released_minor, holds.withdrawn_minor) == (7100, 700, 900, 50, 800)  # fmt: skip
+                holds.released_minor, holds.withdrawn_minor,
+                ) == (7100, 700, 900, 50, 800)  # fmt: skip
         assert holds.authorizations_minor == 333
         assert money(proof, "978").roles[0].movements == {"unmatched": -70}
         assert all(check.compared for name, check in proof.checks.items()
@@ -112,8 +113,8 @@ def test_a_day_is_told_by_kind_and_class(fresh_redis: str, fresh_postgres: str) 
 
 
 # By somebody who owns the tables and switches the triggers off: what is done, which ways tell.
-OF_BOUGHT = "(SELECT {} FROM journal_entry WHERE message_id = 'bought')"
-THE_ENTRY = f"(shard, seq) = {OF_BOUGHT.format('shard, seq')}"
+OF_ONE = "(SELECT {} FROM journal_entry WHERE message_id = 'forgotten')"
+THE_ENTRY = f"(shard, seq) = {OF_ONE.format('shard, seq')}"
 TOUCHED = {
     "a line's amount": (
         f"UPDATE posting SET amount_minor = amount_minor + 5 WHERE {THE_ENTRY} AND role = 'held'",
@@ -140,30 +141,30 @@ TOUCHED = {
         f"subject, amount_minor FROM posting WHERE {THE_ENTRY}", {"day", "kept", "holds"},
     ),
     "an entry that is lost": (
-        "DELETE FROM journal_entry WHERE message_id = 'bought'",
+        "DELETE FROM journal_entry WHERE message_id = 'forgotten'",
         {"bytes", "places", "chain", "day", "approved", "holds"},
     ),
     "an entry that is lost with its lines": (
         f"DELETE FROM posting WHERE {THE_ENTRY}; "
-        "DELETE FROM journal_entry WHERE message_id = 'bought'",
+        "DELETE FROM journal_entry WHERE message_id = 'forgotten'",
         {"places", "chain", "approved", "kept", "holds"},
     ),
     "an entry that is there twice": (
-        "INSERT INTO journal_entry SELECT at_ms, '\\x00', shard, seq + 1000, kind, verdict, "
+        "INSERT INTO journal_entry SELECT at_ms + 1, '\\x00', shard, seq, kind, verdict, "
         "message_id, authorization_id, account_id, postings, envelope, body, digest "
-        "FROM journal_entry WHERE message_id = 'bought'",
+        "FROM journal_entry WHERE message_id = 'forgotten'",
         {"places", "bytes", "chain", "approved", "holds"},
     ),
     "an entry's bytes": (
-        "UPDATE journal_entry SET envelope = '\\xc1' WHERE message_id = 'bought'",
+        "UPDATE journal_entry SET envelope = '\\xc1' WHERE message_id = 'forgotten'",
         {"bytes", "chain", "approved", "holds", "day"},
     ),
     "an entry's row": (
-        "UPDATE journal_entry SET verdict = 'declined' WHERE message_id = 'bought'",
+        "UPDATE journal_entry SET verdict = 'declined' WHERE message_id = 'forgotten'",
         {"bytes", "approved"},
     ),
     "an entry's day": (
-        f"UPDATE journal_entry SET at_ms = {NOON + DAY_MS} WHERE message_id = 'bought'",
+        f"UPDATE journal_entry SET at_ms = {NOON + DAY_MS} WHERE message_id = 'forgotten'",
         {"day", "chain", "holds", "approved"},
     ),
     "a movement's line": (
@@ -202,7 +203,7 @@ TOUCHED = {
     ),
     "a notice": (
         "INSERT INTO notice SELECT shard, seq, 'gap', account_id, '840 -5 3' FROM journal_entry "
-        "WHERE message_id = 'bought'", {"notices"},
+        "WHERE message_id = 'forgotten'", {"notices"},
     ),
 }  # fmt: skip
 
@@ -216,8 +217,7 @@ def test_whatever_is_touched_is_unexplained(fresh_redis: str, fresh_postgres: st
                 assert not proof.ok, what
                 told = {name for name, check in proof.checks.items() if check.differences}
                 assert told == ways, (what, proof.unexplained)
-                assert proof.found >= len(ways)
-                assert {f.check for f in proof.unexplained} == ways
+                assert {f.check for f in proof.unexplained} == told
             assert (await prove(connection, DAY, ZONE, LATER)).ok
 
     asyncio.run(story())
