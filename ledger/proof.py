@@ -301,7 +301,8 @@ class Shard:
             if amount:
                 key = currency, role, name
                 sums.told[key] = sums.told.get(key, 0) + amount
-        sums.counts[currency, name] = sums.counts.get((currency, name), 0) + 1
+        for of in left or (currency,):
+            sums.counts[of, name] = sums.counts.get((of, name), 0) + 1
         proof.checks["bytes"].compared += 3
         if open_minor != told_open:
             proof.differs("bytes", self.place(seq), "open", open_minor, told_open, currency)

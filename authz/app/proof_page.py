@@ -122,6 +122,8 @@ def of_holds(hold: Hold, currency: str) -> Iterator[str]:
         yield "</svg>"
     yield '<ul class="legend"><li>Holds:</li>'
     for name, minor in fates_of(hold):
+        if not minor and not name.startswith("open"):
+            continue
         colour = "open" if name == "open after" else name if name in COLOURS else "soft"
         yield f'<li><i style="background: var(--{colour})"></i>{name} '
         yield f"{amount(minor, currency)}</li>"

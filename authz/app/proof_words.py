@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from authz.app.meaning import BY_NUMBER
 from authz.app.output import counted
-from ledger.proof import FATES, Finding, Hold, Money, Proof
+from ledger.proof import FATES, Finding, Hold, Money, Proof, order_of
 
 TITLES = {
     "open": "cardholders", "held": "held", "line": "credit lines", "lines_granted": "lines granted",
@@ -38,9 +38,7 @@ class Sheet(Struct, frozen=True):
 
 def sheet_of(money: Money) -> Sheet:
     roles = [r for r in money.roles if r.opening_minor or r.closing_minor or r.movements]
-    names = dict.fromkeys(name for name in money.counts)
-    for role in roles:
-        names |= dict.fromkeys(role.movements)
+    names = sorted({*money.counts, *(n for r in roles for n in r.movements)}, key=order_of)
     rows = [total("opening", [r.opening_minor for r in roles])]
     for name in names:
         amounts = tuple(r.movements.get(name) for r in roles)
