@@ -231,9 +231,8 @@ class _Maker:
             billed = one.left_billed_minor - part_billed * (count - 1) if last else part_billed
             if self._counts_parts:
                 yield self._record(
-                    "parts", "cleared" if last else "cleared_part", one, minor, billed,
-                    number=number, count=count,
-                )  # fmt: skip
+                    "parts", "cleared_part", one, minor, billed, number=number, count=count
+                )
             else:
                 expected = "cleared_below" if number == 1 else "cleared_above"
                 yield self._record("parts", expected, one, minor, billed)
