@@ -24,18 +24,19 @@ PROMISES = (Role.LINE, Role.LINES_GRANTED)
 
 # Kinds of movement, in the order in which a day is read; notes bring names of their own besides.
 OPENING, LINES = "account opening", "credit line"
-REFUND, EXPIRY, RELEASE = "refund", "expiry", "release"
+REFUND, CHARGEBACK, TAKEN_BACK = "refund", "chargeback", "clearing reversal"
+EXPIRY, RELEASE = "expiry", "release"
 MOVEMENTS = (
     OPENING, LINES, "approval", "increment", "advice", "completion", "clearing", REFUND,
-    "chargeback", "reversal", EXPIRY, RELEASE, "withdrawal", "unmatched", "fee", "dispute",
-    "interchange", "settlement", "write_off",
+    CHARGEBACK, TAKEN_BACK, "reversal", EXPIRY, RELEASE, "withdrawal", "unmatched", "fee",
+    "dispute", "interchange", "settlement", "write_off",
 )  # fmt: skip
 NAMES = {"authorization": "approval"}
 CLOSES = {"expired": EXPIRY, "released": RELEASE}
-GIVES = ("authorization", "advice", "completion", "increment", "clearing")
+GIVES = ("authorization", "advice", "completion", "increment")
 # Where a hold goes, by kind of movement. All that is not here placed it.
 ENDS = {
-    "completion": "cleared", "clearing": "cleared", "chargeback": "cleared",
+    "completion": "cleared", "clearing": "cleared", TAKEN_BACK: "cleared",
     "reversal": "reversed", EXPIRY: "expired", RELEASE: "released", "withdrawal": "withdrawn",
 }  # fmt: skip
 FATES = ("placed", "cleared", "reversed", "expired", "released", "withdrawn")
@@ -63,8 +64,21 @@ class Act(Struct, frozen=True, array_like=True, gc=False):
     absorbed: list[str] = []
 
 
+class ClearedRecord(Struct, frozen=True, array_like=True, tag="clearing", gc=False):
+    """As much of a cleared record's body as says what it was."""
+
+    told: msgspec.Raw
+    act: str
+    references: msgspec.Raw
+    item: str
+    kind: str
+    of: str
+    reversal: bool
+
+
 read_act = msgspec.msgpack.Decoder(Act).decode
 read_body = msgspec.msgpack.Decoder(Body).decode
+read_cleared = msgspec.msgpack.Decoder(ClearedRecord).decode
 
 
 class Line(NamedTuple):
@@ -190,6 +204,8 @@ CHECKS = {
     "holds": "holds: opening and placed are cleared, reversed, ended, withdrawn, and open",
     "approved": "each approval in the journal's bytes is an authorization of the books, once",
     "kept": "balances and authorizations, as they are kept, are the sums of lines",
+    "clearing": "records of clearing files are the entries that they made",
+    "batches": "settlement batches hold every line of a network's account that they looked at",
     "parked": "nothing is parked",
     "notices": "nothing was noticed",
     "suspense": "nothing stands in suspense",
@@ -204,6 +220,10 @@ def name_of(act: Act, body: Any) -> str:
         return CLOSES.get(act.verdict, act.verdict)
     if act.kind == "account":
         return OPENING
+    if isinstance(body, ClearedRecord):
+        if body.reversal:
+            return TAKEN_BACK
+        return body.kind if body.kind in (REFUND, CHARGEBACK) else act.kind
     if act.posted_delta > 0 and act.kind in GIVES:
         return REFUND
     if act.kind == "authorization" and act.posted_delta == 0 and act.held_delta < 0:
@@ -233,13 +253,23 @@ class Sums:
         self.lines: dict[tuple[str, str, str], int] = {}  # currency, role, movement
         self.told: dict[tuple[str, str, str], int] = {}  # the same of `open` and `held`
         self.counts: dict[tuple[str, str], int] = {}  # currency, movement
+        # By currency, how many and how much: what cleared records posted on cardholders, and the
+        # networks' lines that settlement batches have looked at.
+        self.cleared: dict[str, tuple[int, int]] = {}
+        self.taken: dict[str, tuple[int, int]] = {}
+
+
+def count_one(into: dict[str, tuple[int, int]], currency: str, minor: int) -> None:
+    many, total = into.get(currency, (0, 0))
+    into[currency] = many + 1, total + minor
 
 
 class Shard:
     """One shard's entries of the day, in their order."""
 
-    def __init__(self, number: int, proof: Proof, sums: Sums) -> None:
-        self.number, self._proof, self._sums = number, proof, sums
+    def __init__(self, number: int, proof: Proof, sums: Sums, taken: int = 0) -> None:
+        """`taken`: settlement batches have looked at its entries up to this one."""
+        self.number, self._proof, self._sums, self._taken = number, proof, sums, taken
         self.lives: dict[str, Life] = {}
         self.accounts: dict[tuple[str, str], tuple[int, int]] = {}  # posted and held afterwards
 
@@ -254,7 +284,7 @@ class Shard:
         proof.postings += len(lines)
         try:
             act = read_act(envelope)
-            read = read_body(body) if body is not None else None
+            read = self._read(act, body) if body is not None else None
         except (msgspec.MsgspecError, UnicodeDecodeError):
             lost = sum(abs(line[2]) for line in lines)
             proof.compare("bytes", self.place(seq), "bytes", "unreadable", "an entry", minor=lost)
@@ -275,6 +305,9 @@ class Shard:
         if act.authorization_id:
             self._follow_life(seq, act)
 
+    def _read(self, act: Act, body: bytes) -> Body | ClearedRecord:
+        return read_cleared(body) if act.kind == "clearing" else read_body(body)
+
     def place(self, seq: int) -> str:
         return f"shard {self.number} entry {seq}"
 
@@ -291,11 +324,16 @@ class Shard:
             what = LINES if role in PROMISES and act.kind == "account" else name
             key = of, role, what
             by_lines[key] = by_lines.get(key, 0) + amount
-            if of == currency:
+            if role == "network":
+                if seq <= self._taken:
+                    count_one(sums.taken, of, amount)
+            elif of == currency:
                 if role == "open":
                     open_minor += amount
                 elif role == "held":
                     held_minor += amount
+        if act.kind == "clearing":
+            count_one(sums.cleared, currency, act.posted_delta)
         told_open, told_held = act.held_delta - act.posted_delta, -act.held_delta
         for role, amount in (("open", told_open), ("held", told_held)):
             if amount:

@@ -13,13 +13,14 @@ import msgspec
 
 from ledger.chart import Role
 from ledger.proof import CHECKS, Check, Life, Line, Proof, Shard, Sums, close, read_act
+from ledger.proof_batches import compare_batches, compare_clearing, read_cursors
 
 PAGE = 4000  # entries held in memory at once, some 2 kB each with their lines
 IDS = 5000  # authorizations or accounts looked up at once
 SHOWN = 20  # of what one statement finds beyond its count
 
 # Kinds whose body is looked into as well: the envelope does not say what they are.
-WITH_BODY = ("note", "account")
+WITH_BODY = ("note", "account", "clearing")
 
 
 async def prove(connection: asyncpg.Connection, day: date, zone: ZoneInfo, now_ms: int) -> Proof:
@@ -41,8 +42,9 @@ async def prove(connection: asyncpg.Connection, day: date, zone: ZoneInfo, now_m
             "WHERE at_ms >= $1 AND at_ms < $2 GROUP BY shard ORDER BY shard", begins, ends,
         )  # fmt: skip
         tops = {head["shard"]: head["seq"] for head in heads}
+        taken = await read_cursors(connection)
         for number, low, high in spans:
-            shard = Shard(number, proof, sums)
+            shard = Shard(number, proof, sums, taken.get(number, 0))
             await read_shard(connection, shard, proof, low, high, tops.get(number, 0))
             await compare_lives(connection, shard, proof)
             await compare_accounts(connection, shard, proof)
@@ -50,6 +52,8 @@ async def prove(connection: asyncpg.Connection, day: date, zone: ZoneInfo, now_m
         totals, by_lines = await read_totals(connection, begins, ends)
         close(proof, sums, totals)
         await compare_kept(connection, proof, by_lines)
+        await compare_clearing(connection, proof, sums)
+        await compare_batches(connection, proof, sums)
         await read_parked(connection, proof)
         await read_notices(connection, proof)
     return proof
