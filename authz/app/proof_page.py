@@ -8,6 +8,7 @@ from authz.app.proof_words import (
     code_of,
     extent,
     fates_of,
+    looked_at,
     sheet_of,
     standing,
     title,
@@ -36,7 +37,7 @@ th { font-weight: 600; } th:first-child, td:first-child { text-align: left; padd
 td.count, .zero { opacity: .6; }
 tr.total td { font-weight: 600; border-top: 1px solid var(--soft);
   border-bottom: 1px solid var(--soft); }
-.checks td { text-align: left; white-space: normal; } .checks td:nth-child(2) { text-align: right; }
+.checks td { text-align: left; white-space: normal; }
 .bar { width: 100%; height: 20px; display: block; margin: .8rem 0 .3rem; }
 .legend { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; padding: 0; margin: 0;
   list-style: none; font-variant-numeric: tabular-nums; }
@@ -78,10 +79,9 @@ def body(proof: Proof) -> Iterator[str]:
         yield from of_currency(money)
     yield '<h2>What was compared</h2><table class="checks">'
     for check in proof.checks.values():
-        said = f"{check.differences:,} differ" if check.differences else "agree"
-        style = "bad" if check.differences else "good"
-        yield f"<tr><td>{escape(check.what)}</td><td>{check.compared:,}</td>"
-        yield f'<td class="{style}">{said}</td></tr>'
+        style = "bad" if check.differences else "good" if check.compared else "zero"
+        yield f"<tr><td>{escape(check.what)}</td>"
+        yield f'<td class="{style}">{looked_at(check)}</td></tr>'
     yield "</table><p>Debits are above zero: what cardholders may spend is a debt to them, so it "
     yield "stands below. Each row, and each column from opening to closing, adds up.</p>"
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from authz.app.meaning import BY_NUMBER
 from authz.app.output import counted
-from ledger.proof import FATES, Finding, Hold, Money, Proof, order_of
+from ledger.proof import FATES, Check, Finding, Hold, Money, Proof, order_of
 
 TITLES = {
     "open": "cardholders", "held": "held", "line": "credit lines", "lines_granted": "lines granted",
@@ -102,6 +102,12 @@ def verdict(proof: Proof) -> str:
         return "Nothing is unexplained."
     minor = f"; {proof.unexplained_minor:,} minor units in all" if proof.unexplained_minor else ""
     return f"Unexplained: {counted(proof.found, 'finding')}{minor}."
+
+
+def looked_at(check: Check) -> str:
+    if check.differences:
+        return f"{check.differences:,} of {check.compared:,} DIFFER"
+    return f"{check.compared:,} compared, all agree" if check.compared else "none"
 
 
 def told(finding: Finding) -> str:

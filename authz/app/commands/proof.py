@@ -19,6 +19,7 @@ from authz.app.proof_words import (
     code_of,
     extent,
     fates_of,
+    looked_at,
     sheet_of,
     standing,
     title,
@@ -131,8 +132,7 @@ def tell(proof: Proof, to_stderr: bool) -> None:
         say(f"  holds: {', '.join(holds)}")
     say()
     for check in proof.checks.values():
-        said = f"{check.differences:,} DIFFER" if check.differences else "all agree"
-        say(f"  {check.what}: {check.compared:,} compared, {said}")
+        say(f"  {check.what}: {looked_at(check)}")
     say()
     for finding in proof.unexplained[:SHOWN]:
         say(told(finding))
