@@ -6,7 +6,8 @@ it says. Where nothing was cleared or gathered, nothing is compared.
 
 import asyncpg
 
-from ledger.proof import Proof, Sums
+from ledger.proof import Proof
+from ledger.proof_fold import Sums
 
 # Outcomes that move nothing: they have the key of the record that did (ledger/clearing/outcome.py).
 IDLE = ("repeated", "refused", "agrees", "differs", "missing_online")

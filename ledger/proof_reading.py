@@ -12,8 +12,10 @@ import asyncpg
 import msgspec
 
 from ledger.chart import Role
-from ledger.proof import CHECKS, Check, Life, Line, Proof, Shard, Sums, close, read_act
+from ledger.proof import CHECKS, Check, Proof
 from ledger.proof_batches import compare_batches, compare_clearing, read_cursors
+from ledger.proof_closing import close
+from ledger.proof_fold import Life, Line, Shard, Sums, read_act
 
 PAGE = 4000  # entries held in memory at once, some 2 kB each with their lines
 IDS = 5000  # authorizations or accounts looked up at once

@@ -90,7 +90,11 @@ def write_file(
     path, number = free_name(folder, network, on, format)
     items = [item_of(one, network, format) for one in told]
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-        WRITERS[format](items, stream, on, number)
+        try:
+            WRITERS[format](items, stream, on, number)
+        except BaseException:
+            path.unlink()  # half a file is none
+            raise
     # Read back: records are numbered by whoever reads the file.
     numbers = [item.record for item in read_clearing(path).items()]
     assert len(numbers) == len(told), "a record that was written is not read"

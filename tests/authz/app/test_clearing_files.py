@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from authz.app.clearing_files import write_clearing
+from ledger.clearing.errors import CannotWrite
 from ledger.clearing.reading import read_clearing
 from tests.authz.simulator.test_clearing import PEOPLE, TODAY, a_run
 
@@ -52,3 +53,12 @@ def test_another_run_of_the_day_has_another_file(tmp_path: Path) -> None:
     assert not set(first) & set(second)
     ids = [read_clearing(path).network_file_ids for path in (*first, *second)]
     assert len(set(ids)) == len(ids)
+
+
+def test_what_the_format_cannot_say_leaves_no_file(tmp_path: Path) -> None:
+    events, report = a_run(300)
+    for event in events:
+        event.elements[2] = "999999000000001"  # 15 digits: no place in BASE II
+    with pytest.raises(CannotWrite, match="pan"):
+        write_clearing(tmp_path, "visa", events, report, PEOPLE, seed=1, day=TODAY)
+    assert list(tmp_path.iterdir()) == []
