@@ -15,18 +15,23 @@ from authz.hot import admin
 from ledger.proof import Money, Proof
 from ledger.proof_reading import midnight, prove
 from tests.support.books import begin, books, drain
+from tests.support.hot import opened
 from tests.support.told import Journal
 
-DAY = date(2026, 11, 20)
+DAY = date(2026, 3, 20)
 ZONE = ZoneInfo("UTC")
-NOON = 1_795_176_000_000  # of that day
+NOON = 1_774_008_000_000  # of that day: long ago, as the gates are journalled today
 HOUR, DAY_MS = 3_600_000, 86_400_000
+GATES = 64  # entries of gates that were opened, one in each shard
 LATER = NOON + 30 * DAY_MS  # the clock of whoever asks
 
 
 async def booked(journal: Journal, redis_url: str, dsn: str) -> None:
     client = admin.administrator(redis_url)
     await client.flushall()
+    store = await opened(redis_url)  # whose journal it is: the writer asks
+    assert store._connection is not None
+    store._connection.close()
     await journal.write(client)
     await client.aclose()
     async with books(dsn) as connection:
@@ -80,7 +85,7 @@ def test_a_day_is_told_by_kind_and_class(fresh_redis: str, fresh_postgres: str) 
         for one in (proof, before, after):
             assert one.ok, one.unexplained
             assert not one.so_far
-            assert one.position == 18
+            assert one.position == GATES + 18
         assert (before.entries, proof.entries, after.entries) == (2, 16, 0)
         assert (proof.authorizations, proof.approved) == (8, 5)
         rows = table(proof)

@@ -35,21 +35,21 @@ def test_a_day_in_words_numbers_and_as_a_page(
 ) -> None:
     asyncio.run(booked(a_day(), fresh_redis, fresh_postgres))
     html = tmp_path / "proof.html"
-    done = run("--date", "2026-11-20", "--html", str(html))
+    done = run("--date", "2026-03-20", "--html", str(html))
     assert done.exit_code == 0, done.output
-    assert done.output.startswith("Proof of 2026-11-20 (UTC)\n")
+    assert done.output.startswith("Proof of 2026-03-20 (UTC)\n")
     assert done.output.endswith("Nothing is unexplained.\n")
     assert re.search(r"^  settlement +1 act +50\.00 +-50\.00 +0\.00$", done.output, re.MULTILINE)
     holds = "holds: open before 10.00, placed 88.83, cleared 71.00, reversed 7.00, expired 9.00, "
     assert holds + "released 0.50, withdrawn 8.00, open after 3.33" in done.output
 
-    told = run("--date", "2026-11-20", "--json", "-")
+    told = run("--date", "2026-03-20", "--json", "-")
     assert told.exit_code == 0
     answer = json.loads(told.stdout)
-    assert (answer["ok"], answer["unexplained_minor"], answer["position"]) == (True, 0, 18)
-    assert sum(shard["seq"] for shard in answer["shards"].values()) == 18
+    assert (answer["ok"], answer["unexplained_minor"], answer["position"]) == (True, 0, 82)
+    assert sum(shard["seq"] for shard in answer["shards"].values()) == 82
 
-    later = run("--date", "2026-11-20", "--zone", "Asia/Tokyo", "--json", "-")
+    later = run("--date", "2026-03-20", "--zone", "Asia/Tokyo", "--json", "-")
     assert json.loads(later.stdout)["begins_ms"] == answer["begins_ms"] - 9 * 3_600_000
     assert_self_contained(html.read_text())
 
@@ -64,7 +64,7 @@ def test_what_is_unexplained_is_the_exit_code(
             await connection.execute("UPDATE balance SET held_minor = held_minor + 7")
 
     asyncio.run(touch())
-    done = run("--date", "2026-11-20")
+    done = run("--date", "2026-03-20")
     assert done.exit_code == 1
     assert "840 held: now, by balances: -3.47 USD, should be -3.33 USD" in done.output
     assert "14 minor units" not in done.output  # it shows twice: less is open, more is held
@@ -99,7 +99,7 @@ def a_proof(**changes: Any) -> Proof:
          Class("held", 0, {"approval": -1234567}, -1234567), Class("bank", 0, {}, 0)],
         Hold(placed_minor=1234567, closing_minor=1234567), {"approval": 1},
     )  # fmt: skip
-    return Proof(date="2026-11-20", zone="UTC", begins_ms=0, ends_ms=1, currencies=[yen], **changes)
+    return Proof(date="2026-03-20", zone="UTC", begins_ms=0, ends_ms=1, currencies=[yen], **changes)
 
 
 def test_a_sheet_has_the_columns_in_which_something_stands() -> None:
