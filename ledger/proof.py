@@ -81,8 +81,9 @@ class Class(Struct):
 
     role: str
     opening_minor: int
-    movements: dict[str, int]
+    movements: dict[str, int]  # by lines
     closing_minor: int
+    told: dict[str, int] = {}  # the same by envelopes, which speak of `open` and `held` only
 
 
 class Money(Struct):

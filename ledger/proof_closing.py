@@ -14,16 +14,15 @@ def close(proof: Proof, sums: Sums, totals: Iterable[tuple[str, str, int, int]])
     day, by all lines there are."""
     stood = {(currency, role): (before, after) for currency, role, before, after in totals}
     moved = {(currency, role) for currency, role, _ in sums.lines}
-    by_place: dict[tuple[str, str], dict[str, int]] = {}
-    for (currency, role, name), amount in sums.lines.items():
-        by_place.setdefault((currency, role), {})[name] = amount
+    by_lines, by_envelopes = by_place(sums.lines), by_place(sums.told)
     moneys: dict[str, Money] = {}
     for currency, role in sorted(stood.keys() | moved, key=place_of):
         before, after = stood.get((currency, role), (0, 0))
-        movements = by_place.get((currency, role), {})
-        movements = {n: movements[n] for n in sorted(movements, key=order_of) if movements[n]}
+        movements, told = (
+            by_kind.get((currency, role), {}) for by_kind in (by_lines, by_envelopes)
+        )
         money = moneys.setdefault(currency, Money(currency, [], Hold(), {}))
-        money.roles.append(Class(role, before, movements, after))
+        money.roles.append(Class(role, before, movements, after, told))
         proof.compare("day", f"{currency} {role}", "closing", after,
                       before + sum(movements.values()), currency)  # fmt: skip
         if role == Role.SUSPENSE:
@@ -35,8 +34,8 @@ def close(proof: Proof, sums: Sums, totals: Iterable[tuple[str, str, int, int]])
             proof.compare("day", currency, f"sum of all {what} balances", total, 0, currency)
         counted = {name: n for (of, name), n in sums.counts.items() if of == currency}
         money.counts = {name: counted[name] for name in sorted(counted, key=order_of)}
-    by_kind = sums.told.keys() | {key for key in sums.lines if key[1] in CARDHOLDERS}
-    for key in sorted(by_kind):
+    kinds = sums.told.keys() | {key for key in sums.lines if key[1] in CARDHOLDERS}
+    for key in sorted(kinds):
         currency, role, name = key
         # Counted at its entry; here it is only named by its kind.
         proof.compare("bytes", f"{currency} {role}", name, sums.lines.get(key, 0),
@@ -59,6 +58,15 @@ def close_holds(proof: Proof, sums: Sums, money: Money) -> None:
                 setattr(hold, f"{fate}_minor", getattr(hold, f"{fate}_minor") + amount)
     proof.compare("holds", money.currency, "open at the end", hold.closing_minor, hold.left_minor,
                   money.currency)  # fmt: skip
+
+
+def by_place(moved: dict[tuple[str, str, str], int]) -> dict[tuple[str, str], dict[str, int]]:
+    """By currency and role: what each kind of movement came to, in their order."""
+    found: dict[tuple[str, str], dict[str, int]] = {}
+    for (currency, role, name), amount in sorted(moved.items(), key=lambda i: order_of(i[0][2])):
+        if amount:
+            found.setdefault((currency, role), {})[name] = amount
+    return found
 
 
 def place_of(key: tuple[str, str]) -> tuple[str, int, str]:

@@ -96,6 +96,9 @@ def test_a_day_is_told_by_kind_and_class(fresh_redis: str, fresh_postgres: str) 
             "withdrawal": 800,
         }  # fmt: skip
         assert rows["held"][2] == -333
+        for one in money(proof).roles:
+            if one.role in ("open", "held"):
+                assert one.told == one.movements
         assert rows["line"] == (-5000, {}, -5000)
         assert rows["network"][1]["settlement"] == 5000
         assert rows["network"][1]["refund"] == 250
@@ -305,6 +308,8 @@ def test_what_lies_at_midnight_is_of_one_day(fresh_redis: str, fresh_postgres: s
 
 # -- any three days, against an oracle ---------------------------------------------------------
 
+DEEP = settings.default is not None and settings.default.max_examples > 100
+DAYS = 200 if DEEP else 8
 KINDS = ["approve", "complete", "reverse", "expired", "released", "withdraw", "refund", "settle"]
 steps = st.lists(
     st.tuples(st.sampled_from(KINDS), st.integers(0, 5), st.integers(1, 9999),
@@ -362,7 +367,7 @@ def tell(told: list[tuple[str, int, int, int]]) -> tuple[Journal, dict[Any, int]
 
 
 def test_any_days_are_what_an_oracle_adds_up(fresh_redis: str, fresh_postgres: str) -> None:
-    @settings(max_examples=12)
+    @settings(max_examples=DAYS)
     @given(steps)
     def days(told: list[tuple[str, int, int, int]]) -> None:
         journal, moved = tell(told)
