@@ -21,6 +21,7 @@ COMMANDS = {
     "simulate": "Be a card network: send traffic over real links.",
     "reconcile": "Audit the hot state.",
     "settle": "Write the journal into the books.",
+    "rebuild": "A lost hot state, from the books.",
     "ledger": "The books: are they whole?",
     "proof": "A day of the books: every cent, explained.",
     "card": "Freeze a card, let it go on, or past the rules for once.",
