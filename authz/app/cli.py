@@ -23,6 +23,7 @@ COMMANDS = {
     "settle": "Write the journal into the books.",
     "rebuild": "A lost hot state, from the books.",
     "ledger": "The books: are they whole?",
+    "proof": "A day of the books: every cent, explained.",
     "card": "Freeze a card, let it go on, or past the rules for once.",
     "hold": "Let a hold go.",
     "lists": "Block and allow lists: who, where, when.",
