@@ -66,7 +66,9 @@ class Cycle(NamedTuple):
 class Terms(Protocol):
     """By what items are gathered into batches: rules of the configuration."""
 
-    exponents: Mapping[str, int]  # digits of minor units, by currency
+    @property
+    def exponents(self) -> Mapping[str, int]:
+        """Digits of minor units, by currency."""
 
     def cycle(self, item: Item, at_ms: int) -> Cycle:
         """The cycle of what happened then; `at_ms` = its cut-off gives the one after it."""

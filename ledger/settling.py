@@ -169,6 +169,18 @@ FIRSTS = """
     WHERE message_id = ANY($1) AND kind <> ALL($2) ORDER BY message_id, at_ms, seq"""
 
 
+# Settled batches on which the newest file that counted them agrees, in all of its rows.
+RECONCILE = """
+    UPDATE settlement_batch b SET status = 'reconciled', reconciled_at_ms = $1
+    WHERE b.status = 'settled' AND b.id = ANY($2) AND (
+        SELECT bool_and(t.differences = '[]') FROM network_total t
+        WHERE t.batches @> ARRAY[b.id] AND (t.file_id, t.compared_at_ms) = (
+            SELECT file_id, compared_at_ms FROM network_total WHERE batches @> ARRAY[b.id]
+            ORDER BY compared_at_ms DESC, file_id LIMIT 1
+        )
+    ) RETURNING b.id"""
+
+
 class _Page:
     """The lines of one transaction, and the batches that they go into."""
 
@@ -301,7 +313,8 @@ class _Page:
         )
 
     async def write_settled(self) -> None:
-        """Batches that were settled, with the route that their money took."""
+        """Batches that were settled, with the route that their money took; reconciled at once
+        where the network's totals came first and agree."""
         await self._copy(self._settling_lines)
         for (shard, seq), (id, at_ms, settled) in self._settled.items():
             await self._connection.execute(
@@ -319,6 +332,8 @@ class _Page:
                     id, source, into, rate, amount, converted, cost,
                     msgspec.json.encode(offers).decode(),
                 )  # fmt: skip
+        ids = [id for id, _, _ in self._settled.values()]
+        await self._connection.execute(RECONCILE, self._now_ms, ids)
 
     async def _copy(self, lines: Collection[Line]) -> None:
         if not lines:

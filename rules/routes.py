@@ -46,13 +46,18 @@ def offers(amount_minor: int, of: str, into: str, quotes: tuple[Quote, ...]) -> 
 
 
 def offer(amount_minor: int, quote: Quote) -> Offer:
-    sign = -1 if amount_minor < 0 else 1
+    by_rate = converted(amount_minor, quote)
+    cost = half_even(abs(by_rate) * quote.cost_bp, BASIS)
+    if amount_minor:
+        cost += quote.fixed_minor
+    return Offer(quote.name, quote.rate, by_rate, cost, by_rate - cost)
+
+
+def converted(amount_minor: int, quote: Quote) -> int:
+    """By the rate alone, half to even, with the amount's sign."""
     numerator, denominator = ratio(quote.rate)
     shift = EXPONENTS[quote.into] - EXPONENTS[quote.of]
     numerator *= 10 ** max(shift, 0)
     denominator *= 10 ** max(-shift, 0)
-    converted = half_even(abs(amount_minor) * numerator, denominator)
-    cost = half_even(converted * quote.cost_bp, BASIS)
-    if amount_minor:
-        cost += quote.fixed_minor
-    return Offer(quote.name, quote.rate, sign * converted, cost, sign * converted - cost)
+    found = half_even(abs(amount_minor) * numerator, denominator)
+    return -found if amount_minor < 0 else found

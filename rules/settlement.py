@@ -1,8 +1,8 @@
 """When an item settles, and what it should bring: as data.
 
 A *cycle* is what is settled together: it ends at a cut-off on a business day, and its money moves
-so many business days later (T+0, T+1). Which cycle an item is in, the first row that fits it says; so
-does another table what interchange may be expected, where a network tells of none.
+so many business days later (T+0, T+1). Which cycle an item is in, the first row that fits it says;
+another table says what interchange may be expected, where a network tells of none.
 """
 
 from collections.abc import Callable

@@ -22,6 +22,7 @@ COMMANDS = {
     "reconcile": "Audit the hot state.",
     "settle": "Write the journal into the books.",
     "ledger": "The books: are they whole?",
+    "settlement": "Batches of what networks settle.",
     "card": "Freeze a card, let it go on, or past the rules for once.",
     "hold": "Let a hold go.",
     "lists": "Block and allow lists: who, where, when.",

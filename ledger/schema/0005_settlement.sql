@@ -93,7 +93,7 @@ CREATE TABLE network_total (
     told jsonb NOT NULL,            -- by name, minor units or items
     batches text[] NOT NULL,        -- that it speaks of
     differences jsonb NOT NULL,     -- name, told, ours
-    PRIMARY KEY (file_id, row)
+    PRIMARY KEY (file_id, compared_at_ms, row)
 );
 CREATE INDEX network_total_batches ON network_total USING gin (batches);
 
