@@ -7,7 +7,6 @@ from datetime import date
 
 import asyncpg
 import structlog
-from redis.exceptions import RedisError
 
 from authz import identity
 from authz.config import Config
@@ -30,7 +29,6 @@ from rules.reason import Reason
 log = structlog.get_logger()
 STREAMS = {int(shard): keys.journal(shard) for shard in keys.ALL_SHARDS}
 TIMEOUT_S = 5.0
-AWAY = (OSError, TimeoutError, RedisError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 class NoRoute(Exception):
@@ -147,15 +145,20 @@ class Batching:
         self._now_ms = now_ms
 
     async def run(self) -> None:
-        """Until it is cancelled; what is away is waited for."""
+        """Until it is cancelled; whatever is wrong is counted, and tried again."""
         while True:
-            with suppress(*AWAY):
+            try:
                 await self.look(for_ever=True)
+            except Exception as error:  # the writer beside us goes on, and whoever looks is told
+                log.warning("settlement_waits", error=type(error).__name__)
             self._metrics.failed()
             await asyncio.sleep(self._settings.every_s)
 
     async def look(self, *, for_ever: bool = False) -> None:
-        """Once, or until something is away. Raises: AWAY."""
+        """Once, or until something is away.
+
+        Raises: OSError, redis.RedisError, asyncpg.PostgresError, asyncpg.InterfaceError.
+        """
         source = Source(self._redis_url, STREAMS)
         try:
             connection = await connect(self._dsn, name="authz settle batches")
