@@ -23,7 +23,7 @@ from ledger.settlement_entry import Settling, movement
 from ledger.settlement_read import Batch
 from ledger.settling import Batcher
 
-WAIT_S = 10.0  # for the books to have what was journalled, where somebody writes them
+WAIT_S = 3.0  # for the books to have what was journalled, where somebody writes them
 LOOK_S = 0.1
 
 T = TypeVar("T")
