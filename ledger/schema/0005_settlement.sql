@@ -49,7 +49,7 @@ CREATE TABLE settlement_line (
     shard smallint NOT NULL,
     seq bigint NOT NULL,
     line smallint NOT NULL,
-    batch_id text NOT NULL REFERENCES settlement_batch,
+    batch_id text NOT NULL,         -- checked with its status, a page at a time, below
     settles boolean NOT NULL,
     at_ms bigint NOT NULL,
     what text NOT NULL,             -- the kind of the entry; of a movement, what it is
@@ -175,8 +175,8 @@ CREATE FUNCTION check_settlement_lines() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM FROM settlement_batch WHERE id IN (SELECT batch_id FROM added) ORDER BY id FOR SHARE;
     IF EXISTS (
-        SELECT FROM added a JOIN settlement_batch b ON b.id = a.batch_id
-        WHERE b.status <> CASE WHEN a.settles THEN 'closed' ELSE 'open' END
+        SELECT FROM added a LEFT JOIN settlement_batch b ON b.id = a.batch_id
+        WHERE b.status IS DISTINCT FROM CASE WHEN a.settles THEN 'closed' ELSE 'open' END
     ) THEN
         RAISE EXCEPTION 'settlement_line: its batch takes no more' USING ERRCODE = 'integrity_constraint_violation';
     END IF;

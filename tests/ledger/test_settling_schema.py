@@ -33,6 +33,7 @@ REFUSED = {
         "TRUNCATE settlement_line",
         "INSERT INTO settlement_line SELECT * FROM settlement_line",
         INTO.replace("settles,", "true,"),
+        INTO.replace("batch_id,", "'no such batch',"),
         "UPDATE settlement_cursor SET seq = seq - 1",
         "DELETE FROM settlement_cursor",
         "INSERT INTO settlement_batch (id, network, program, currency, cycle_date, closes_at_ms, "
