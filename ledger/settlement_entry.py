@@ -106,6 +106,8 @@ class Settled(NamedTuple):
 
     moved_minor: int
     currency: str
+    interchange_minor: int  # of the batch's currency, as the next
+    fees_minor: int
     # Source, currency, rate, amount, converted, cost; and all offers.
     route: tuple[str, str, str, int, int, int] | None
     offers: tuple[tuple[str, str, int, int, int], ...]
@@ -116,8 +118,9 @@ def read_settled(body: LedgerBody) -> Settled | None:
     facts = dict(body.facts)
     try:
         moved, into = int(facts["moved_minor"]), facts["currency"]
+        income = int(facts["interchange_minor"]), int(facts["fees_minor"])
         if "fx_source" not in facts:
-            return Settled(moved, into, None, ())
+            return Settled(moved, into, *income, None, ())
         route = (
             facts["fx_source"], into, facts["fx_rate"], int(facts["fx_amount_minor"]),
             int(facts["fx_converted_minor"]), int(facts["fx_cost_minor"]),
@@ -130,4 +133,4 @@ def read_settled(body: LedgerBody) -> Settled | None:
                 offers.append((source, rate, converted, cost, by_bank))
     except (KeyError, ValueError):
         return None
-    return Settled(moved, into, route, tuple(offers))
+    return Settled(moved, into, *income, route, tuple(offers))

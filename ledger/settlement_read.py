@@ -44,6 +44,8 @@ class Batch(Struct, frozen=True, kw_only=True):
     expected_micro: int
     moved_minor: int | None
     moved_currency: str | None
+    booked_interchange_minor: int | None
+    booked_fees_minor: int | None
     settled_shard: int | None
     settled_seq: int | None
 

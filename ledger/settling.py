@@ -319,8 +319,10 @@ class _Page:
         for (shard, seq), (id, at_ms, settled) in self._settled.items():
             await self._connection.execute(
                 "UPDATE settlement_batch SET status = $2, settled_at_ms = $3, moved_minor = $4, "
-                "moved_currency = $5, settled_shard = $6, settled_seq = $7 WHERE id = $1",
+                "moved_currency = $5, settled_shard = $6, settled_seq = $7, "
+                "booked_interchange_minor = $8, booked_fees_minor = $9 WHERE id = $1",
                 id, SETTLED, at_ms, settled.moved_minor, settled.currency, shard, seq,
+                settled.interchange_minor, settled.fees_minor,
             )  # fmt: skip
             if settled.route is not None:
                 names = ("source", "rate", "converted_minor", "cost_minor", "moved_minor")

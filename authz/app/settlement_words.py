@@ -134,6 +134,8 @@ def one_report(b: dict[str, Any]) -> list[str]:
         figures.append(["of the net", money(b["fee_items_minor"], currency), "network's fees"])
     if b["moved_minor"] is not None:
         figures.append(["moved", money(b["moved_minor"], b["moved_currency"]), "by the bank"])
+        income = b["booked_interchange_minor"] + b["booked_fees_minor"]
+        figures.append(["income", money(income, currency), "interchange and fees, as booked"])
     lines += [f"  {line}" for line in columns(figures, frozenset({1}))]
     if b["uncounted_fees"]:
         lines.append(f"  {counted(b['uncounted_fees'], 'fee')} told in another currency, or "

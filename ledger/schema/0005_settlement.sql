@@ -36,6 +36,8 @@ CREATE TABLE settlement_batch (
     -- What the bank moved, and the entry that says so.
     moved_minor bigint,
     moved_currency text,
+    booked_interchange_minor bigint, -- income by it, of the batch's currency; as told, unless a person
+    booked_fees_minor bigint,        -- said another number
     settled_shard smallint,
     settled_seq bigint,
     UNIQUE (network, program, currency, closes_at_ms, settles_on)
@@ -130,8 +132,8 @@ BEGIN
         RAISE EXCEPTION 'settlement_batch: its sums are closed' USING ERRCODE = 'integrity_constraint_violation';
     END IF;
     IF OLD.status IN ('settled', 'reconciled') AND
-        (NEW.closed_at_ms, NEW.settled_at_ms, NEW.moved_minor, NEW.moved_currency, NEW.settled_shard, NEW.settled_seq)
-        IS DISTINCT FROM (OLD.closed_at_ms, OLD.settled_at_ms, OLD.moved_minor, OLD.moved_currency, OLD.settled_shard, OLD.settled_seq)
+        (NEW.closed_at_ms, NEW.settled_at_ms, NEW.moved_minor, NEW.moved_currency, NEW.booked_interchange_minor, NEW.booked_fees_minor, NEW.settled_shard, NEW.settled_seq)
+        IS DISTINCT FROM (OLD.closed_at_ms, OLD.settled_at_ms, OLD.moved_minor, OLD.moved_currency, OLD.booked_interchange_minor, OLD.booked_fees_minor, OLD.settled_shard, OLD.settled_seq)
     THEN
         RAISE EXCEPTION 'settlement_batch: its settlement stands' USING ERRCODE = 'integrity_constraint_violation';
     END IF;

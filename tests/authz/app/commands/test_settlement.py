@@ -139,6 +139,8 @@ def test_from_items_to_a_reconciled_batch(desk: Desk) -> None:
     desk.drain()
     again = desk.json("settle", visa, "--by", "A. Body")
     assert (again["said"], again["batch"]["status"]) == ("was settled before", "settled")
+    assert again["batch"]["booked_interchange_minor"] == 20
+    assert "0.20 USD  interchange and fees, as booked" in desk.run("report", visa).output
     assert desk.balances() == {
         "network 840": -40, "bank 840": -932, "interchange 840": -20, "disputes 840": 1,
         "unmatched 840": 991,
