@@ -1,4 +1,5 @@
-"""A network's own totals, as a settlement advice tells them: a CSV with a trailer.
+"""A network's own totals, as a settlement advice tells them: a CSV with a trailer; or as a clearing
+file of Mastercard's or Visa's carries them (ledger/clearing/summaries.py).
 
     network,currency,cycle_date,settles_on,items,net_minor
     visa,840,2026-11-20,2026-11-23,1840,-9120455
@@ -14,9 +15,17 @@ import csv
 import io
 from datetime import date
 from hashlib import sha256
+from pathlib import Path
 from typing import NamedTuple
 
-AMOUNTS = ("debit_minor", "credit_minor", "interchange_minor", "fees_minor", "net_minor")
+from ledger.clearing.errors import ClearingRefused
+from ledger.clearing.reading import find_format
+from ledger.clearing.source import SAMPLE
+from ledger.clearing.summaries import BadSummary, read_summaries
+
+AMOUNTS = (
+    "debit_minor", "credit_minor", "interchange_minor", "fees_minor", "charges_minor", "net_minor",
+)  # fmt: skip
 COMPARED = ("items", *AMOUNTS)
 NEEDED = ("network", "currency", "cycle_date", "items", "net_minor")
 COLUMNS = (*NEEDED, "settles_on", "program", "batch", *AMOUNTS[:-1])
@@ -48,6 +57,31 @@ class Advice(NamedTuple):
 
     file_id: str  # SHA-256 of its bytes
     totals: tuple[Total, ...]
+
+
+def read_totals(path: Path) -> Advice:
+    """Of any file that has a network's totals. Raises: OSError, AdviceRefused."""
+    with path.open("rb") as file:
+        sample = file.read(SAMPLE)
+        try:
+            is_clearing = find_format(sample)[0] != "csv"
+        except ClearingRefused:
+            is_clearing = False
+        if not is_clearing:
+            return read_advice(sample + file.read(SIZE_MAX + 1))
+    try:
+        file_id, found = read_summaries(path)
+    except (ClearingRefused, BadSummary) as refused:
+        raise AdviceRefused(str(refused)) from None
+    if not found:
+        raise AdviceRefused("a clearing file without a network's totals in it")
+    return Advice(
+        file_id,
+        tuple(
+            Total(one.record, one.network, one.currency, one.day, None, "", "", one.told)
+            for one in found
+        ),
+    )
 
 
 def read_advice(data: bytes) -> Advice:

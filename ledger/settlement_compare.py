@@ -122,7 +122,7 @@ async def compared(connection: asyncpg.Connection, one: Total) -> Compared:
 def differences(told: dict[str, int], found: Sequence[Batch]) -> tuple[Difference, ...]:
     """Name, what the network says, what we say; nothing, where both are the same."""
     if not found:
-        return (("no such batch", told["net_minor"], None),)
+        return (("no such batch", told.get("net_minor"), None),)
     still_open = sum(batch.status == OPEN for batch in found)
     differing: list[Difference] = []
     if still_open:

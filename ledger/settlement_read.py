@@ -65,6 +65,11 @@ class Batch(Struct, frozen=True, kw_only=True):
         return minor(self.fees_micro)
 
     @property
+    def charges_minor(self) -> int:
+        """Both, as networks tell them in one."""
+        return self.interchange_minor + self.fees_minor
+
+    @property
     def expected_minor(self) -> int:
         return minor(self.expected_micro)
 

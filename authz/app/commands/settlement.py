@@ -29,7 +29,7 @@ from authz.clock import SystemClock
 from authz.config import Config
 from ledger import settlement_read
 from ledger.settlement import CLOSED, OPEN, STATUSES
-from ledger.settlement_advice import AdviceRefused, read_advice
+from ledger.settlement_advice import AdviceRefused, read_totals
 from ledger.settlement_compare import compare as compare_totals
 from ledger.settling import Batcher
 
@@ -278,10 +278,12 @@ Examples:
   authz settlement compare visa-advice.csv
   authz settlement compare visa-advice.csv --json
 
-The file is a CSV with the columns network, currency, cycle_date, items and net_minor, and if told
-settles_on, program, batch, debit_minor, credit_minor, interchange_minor and fees_minor; the last
-line has `trailer` for a network, the number of rows, and the sum of their nets. Settled batches on
-which all agrees are reconciled. docs/settlement.md has an example.
+The file is a clearing file with totals in it (IPM: 1644 with function 685; BASE II: TC 46, report
+VSS-110), or a CSV with the columns network, currency, cycle_date, items and net_minor, and if told
+settles_on, program, batch, debit_minor, credit_minor, interchange_minor, fees_minor and
+charges_minor, which is both; the last line has `trailer` for a network, the number of rows, and the
+sum of their nets. Settled batches on which all agrees are reconciled. docs/settlement.md has an
+example.
 """
     + CODES.format("something differs, or the file was refused")
 )
@@ -294,7 +296,7 @@ which all agrees are reconciled. docs/settlement.md has an example.
 def compare(path: Path, config: Config, ledger_dir: Path | None, plain: bool) -> None:
     """Hold a network's own totals against our batches."""
     try:
-        advice = read_advice(path.read_bytes())
+        advice = read_totals(path)
     except AdviceRefused as refused:
         raise click.ClickException(
             f"The file is refused: {refused}. Nothing was changed."

@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 import json
+from datetime import date
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from click.testing import CliRunner, Result
 from authz.app import settlement_work
 from authz.app.cli import main
 from ledger.journal import LedgerBody
+from tests.ledger.clearing.test_summaries import base2_file, row
 from tests.support.batcher import say
 from tests.support.books import begin, books, drain
 from tests.support.hot import store_and_client
@@ -205,7 +207,15 @@ def test_the_bank_and_the_first_word_stand(desk: Desk) -> None:
     other = desk.run("settle", batch, "--moved", "-99", "--by", "J. Doe", code=1)
     assert "those stand" in other.output
     desk.drain()
+    assert desk.json("settle", batch, "--by", "J. Doe")["said"] == "was settled before"
     assert desk.balances() == {"bank 840": -100, "unmatched 840": 100}
+
+    # Visa's own report, in a BASE II file, agrees.
+    day = date.fromisoformat(desk.json("report", batch)["batches"][0]["cycle_date"])
+    told = {"count": "1".zfill(15), "credit": "0" * 15, "debit": "100".zfill(15)}
+    file = desk.folder / "base2"
+    file.write_bytes(base2_file(row(to_date=f"{day:%Y%j}", net="100".zfill(15), **told)))
+    assert desk.json("compare", str(file))["reconciled"] == [batch]
 
 
 def test_what_is_asked_wrongly_changes_nothing(desk: Desk) -> None:
