@@ -55,9 +55,10 @@ async def compare(connection: asyncpg.Connection, advice: Advice, now_ms: int) -
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
         rows = tuple([await compared(connection, one) for one in advice.totals])
-        before, before_ms = await latest(connection, advice.file_id)
-        at_ms = max(now_ms, before_ms + 1)
-        if rows != before:
+        if rows != await latest(connection, advice.file_id):
+            # Later than all before it, whatever a clock says: the last word must be known.
+            newest = await connection.fetchval("SELECT max(compared_at_ms) FROM network_total")
+            at_ms = max(now_ms, (newest or 0) + 1)
             await connection.executemany(
                 "INSERT INTO network_total (file_id, row, compared_at_ms, network, currency, "
                 "cycle_date, told, batches, differences) "
@@ -81,13 +82,13 @@ async def compare(connection: asyncpg.Connection, advice: Advice, now_ms: int) -
         )
 
 
-async def latest(connection: asyncpg.Connection, file_id: str) -> tuple[tuple[Compared, ...], int]:
-    """What was found when this file was compared last, and when; nothing, where it never was."""
+async def latest(connection: asyncpg.Connection, file_id: str) -> tuple[Compared, ...]:
+    """What was found when this file was compared last; nothing, where it never was."""
     rows = await connection.fetch(
         "SELECT * FROM network_total WHERE file_id = $1 AND compared_at_ms = "
         "(SELECT max(compared_at_ms) FROM network_total WHERE file_id = $1) ORDER BY row", file_id,
     )  # fmt: skip
-    found = tuple(
+    return tuple(
         Compared(
             row=row["row"],
             network=row["network"],
@@ -98,7 +99,6 @@ async def latest(connection: asyncpg.Connection, file_id: str) -> tuple[tuple[Co
         )
         for row in rows
     )
-    return found, rows[0]["compared_at_ms"] if rows else 0
 
 
 async def compared(connection: asyncpg.Connection, one: Total) -> Compared:

@@ -14,6 +14,8 @@ from ledger.chart import sums
 from ledger.journal import AdviceBody, CloseBody, LedgerBody, WithdrawalBody, encode_body
 from ledger.settlement import NOTHING_TOLD, Key, Told, fees_of, minor, told_of
 from ledger.settlement_entry import Conversion, Settling, movement, read_settled
+from ledger.settling import Found, counters_of, line_of_fees
+from tests.ledger.test_book import AT, Journal, reversal
 from tests.ledger.test_book import told as authorization
 
 DAY = date(2026, 11, 20)
@@ -143,3 +145,44 @@ def test_what_a_settlement_says_is_read_back() -> None:
     assert plain is not None
     assert plain.route is None
     assert read_settled(LedgerBody("settlement", "b", "ann", ())) is None
+
+
+def found(told: object) -> list[Found]:
+    """An entry's lines on networks' accounts and positions, as a page reads them."""
+    return [
+        Found(1, 1, n, AT, *account, amount, "authorization", "m1", b"")
+        for n, (account, amount) in enumerate(told.postings)  # type: ignore[attr-defined]
+        if account.role in ("network", "fx_position")
+    ]
+
+
+def test_what_stands_against_what_we_converted_is_found_in_the_entrys_own_lines() -> None:
+    journal = Journal()
+    journal.open()
+    price = authorization(
+        11_701, fee=299, transaction_minor=10_001, transaction_currency="978", rate="1.17",
+        rate_source="ECB",
+    )  # fmt: skip
+    bought = found(journal.say("authorization", "m1", price, posted=-12_000, authorization="m1"))
+    assert counters_of(bought) == {("acme", "978"): ("840", -11_701)}
+    back = found(
+        journal.say("reversal", "r1", reversal(), posted=7_001, authorization="m1",
+                    verdict="reversed")
+    )  # fmt: skip
+    ((_, (currency, counter)),) = counters_of(back).items()
+    assert currency == "840"
+    assert counter == journal.balance("fx_position") + 11_701  # what is no longer there
+    plain = found(
+        journal.say("authorization", "m2", authorization(), posted=-6_000, authorization="m2")
+    )
+    assert counters_of(plain) == {}
+
+
+def test_what_is_told_of_fees_goes_to_one_line() -> None:
+    def line(number: int, currency: str) -> Found:
+        return Found(1, 1, number, AT, "p", currency, "network", "visa", -1, "clearing", "m", b"")
+
+    entry = [line(2, "840"), line(4, "978")]
+    assert line_of_fees(entry, Told(settles_in="978")) == 4
+    assert line_of_fees(entry, Told(settles_in="392")) == line_of_fees(entry, Told()) == 2
+    assert line_of_fees([], Told()) == -1

@@ -53,7 +53,8 @@ def check(file: Path | None, as_json: bool, changed: bool) -> None:
 def differing(found: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]:
     """The keys that are not as they would be without a word, and every row's own."""
     rows = {"link": default["link"][0], "hold": msgspec.to_builtins(HoldRule(days=1))}
-    rows["check"] = rows["fx"] = {}  # every key is its own
+    rows["check"] = {}  # every key is its own
+    rows["fx"] = {"cost_bp": 0, "fixed_minor": 0}
     rows["cycle"] = msgspec.to_builtins(CycleRule())
     rows["interchange"] = msgspec.to_builtins(InterchangeRule())
     left: dict[str, Any] = {}
