@@ -21,6 +21,7 @@ COMMANDS = {
     "simulate": "Be a card network: send traffic over real links.",
     "reconcile": "Audit the hot state.",
     "settle": "Write the journal into the books.",
+    "rebuild": "A lost hot state, from the books.",
     "ledger": "The books: are they whole?",
     "settlement": "Batches of what networks settle.",
     "card": "Freeze a card, let it go on, or past the rules for once.",
