@@ -9,8 +9,9 @@ from msgspec import Struct
 
 from ledger.settlement import OPEN
 from ledger.settlement_advice import Advice, Total
+from ledger.settlement_page import RECONCILE
 from ledger.settlement_read import Batch
-from ledger.settling import LOCK, RECONCILE
+from ledger.settling import LOCK
 
 Difference = tuple[str, int | None, int | None]  # name, told, ours
 read_differences = msgspec.json.Decoder(tuple[Difference, ...]).decode

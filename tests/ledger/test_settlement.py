@@ -14,7 +14,7 @@ from ledger.chart import sums
 from ledger.journal import AdviceBody, CloseBody, LedgerBody, WithdrawalBody, encode_body
 from ledger.settlement import NOTHING_TOLD, Key, Told, fees_of, minor, told_of
 from ledger.settlement_entry import Conversion, Settling, movement, read_settled
-from ledger.settling import Found, counters_of, line_of_fees
+from ledger.settlement_page import Found, counters_of, line_of_fees
 from tests.ledger.test_book import AT, Journal, reversal
 from tests.ledger.test_book import told as authorization
 

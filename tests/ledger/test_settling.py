@@ -181,3 +181,42 @@ async def start(dsn: str, t0: int, place: str, number: int) -> asyncio.subproces
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.support.batcher", dsn, str(t0), place, str(number), cwd=ROOT
     )
+
+
+def test_books_that_were_lost_find_their_settlements_again(
+    fresh_redis: str, fresh_postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told again from the journal alone: a settlement waits for the lines of its batch, whatever
+    shards they are in, and nobody has to close what was closed."""
+    monkeypatch.setattr(settling, "PAGE", 5)
+
+    async def story() -> None:
+        random, terms = Random(11), Minutes(soon())
+        await begin(fresh_postgres)
+        async with store_and_client(fresh_redis) as (state, client):
+            async with books(fresh_postgres) as connection:
+                batcher = Batcher(connection, terms, lambda: 1)
+                for cycle in range(3):
+                    await put(state, [one._replace(cycle=cycle) for one in items(random, 25)])
+                    await finish(fresh_redis, fresh_postgres, connection, batcher, state, set())
+                await put(state, [one._replace(cycle=4) for one in items(random, 10)])
+                await drain(fresh_redis, fresh_postgres)
+                await batcher.take()
+                before = await told(connection)
+                assert Counter(status for _, status, _ in before) == {"settled": 22, "open": 5}
+                await connection.execute("DROP SCHEMA ledger CASCADE")
+            for key in await client.keys("authz:{*}:journal"):
+                await client.xgroup_destroy(key, "ledger")
+            await begin(fresh_postgres)
+            await drain(fresh_redis, fresh_postgres)
+            async with books(fresh_postgres) as connection:
+                await Batcher(connection, terms, lambda: 1).take()
+                assert await told(connection) == before
+                assert await settlement_read.check(connection) == []
+
+    asyncio.run(story())
+
+
+async def told(connection: asyncpg.Connection) -> list[tuple[str, str, int]]:
+    found = await settlement_read.batches(connection)
+    return sorted((batch.id, batch.status, batch.net_minor) for batch in found)
