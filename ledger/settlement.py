@@ -19,6 +19,9 @@ from ledger.journal import Body, LedgerBody
 from ledger.split import share
 
 MICRO = 1_000_000
+MICRO_MAX = 10**17  # of one item: a billion in major units; a hundred of them still fit a column
+SHIFT_MAX = 18  # decimal places: no format tells more
+TEXT_MAX = 64  # of what is kept of a text: an ARN has 23
 # Of fees that are told beside an item, those that are interchange: Visa's, by our own reader's
 # name, and Mastercard's fee type 00 of PDS 0146.
 INTERCHANGE = frozenset({"interchange", "00"})
@@ -175,9 +178,10 @@ def told_of(read: Body | None) -> Told:
         facts = dict(read.facts)
         return Told(
             bin=bin_of(facts.get("bin", "")),
-            mcc=facts.get("mcc", ""),
-            reference=facts.get("arn", "") or read.reference,
-            what=read.what,
+            mcc=mcc_of(facts.get("mcc", "")),
+            reference=clean(facts.get("arn", "") or read.reference),
+            what=clean(read.what),
+            fees=fees_in(facts.get("fees", "")),
         )
     about: Any = read if hasattr(read, "mcc") else None
     for name in ("told", "asked"):
@@ -186,9 +190,9 @@ def told_of(read: Body | None) -> Told:
         return NOTHING_TOLD
     return Told(
         bin=bin_of(about.bin),
-        mcc=about.mcc,
+        mcc=mcc_of(about.mcc),
         card_present=about.card_present,
-        reference=getattr(read, "arn", ""),
+        reference=clean(getattr(read, "arn", "")),
         what=kind_of(read),
         fees=getattr(read, "fees", ()),
         settles_in=getattr(read, "settlement_currency", ""),
@@ -198,7 +202,25 @@ def told_of(read: Body | None) -> Told:
 def kind_of(read: Any) -> str:
     """Of an item of a clearing file, what was cleared; of others nothing."""
     kind: str = getattr(read, "kind", "")
-    return f"{kind}_reversal" if kind and read.reversal else kind
+    return clean(f"{kind}_reversal" if kind and read.reversal else kind)
+
+
+def fees_in(text: str) -> tuple[tuple[str, int, int, str, int], ...]:
+    """As the facts of a movement spell them: "name,sign,amount,currency,decimals", by blanks."""
+    try:
+        parts = [one.split(",") for one in text.split()]
+        return tuple((n, int(sign), int(a), of, int(d)) for n, sign, a, of, d in parts)
+    except ValueError:
+        return ()
+
+
+def clean(text: str) -> str:
+    """Fit for a column, whatever a body says: an entry that cannot be taken would stop all."""
+    return "".join(c for c in text[:TEXT_MAX] if c.isprintable())
+
+
+def mcc_of(text: str) -> str:
+    return text if len(text) == 4 and text.isascii() and text.isdigit() else ""
 
 
 def bin_of(text: str) -> str:
@@ -210,16 +232,19 @@ def fees_of(told: Told, currency: str, exponents: Mapping[str, int]) -> FeesTold
     """What a body tells of fees, for a line of this currency.
 
     A fee that names no currency is in the item's. One that does not say who pays is not
-    counted, and neither is one in another currency: nobody says at what rate.
+    counted, and neither is one in another currency, as nobody says at what rate, nor one that is
+    larger than any.
     """
     interchange = fees = uncounted = 0
     for name, sign, amount, of, decimals in told.fees:
         shift = 0 if decimals < 0 else exponents.get(currency, 2) - decimals
-        if not sign or (of or currency) != currency:
+        if sign not in (-1, 1) or (of or currency) != currency or abs(shift) > SHIFT_MAX:
             uncounted += 1
             continue
         micro = -sign * shifted(amount * MICRO, shift)
-        if name in INTERCHANGE:
+        if abs(micro) > MICRO_MAX:
+            uncounted += 1
+        elif name in INTERCHANGE:
             interchange += micro
         else:
             fees += micro

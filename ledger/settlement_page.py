@@ -13,6 +13,7 @@ from ledger.journal import Body, LedgerBody
 from ledger.settlement import (
     CLOSED,
     FEE,
+    MICRO_MAX,
     NOTHING_TOLD,
     OPEN,
     SETTLED,
@@ -179,6 +180,7 @@ class Page:
         expected = 0
         if not fees.told and what not in NO_INTERCHANGE:
             expected = self._terms.expected_micro(item, one.amount_minor)
+            expected = expected if abs(expected) <= MICRO_MAX else 0
         return Line(
             one.shard, one.seq, one.line, key.id, False, one.at_ms, what, one.authorization_id,
             told.reference, told.bin, told.mcc, one.amount_minor, fees.interchange_micro,

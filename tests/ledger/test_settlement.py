@@ -49,6 +49,15 @@ def test_what_bodies_tell() -> None:
     assert told_of(body) == Told(bin="411111", mcc="5812", reference="7", what="unmatched")
 
 
+def test_whatever_a_body_says_it_fits_its_columns() -> None:
+    facts = (("mcc", "a\0bc"), ("arn", "7\0" * 99), ("fees", "interchange,-1,5,840,-1 00,1,2,,6"))
+    told = told_of(LedgerBody("fee\n", "r", "ann", (), facts))
+    assert (told.mcc, told.reference, told.what) == ("", "7" * 32, "fee")
+    assert told.fees == (("interchange", -1, 5, "840", -1), ("00", 1, 2, "", 6))
+    for fees in ("x", "x,1,2", "a,b,c,d,e", "interchange,-1,5,840,1.5"):
+        assert told_of(LedgerBody("fee", "r", "ann", (), (("fees", fees),))).fees == ()
+
+
 def test_what_is_longer_than_a_bin_is_none() -> None:
     for text in ("4111111111111111", "41111", "41111x", "４11111"):
         assert told_of(LedgerBody("fee", "r", "ann", (), (("bin", text),))).bin == ""
@@ -65,6 +74,8 @@ FEES = [
     (("interchange", -1, 123_456, "048", 6), "048", (123_456_000, 0, 0)),
     (("interchange", 0, 12, "840", -1), "840", (0, 0, 1)),
     (("interchange", -1, 12, "978", -1), "840", (0, 0, 1)),
+    (("interchange", -1, 10**12, "840", -1), "840", (0, 0, 1)),
+    (("interchange", -1, 10**400, "840", 10**9), "840", (0, 0, 1)),
 ]  # fmt: skip
 
 
