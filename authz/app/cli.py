@@ -24,6 +24,7 @@ COMMANDS = {
     "rebuild": "A lost hot state, from the books.",
     "ledger": "The books: are they whole?",
     "proof": "A day of the books: every cent, explained.",
+    "settlement": "Batches of what networks settle.",
     "card": "Freeze a card, let it go on, or past the rules for once.",
     "hold": "Let a hold go.",
     "lists": "Block and allow lists: who, where, when.",
