@@ -17,7 +17,13 @@ import msgspec
 from msgspec import Meta, Struct
 
 from authz.checks.settings import NEEDED, CheckConfig, problem_of
-from authz.config_books import PostgresConfig, SettleConfig, check_postgres
+from authz.config_books import (
+    ClearingConfig,
+    PostgresConfig,
+    SettleConfig,
+    check_clearing,
+    check_postgres,
+)
 from authz.config_sources import ConfigError, Secret, Sources
 from authz.dialects import find_dialect
 from authz.wire.networks import NETWORK_OF, NETWORKS, PLAIN
@@ -156,6 +162,7 @@ class Config(Struct, frozen=True, kw_only=True):
     metrics: MetricsConfig = MetricsConfig()
     postgres: PostgresConfig = PostgresConfig()
     settle: SettleConfig = SettleConfig()
+    clearing: ClearingConfig = ClearingConfig()
     links: tuple[LinkConfig, ...] = (LinkConfig(),)  # [[link]] in the file
     holds: tuple[HoldRule, ...] = ()  # [[hold]], the first that fits; none: rules/holds.py
     checks: tuple[CheckConfig, ...] = ()  # [[check]], all asked at the same time
@@ -170,6 +177,7 @@ SECTIONS: dict[str, type[Struct]] = {
     "metrics": MetricsConfig,
     "postgres": PostgresConfig,
     "settle": SettleConfig,
+    "clearing": ClearingConfig,
     "link": LinkConfig,
     "hold": HoldRule,
     "check": CheckConfig,
@@ -207,6 +215,7 @@ def load_config(path: Path | None, env: Mapping[str, str], flags: Mapping[str, o
         metrics=MetricsConfig(**tables["metrics"]),
         postgres=PostgresConfig(**tables["postgres"]),
         settle=SettleConfig(**tables["settle"]),
+        clearing=ClearingConfig(**tables["clearing"]),
         links=tuple(link_of(table) for table in sources.listed["link"]),
         holds=tuple(hold_rule(at, table) for at, table in enumerate(sources.listed["hold"])),
         checks=tuple(check_of(at, table) for at, table in enumerate(sources.listed["check"])),
@@ -275,6 +284,7 @@ def check(config: Config) -> None:
     check_redis(config.redis)
     check_pan_key(config.pan)
     check_postgres(config.postgres)
+    check_clearing(config.clearing)
     check_host(config.settle.metrics_host, "settle.metrics_host")
     check_host(config.metrics.host, "metrics.host")
     taken = {(config.metrics.host, config.metrics.port): "metrics.port"}
