@@ -42,7 +42,7 @@ class SettleConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class ClearingConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Where the money of each network moves: with its online messages, or with its clearing file."""
+    """Where a network's money moves: with its online messages, or with its clearing file."""
 
     by_file: str = ""  # networks by name, with commas; of all others the file only compares
 

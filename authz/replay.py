@@ -223,7 +223,7 @@ def as_asked(message_id: str, body: Any) -> Asked:
         if body.act in ("post", "last"):
             amount, currency = told.transaction_minor, told.transaction_currency
             return message_id, body.act, told.sent_at, amount, currency
-        sent_at, remaining, currency = told.sent_at, body.remaining_minor, told.transaction_currency
+        sent_at, remaining, currency = told.sent_at, body.remaining_minor, ""  # its target's own
     else:
         assert isinstance(body, ReversalBody)
         sent_at, remaining, currency = body.sent_at, body.remaining_minor, body.transaction_currency

@@ -152,8 +152,8 @@ class AdviceBody(Struct, frozen=True, array_like=True, tag="advice", gc=False):
     references: tuple[tuple[str, str], ...]  # rung and reference, as they were tried
 
 
-# The network's own name of it; +1 we pay it, -1 we are given it, 0 not told; its amount and currency;
-# decimals behind the point of a major unit, -1 for minor units.
+# The network's own name of it; +1 we pay it, -1 we are given it, 0 not told; its amount and
+# currency; decimals behind the point of a major unit, -1 for minor units.
 ToldFee = tuple[str, int, int, str, int]
 
 

@@ -44,8 +44,8 @@ class Parts(Struct, frozen=True, array_like=True):
     fees: int = 0  # but the next
     cross_border: int = 0
     converted: int = 0  # of the principal, what went through the FX position
-    # What the network is owed for that, by currency. In the billing currency itself: by how much the
-    # principal exceeds what the network settles, which is income.
+    # What the network is owed for that, by currency. In the billing currency itself: by how much
+    # the principal exceeds what the network settles, which is income.
     foreign: tuple[tuple[str, int], ...] = ()
 
     @property

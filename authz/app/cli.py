@@ -21,6 +21,7 @@ COMMANDS = {
     "simulate": "Be a card network: send traffic over real links.",
     "reconcile": "Audit the hot state.",
     "settle": "Write the journal into the books.",
+    "clear": "Post what a network's clearing file says.",
     "ledger": "The books: are they whole?",
     "card": "Freeze a card, let it go on, or past the rules for once.",
     "hold": "Let a hold go.",

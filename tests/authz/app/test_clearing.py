@@ -1,0 +1,266 @@
+"""Clearing files become money: every outcome by example, and any file by a plain oracle."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger.clearing.outcome import Outcome
+from ledger.clearing.record import Kind
+from tests.support.clearing import arn_of
+from tests.support.engine import advice_of, code, purchase, reversal
+from tests.support.office import NETWORK, NOBODYS, Office, office, record, rrn_of
+
+Scene = Callable[[Office], Awaitable[None]]
+
+
+@pytest.fixture
+def at_office(fresh_redis: str, fresh_postgres: str, tmp_path: Path) -> Callable[..., None]:
+    """Play a scene; hot state and books must be whole behind it."""
+
+    def play(scene: Scene, **options: Any) -> None:
+        async def run() -> None:
+            async with office(fresh_redis, fresh_postgres, tmp_path, **options) as it:
+                await scene(it)
+                await it.check()
+
+        asyncio.run(run())
+
+    return play
+
+
+# What is held, what the file says of it, and what that is called. The account had 1,000.00.
+PURCHASES = """
+held   cleared   outcome         posted  still held
+5000   5000      cleared           5000           0
+5000   4000      cleared_below     4000           0
+5000   6000      cleared_above     6000           0
+0      5000      forced            5000           0
+"""
+
+
+def test_a_purchase_is_posted_below_at_and_above_its_hold(at_office: Any) -> None:
+    async def scene(it: Office) -> None:
+        rows = [line.split() for line in PURCHASES.strip().splitlines()[1:]]
+        items, expected, posted = [], {}, 0
+        for stan, (held, amount, outcome, took, still) in enumerate(rows, 1):
+            if int(held):
+                await it.buy(stan, int(held))
+            items.append(record(stan, int(amount), rrn=rrn_of(stan)))
+            expected[stan] = outcome
+            posted += int(took)
+            assert int(still) == 0
+        assert await it.clear(items) == expected
+        assert await it.funds() == (100_000 - posted, 0)
+        assert (await it.check())["network", NETWORK, "840"] == -posted
+
+    at_office(scene)
+
+
+def test_several_clearings_of_one_hold_in_any_order(at_office: Any) -> None:
+    async def scene(it: Office) -> None:
+        await it.buy(1, 9000)
+        last = record(3, 3000, rrn=rrn_of(1), clearing_number=3, clearing_count=3)
+        first = record(1, 2000, rrn=rrn_of(1), clearing_number=1, clearing_count=3)
+        second = record(2, 2500, rrn=rrn_of(1), clearing_number=2, clearing_count=3)
+        assert await it.clear([last, first]) == {3: "cleared_part", 1: "cleared_part"}
+        assert await it.funds() == (95_000, 4000)
+        assert await it.clear([second]) == {2: "cleared_part"}
+        assert await it.funds() == (92_500, 0)
+
+    at_office(scene)
+
+
+def test_what_comes_after_its_hold_has_ended_is_posted_and_shown(at_office: Any) -> None:
+    async def scene(it: Office) -> None:
+        await it.buy(1, 5000)
+        fields = purchase(1, 5000, at_ms=it.world.clock.now_ms())
+        assert (
+            code(await it.link.say("0400", reversal(fields, at_ms=it.world.clock.now_ms()))) == "00"
+        )
+        assert await it.funds() == (100_000, 0)
+        assert await it.clear([record(1, 5000, rrn=rrn_of(1))]) == {1: "cleared_late"}
+        assert await it.funds() == (95_000, 0)
+        [row] = await it.cleared.listed(10)
+        assert (row["outcome"], row["account_id"]) == ("cleared_late", "A1")
+
+    at_office(scene)
+
+
+def test_what_no_card_of_ours_has_is_in_the_unmatched_account(at_office: Any) -> None:
+    async def scene(it: Office) -> None:
+        items = [
+            record(1, 700, pan=NOBODYS),
+            record(2, 300, pan=NOBODYS, kind=Kind.REFUND),
+            record(3, 50, kind=Kind.FEE, pan=NOBODYS),
+            record(4, 900, kind=Kind.SECOND_PRESENTMENT, of=Kind.PRESENTMENT),
+            record(5, 800, settlement_minor=740, settlement_currency="978", pan=NOBODYS),
+        ]
+        said = await it.clear(items)
+        assert said == {
+            1: "unmatched", 2: "unmatched", 3: "fee", 4: "represented", 5: "unmatched",
+        }  # fmt: skip
+        books = await it.check()
+        assert books["unmatched", "", "840"] == 400
+        assert books["unmatched", "", "978"] == 740
+        assert books["fees", "", "840"] == 50
+        assert books["disputes", "", "840"] == 900
+        assert books["network", NETWORK, "840"] == -400 - 50 - 900
+        assert books["network", NETWORK, "978"] == -740
+        assert await it.funds() == (100_000, 0)
+
+    at_office(scene)
+
+
+def test_refunds_chargebacks_and_what_takes_them_back(at_office: Any) -> None:
+    async def scene(it: Office) -> None:
+        await it.buy(1, 5000)
+        arn = arn_of(1)
+        items = [record(1, 5000, rrn=rrn_of(1)), record(2, 400, kind=Kind.REFUND)]
+        assert await it.clear(items) == {1: "cleared", 2: "refunded"}
+        assert await it.funds() == (95_400, 0)
+        charged = {"kind": Kind.CHARGEBACK, "of": Kind.PRESENTMENT}
+        dispute = record(3, 5000, arn=arn, reference="7", **charged)
+        back = record(4, 5000, arn=arn, reference="7", reversal=True, **charged)
+        assert await it.clear([back, dispute]) == {3: "charged_back", 4: "reversed"}
+        assert await it.funds() == (95_400, 0)
+        assert await it.clear([record(5, 1500, arn=arn, reversal=True)]) == {5: "reversed"}
+        assert await it.funds() == (96_900, 0)
+        # So much is not left of it; and of that nothing was ever cleared.
+        too_much = record(6, 4000, arn=arn, reversal=True, clearing_number=1)
+        unknown = record(7, 100, reversal=True)
+        assert await it.clear([too_much, unknown]) == {6: "unmatched", 7: "unmatched"}
+        rest = record(8, 3500, arn=arn, reversal=True, clearing_number=2)
+        assert await it.clear([rest]) == {8: "reversed"}
+        assert await it.funds() == (100_400, 0)
+        books = await it.check()
+        assert books["network", NETWORK, "840"] == 400 + 4100
+        assert books["unmatched", "", "840"] == -4100
+
+    at_office(scene)
+
+
+def test_the_same_file_and_the_same_record_move_nothing_again(at_office: Any) -> None:
+    async def scene(it: Office) -> None:
+        await it.buy(1, 5000)
+        items = [record(1, 5000, rrn=rrn_of(1)), record(2, 700, pan=NOBODYS)]
+        path = it.file(items)
+        first = await it.clear_file(path, items)
+        before = await it.check()
+        assert await it.clear_file(path, items) == first == {1: "cleared", 2: "unmatched"}
+        # The same records in another file, beside a new one.
+        more = [items[1], record(3, 100), items[0]]
+        assert await it.clear(more) == {2: "repeated", 3: "forced", 1: "repeated"}
+        # The same ARN with another amount is no repeat: the network settles it, so it is kept.
+        other = record(1, 4999, rrn=rrn_of(1))
+        assert await it.clear([other]) == {1: "unmatched"}
+        assert await it.clear([other, record(9, 1)]) == {1: "repeated", 9: "forced"}
+        books = await it.check()
+        moved = books["network", NETWORK, "840"] - before["network", NETWORK, "840"]
+        assert moved == -100 - 4999 - 1
+        assert await it.funds() == (94_899, 0)
+
+    at_office(scene)
+
+
+def test_settled_in_another_currency_it_goes_through_the_fx_position(at_office: Any) -> None:
+    async def scene(it: Office) -> None:
+        abroad = {"billing_minor": 5500, "billing_currency": "840", "transaction_currency": "978"}
+        settled = {"settlement_minor": 5000, "settlement_currency": "978"}
+        same = {"settlement_minor": 990, "settlement_currency": "840"}
+        items = [
+            record(1, 5000, **abroad, **settled),
+            record(2, 1000, **same),
+            record(3, 5000, **abroad, **settled, arn=arn_of(1), reversal=True),
+        ]
+        assert await it.clear(items[:2]) == {1: "forced", 2: "forced"}
+        books = await it.check()
+        assert books["network", NETWORK, "978"] == -5000
+        assert books["fx_position", "", "978"] == 5000
+        assert books["fx_position", "", "840"] == -5500
+        assert books["network", NETWORK, "840"] == -990
+        assert books["fx_income", "", "840"] == -10
+        assert await it.clear(items[2:]) == {3: "reversed"}
+        books = await it.check()
+        assert ("network", NETWORK, "978") not in books
+        assert ("fx_position", "", "840") not in books
+        assert await it.funds() == (99_000, 0)
+
+    at_office(scene)
+
+
+def test_without_a_rate_nobody_is_billed(at_office: Any) -> None:
+    async def scene(it: Office) -> None:
+        assert await it.clear([record(1, 5000, transaction_currency="978")]) == {1: "unmatched"}
+        assert await it.funds() == (100_000, 0)
+        [row] = await it.cleared.listed(10)
+        assert row["detail"] == "no rate"
+
+    at_office(scene)
+
+
+def test_where_the_file_posts_messages_only_hold(at_office: Any) -> None:
+    async def scene(it: Office) -> None:
+        await it.buy(1, 5000, "0200")
+        assert await it.funds() == (100_000, 5000)
+        await it.buy(2, 3000)
+        bill = advice_of(purchase(2, 3000, at_ms=it.world.clock.now_ms()), 3, de4=f"{3600:012}",
+                         at_ms=it.world.clock.now_ms())  # fmt: skip
+        assert code(await it.link.say("0220", bill)) == "00"
+        assert await it.funds() == (100_000, 8600)
+        part = advice_of(
+            purchase(1, 5000), 4, at_ms=it.world.clock.now_ms(), de71="0001", de72="0002"
+        )
+        assert code(await it.link.say("0220", part)) == "00"
+        assert await it.funds() == (100_000, 8600)
+        items = [record(1, 5000, rrn=rrn_of(1)), record(2, 3600, rrn=rrn_of(2))]
+        assert await it.clear(items) == {1: "cleared", 2: "cleared"}
+        assert await it.funds() == (91_400, 0)
+
+    at_office(scene)
+
+
+def test_where_messages_post_the_file_only_compares(at_office: Any) -> None:
+    async def scene(it: Office) -> None:
+        now_ms = it.world.clock.now_ms()
+        await it.buy(1, 5000, "0200")
+        await it.buy(2, 3000)
+        bill = advice_of(purchase(2, 3000, at_ms=now_ms), 3, de4=f"{3600:012}", at_ms=now_ms)
+        assert code(await it.link.say("0220", bill)) == "00"
+        await it.buy(4, 800)  # held, and never completed
+        before = await it.check()
+        items = [
+            record(1, 5000, rrn=rrn_of(1)),
+            record(2, 3600, rrn=rrn_of(2)),
+            record(3, 3600, rrn=rrn_of(2)),
+            record(4, 800, rrn=rrn_of(4)),
+            record(5, 5000, rrn=rrn_of(5)),
+            record(6, 700, pan=NOBODYS),
+        ]
+        assert await it.clear(items) == {
+            1: "agrees", 2: "agrees", 3: "differs", 4: "missing_online", 5: "missing_online",
+            6: "missing_online",
+        }  # fmt: skip
+        assert await it.clear([record(7, 5000, rrn=rrn_of(1))]) == {7: "differs"}
+        undone = reversal(purchase(1, 5000, at_ms=now_ms), at_ms=now_ms)
+        undone[90] = "0200" + undone[90][4:]
+        assert code(await it.link.say("0400", undone)) == "00"
+        back = [
+            record(8, 5000, rrn=rrn_of(1), reversal=True),
+            record(9, 3600, rrn=rrn_of(2), reversal=True),
+        ]
+        assert await it.clear(back) == {8: "agrees", 9: "differs"}
+        after = await it.check()
+        assert after["network", NETWORK, "840"] == before["network", NETWORK, "840"] + 5000
+        # Disputes have no online message anywhere: the file moves them.
+        dispute = record(10, 3600, kind=Kind.CHARGEBACK, of=Kind.PRESENTMENT, arn=arn_of(2))
+        assert await it.clear([dispute]) == {10: "charged_back"}
+        assert await it.funds() == (100_000, 800)
+
+    at_office(scene, by_file=frozenset())
+
+
+def test_every_outcome_has_a_meaning_that_says_whether_money_moved() -> None:
+    assert {str(outcome) for outcome in Outcome} >= {"cleared", "refused"}
