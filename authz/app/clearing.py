@@ -8,7 +8,8 @@ are gone through in the file's order, others beside one another.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 from redis.asyncio import Redis
@@ -51,6 +52,7 @@ MOVES: dict[Outcome, tuple[Role, str]] = {
 ENDINGS = frozenset({"expired", "released"})
 
 Row = tuple[Waiting, ClearedItem]
+T = TypeVar("T")
 
 
 class Poster:
@@ -90,7 +92,7 @@ class Poster:
         by_card: dict[str, list[Row]] = {}
         for one in moves:
             by_card.setdefault(one[0].card_key or one[0].item_key, []).append(one)
-        done = await asyncio.gather(*(self._in_order(some) for some in by_card.values()))
+        done = await together(self._in_order(some) for some in by_card.values())
         return [*told, *(one for some in done for one in some)]
 
     def _moves(self, item: ClearedItem) -> bool:
@@ -277,12 +279,23 @@ class Poster:
 
         if not rows:
             return []
-        looked = await asyncio.gather(*(one(row, item) for row, item in rows))
+        looked = await together(one(row, item) for row, item in rows)
         taken: set[str] = set()
         for network in {item.network for _, item in rows}:
             ids = [p.message_id for it in looked if it.item.network == network for p in it.postings]
             taken |= await self._cleared.agreed(network, ids)
         return [compared(it, taken) for it in looked]
+
+
+async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """All of it; where one fails, the others are called off before anybody hears of it."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def first_key(item: ClearedItem, card_key: str) -> str:

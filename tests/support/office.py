@@ -1,6 +1,7 @@
 """A back office: an engine with a real store, books in a real Postgres, files to be cleared."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import date
@@ -104,6 +105,16 @@ class Office:
         )
         by_line = {row[0]: row[1] for row in rows}
         return {item.record: by_line[line] for line, item in enumerate(items, 2)}
+
+    async def outcomes(
+        self, path: Path, step: Callable[[str], None] = lambda _: None
+    ) -> Counter[str]:
+        """How often each outcome came."""
+        found = await clear(self.desk, read_clearing(path), NETWORK, step)
+        assert found["status"] == "done"
+        return Counter({row["outcome"]: 0 for row in found["outcomes"]}) + Counter(
+            outcome for row in found["outcomes"] for outcome in [row["outcome"]] * row["records"]
+        )
 
     async def funds(self, account_id: str = "A1") -> tuple[int, int]:
         """Posted and held, in dollars."""
