@@ -283,6 +283,15 @@ class Cleared:
         )  # fmt: skip
         return [dict(row) for row in rows]
 
+    async def resolve(self, file_id: str, record: int, note: str) -> bool:
+        """A person has seen to it, by that note. Whether it waited for one. It moves nothing."""
+        found = await self._connection.fetch(
+            "UPDATE clearing_item SET resolved_at = now(), note = $3 "
+            f"WHERE starts_with(file_id, $1) AND record = $2 AND {OPEN} RETURNING record",
+            file_id, record, note,
+        )  # fmt: skip
+        return len(found) > 0
+
     async def count_open(self) -> dict[str, int]:
         """How many wait for a person, by outcome."""
         rows = await self._connection.fetch(

@@ -103,6 +103,13 @@ async def find_books(
     return books
 
 
+def has_books(config: Config, folder: Path | None = None) -> bool:
+    """Whether there are any to be looked into: a Postgres that is named, or one of our own."""
+    if config.postgres.address() is not None:
+        return True
+    return ((folder or own_folder(config)) / CLUSTER).exists()
+
+
 def own_folder(config: Config) -> Path:
     if os.geteuid() == 0:
         return OF_ROOT

@@ -27,6 +27,7 @@ from ledger.clearing.reading import ClearingFile
 from ledger.database import connect
 
 CARDS = 20_000  # kept in memory while a file is gone through, some 20 MB
+ITEM_DIGITS = 12  # of a file's id, in the name that a person knows an item by
 LISTED = 50  # of those that wait for a person; `authz exceptions` has all
 
 
@@ -138,6 +139,7 @@ def exception(row: dict[str, Any]) -> Plain:
     """One that waits for a person, as data and as text."""
     return {
         "at": row["at"].isoformat(timespec="milliseconds"),
+        "item": f"{row['file_id'][:ITEM_DIGITS]}/{row['record']}",
         "file": row["file"],
         "file_id": row["file_id"],
         "record": row["record"],

@@ -166,6 +166,21 @@ async def issue(world: World, opening: int, number: int = 1, pan: str = PAN, **o
 
 
 @asynccontextmanager
+async def at_desk(url: str, dsn: str) -> AsyncIterator[Desk]:
+    """Somebody else who clears: a connection of each server, and the lock."""
+    state, client, connection = await opened(url), admin.administrator(url), await connect(dsn)
+    try:
+        cleared, by_file = Cleared(connection), frozenset({NETWORK})
+        assert await cleared.lock()
+        engine = World(state).another_engine(Settings(by_file=by_file), "clear")
+        yield Desk(engine, client, cleared, KEYS, "test", by_file)
+    finally:
+        await connection.close()
+        state._connection.close()  # type: ignore[union-attr]
+        await client.aclose()
+
+
+@asynccontextmanager
 async def office(
     url: str, dsn: str, folder: Path, *, opening: int = 100_000,
     by_file: frozenset[str] = frozenset({NETWORK}), settings: Settings | None = None,

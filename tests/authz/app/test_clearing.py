@@ -1,18 +1,27 @@
 """Clearing files become money: every outcome by example, and any file by a plain oracle."""
 
 import asyncio
+import signal
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
+import asyncpg
 import pytest
 
-from ledger.clearing.outcome import Outcome
+from authz.app.clearing_run import clear
+from ledger.clearing.errors import ClearingRefused
+from ledger.clearing.outcome import MEANING, Outcome
+from ledger.clearing.reading import read_clearing
 from ledger.clearing.record import Kind
 from tests.support.clearing import arn_of
-from tests.support.engine import advice_of, code, purchase, reversal
-from tests.support.office import NETWORK, NOBODYS, Office, office, record, rrn_of
+from tests.support.engine import PAN, advice_of, code, purchase, reversal
+from tests.support.office import NETWORK, NOBODYS, Office, at_desk, office, record, rrn_of
 
+KILLS = 4
+ROOT = Path(__file__).parents[3]
 Scene = Callable[[Office], Awaitable[None]]
 
 
@@ -262,5 +271,127 @@ def test_where_messages_post_the_file_only_compares(at_office: Any) -> None:
     at_office(scene, by_file=frozenset())
 
 
-def test_every_outcome_has_a_meaning_that_says_whether_money_moved() -> None:
-    assert {str(outcome) for outcome in Outcome} >= {"cleared", "refused"}
+def test_killed_anywhere_and_run_again_it_is_posted_once(at_office: Any) -> None:
+    """SIGKILL at seeded steps: while the file is written down, between asking and being answered,
+    before and after outcomes are kept."""
+
+    async def scene(it: Office) -> None:
+        random, posted = Random(20_261_121), 0
+        for number in range(KILLS):
+            first = 1 + 100 * number
+            for stan in range(first, first + 20):
+                await it.buy(stan, 100)
+            items = [record(stan, 100, rrn=rrn_of(stan)) for stan in range(first, first + 20)]
+            items += [record(first + n, 50, pan=NOBODYS) for n in range(20, 25)]
+            items += [record(first + n, 30, arn=arn_of(first + n - 25), reversal=True)
+                      for n in range(25, 30)]  # fmt: skip
+            path, steps = it.file(items), str(random.randint(1, 34))
+            words = ("-m", "tests.support.doomed_clearing", it.url, it.dsn, str(path), steps)
+            doomed = await asyncio.create_subprocess_exec(sys.executable, *words, cwd=ROOT)
+            assert await asyncio.wait_for(doomed.wait(), 30) == -signal.SIGKILL
+            said = await it.outcomes(path)
+            assert said == {"cleared": 20, "unmatched": 5, "reversed": 5}
+            posted += 20 * 100 - 5 * 30
+            assert await it.funds() == (100_000 - posted, 0)
+        books = await it.check()
+        assert books["network", NETWORK, "840"] == -posted - KILLS * 5 * 50
+
+    at_office(scene)
+
+
+def test_one_clears_at_a_time(at_office: Any) -> None:
+    async def scene(it: Office) -> None:
+        assert await it.cleared.lock()
+        with pytest.raises(AssertionError):
+            async with at_desk(it.url, it.dsn):
+                pass
+
+    at_office(scene)
+
+
+def test_what_was_cut_short_is_gone_on_with_by_the_next_file(at_office: Any) -> None:
+    async def scene(it: Office) -> None:
+        def stop(place: str) -> None:
+            if place == "planned":
+                raise KeyboardInterrupt
+
+        path = it.file([record(1, 500)])
+        with pytest.raises(KeyboardInterrupt):
+            await it.outcomes(path, stop)
+        assert await it.funds() == (100_000, 0)
+        assert await it.outcomes(it.file([record(2, 300)])) == {"forced": 1}
+        assert await it.funds() == (99_200, 0)
+        assert await it.cleared.unfinished() == []
+
+    at_office(scene)
+
+
+def test_a_damaged_file_posts_nothing(at_office: Any) -> None:
+    """Cut, its trailer wrong, or changed between its two readings."""
+
+    async def scene(it: Office) -> None:
+        whole = it.file([record(1, 500), record(2, 300)])
+        lines = whole.read_text().splitlines(keepends=True)
+        for damaged in (lines[:-1], [*lines[:2], *lines[3:]], [*lines, lines[1]]):
+            whole.write_text("".join(damaged))
+            with pytest.raises(ClearingRefused):
+                await it.outcomes(whole)
+        whole.write_text("".join(lines))
+        file = read_clearing(whole)
+        whole.write_text("".join(lines).replace("TERM0001", "TERM0002"))
+        with pytest.raises(ClearingRefused, match="changed"):
+            await clear(it.desk, file, NETWORK)
+        assert await it.connection.fetchval("SELECT count(*) FROM clearing_item") == 0
+        assert await it.cleared.file(file.file_id) is None
+        assert await it.funds() == (100_000, 0)
+
+    at_office(scene)
+
+
+def test_a_bad_record_is_refused_alone_and_listed(at_office: Any) -> None:
+    async def scene(it: Office) -> None:
+        path = it.file([record(1, 500), record(2, 300)])
+        path.write_text(path.read_text().replace(arn_of(2), arn_of(2)[:-1] + "x"))
+        assert await it.outcomes(path) == {"forced": 1, "refused": 1}
+        by_outcome = {row["outcome"]: row for row in await it.cleared.listed(10)}
+        assert by_outcome["refused"]["record"] == 3
+        assert by_outcome["refused"]["detail"].startswith("arn: ")
+        assert await it.cleared.count_open() == {"forced": 1, "refused": 1}
+        file_id = by_outcome["refused"]["file_id"]
+        assert await it.cleared.resolve(file_id[:12], 3, "jdoe: asked for it again")
+        assert not await it.cleared.resolve(file_id[:12], 3, "jdoe: once more")
+        assert await it.cleared.count_open() == {"forced": 1}
+
+    at_office(scene)
+
+
+def test_an_outcome_stays_what_it_is(at_office: Any) -> None:
+    async def scene(it: Office) -> None:
+        await it.clear([record(1, 500)])
+        for change in ("outcome = 'cleared'", "transaction_minor = 1", "told = ''"):
+            with pytest.raises(asyncpg.IntegrityConstraintViolationError):
+                await it.connection.execute(f"UPDATE clearing_item SET {change}")
+        with pytest.raises(asyncpg.IntegrityConstraintViolationError):
+            await it.connection.execute("DELETE FROM clearing_item")
+
+    at_office(scene)
+
+
+def test_no_card_number_is_kept_anywhere(at_office: Any) -> None:
+    async def scene(it: Office) -> None:
+        await it.clear([record(1, 500), record(2, 70, pan=NOBODYS)])
+        await it.balances()
+        for table in ("clearing_item", "journal_entry", "movement", "clearing_file"):
+            for row in await it.connection.fetch(f"SELECT * FROM {table}"):
+                for value in row.values():
+                    text = value if isinstance(value, bytes) else str(value).encode()
+                    assert PAN.encode() not in text, table
+                    assert NOBODYS.encode() not in text, table
+
+    at_office(scene)
+
+
+def test_every_outcome_says_whether_money_moved() -> None:
+    moves = {outcome for outcome in Outcome if not MEANING[outcome].startswith("nothing moved")}
+    stays = {"agrees", "differs", "missing_online", "repeated", "refused"}
+    assert {str(outcome) for outcome in set(Outcome) - moves} == stays
