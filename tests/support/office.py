@@ -72,6 +72,12 @@ class Office:
         )  # fmt: skip
         self._files = 0
 
+    async def set_clock(self) -> None:
+        """To the store's, and a while ahead: no deadline passes while a scene is told."""
+        seconds, micros = await self.client.time()
+        now_ms = seconds * 1000 + micros // 1000 + 30_000
+        self.world.clock.advance((now_ms - self.world.clock.now_ms()) / 1000)
+
     async def buy(self, stan: int, amount: int, mti: str = "0100", **changes: str) -> None:
         fields = purchase(stan, amount, at_ms=self.world.clock.now_ms(), **changes)
         assert code(await self.link.say(mti, fields)) == "00"
@@ -190,11 +196,10 @@ async def office(
     try:
         await migrate(connection)
         world = World(state, replace(settings or Settings(), by_file=by_file))
-        seconds, micros = await client.time()
-        now_ms = seconds * 1000 + micros // 1000 + 30_000  # no deadline passes while this is told
-        world.clock.advance((now_ms - world.clock.now_ms()) / 1000)
+        it = Office(url, dsn, folder, world, client, connection, by_file)
+        await it.set_clock()
         await issue(world, opening)
-        yield Office(url, dsn, folder, world, client, connection, by_file)
+        yield it
     finally:
         await connection.close()
         state._connection.close()  # type: ignore[union-attr]

@@ -230,6 +230,7 @@ class Doom:
 async def play(it: Office, account: int, life: Any) -> None:
     bought, files, kills = life
     name, pan = f"A{account}", f"999998{account:010}"
+    await it.set_clock()
     await issue(it.world, OPENING, account, pan)
     now_ms = it.world.clock.now_ms()
     for one in bought:
