@@ -113,10 +113,9 @@ SAME = (
     "(c.sign, c.transaction_minor, c.transaction_currency, c.card_key) = "
     "(i.sign, i.transaction_minor, i.transaction_currency, i.card_key)"
 )
-TAKEN = (
-    "c.network = i.network AND c.item_key = i.item_key "
-    "AND (c.outcome IS NULL OR c.outcome NOT IN ('repeated', 'refused'))"
-)
+# As the index of items that have a part in the books says it.
+COUNTS = "(c.outcome IS NULL OR c.outcome NOT IN ('repeated', 'refused'))"
+TAKEN = f"c.network = i.network AND c.item_key = i.item_key AND {COUNTS}"
 OPEN = (
     f"resolved_at IS NULL AND (detail IN ('{BEYOND}', '{OVERDUE}') OR outcome IN "
     f"({', '.join(repr(str(o)) for o in sorted(FOR_A_PERSON))}))"
@@ -231,12 +230,15 @@ class Cleared:
     ) -> list[Original]:
         """What these ARNs or keys moved before, the newest first."""
         own = ", ".join(f"c.{name}" for name in Original._fields[:-1])
+        found = " UNION ".join(
+            f"SELECT {own}, c.concluded_at, c.record FROM clearing_item c WHERE c.network = $1 "
+            f"AND {named} AND {COUNTS} AND c.outcome = ANY($4::text[])"
+            for named in ("c.arn <> '' AND c.arn = ANY($2::text[])", "c.item_key = ANY($3::text[])")
+        )
         rows = await self._connection.fetch(
             f"SELECT {own}, (SELECT coalesce(sum(r.transaction_minor), 0)::bigint "
             "FROM clearing_item r WHERE r.outcome = 'reversed' AND r.of_message = c.message_id) "
-            "FROM clearing_item c WHERE c.network = $1 AND c.outcome = ANY($4::text[]) "
-            "AND ((c.arn <> '' AND c.arn = ANY($2::text[])) OR c.item_key = ANY($3::text[])) "
-            "ORDER BY c.concluded_at DESC, c.record DESC",
+            f"FROM ({found}) c ORDER BY c.concluded_at DESC, c.record DESC",
             network, list(arns), list(keys), [str(outcome) for outcome in POSTED],
         )  # fmt: skip
         return [Original(*row) for row in rows]

@@ -115,7 +115,7 @@ class Poster:
                 return await self._move(row, item, known, Outcome.FEE)
             case Kind.SECOND_PRESENTMENT:
                 return await self._move(row, item, known, Outcome.REPRESENTED)
-        if row.detail == OTHER_CONTENT:
+        if row.detail == OTHER_CONTENT and not item.reversal:  # of one ARN in parts, maybe
             return await self._move(row, item, known, Outcome.UNMATCHED, OTHER_CONTENT)
         if item.reversal:
             return await self._take_back(row, item, known)

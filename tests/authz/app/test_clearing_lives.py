@@ -62,7 +62,7 @@ def lives(draw: st.DrawFn) -> Any:
     for _ in range(draw(st.integers(0, 3))):
         items.append(stranger(draw))
     for item in list(items):
-        if item.kind is Kind.PRESENTMENT:
+        if item.kind in (Kind.PRESENTMENT, Kind.REFUND) and not item.reversal:
             items += follow_ups(draw, item)
     items = draw(st.permutations(items))
     cut = draw(st.integers(0, len(items)))
@@ -112,9 +112,16 @@ def follow_ups(draw: st.DrawFn, item: ClearedItem) -> list[ClearedItem]:
     part = draw(st.integers(1, item.transaction_minor))
     if draw(st.integers(0, 3)) == 0:
         back = draw(st.sampled_from([part, item.transaction_minor]))
-        found.append(new(back, arn=item.arn, reversal=True, **counted(item)))
+        told = {"arn": item.arn, "kind": item.kind, "reversal": True} | counted(item)
+        found.append(new(back, **told))
+        other = draw(amounts)
+        if draw(st.booleans()) and other != back:  # of one ARN and amount it is the same once more
+            found.append(new(other, **told))
     if draw(st.integers(0, 3)) == 0:
-        found.append(new(part, arn=item.arn, kind=Kind.CHARGEBACK, of=Kind.PRESENTMENT))
+        disputed = {"arn": item.arn, "kind": Kind.CHARGEBACK, "of": item.kind}
+        found.append(new(part, **disputed))
+        if draw(st.booleans()):
+            found.append(new(part, **disputed, reversal=True))
     return found
 
 
@@ -133,7 +140,7 @@ class Oracle:
     def __init__(self, bought: list[Bought]) -> None:
         self.bought = {rrn_of(one.stan): one for one in bought}
         self.posted, self.unmatched, self.network = OPENING, 0, 0
-        self.left: dict[str, int] = {}  # by ARN: of presentments
+        self.left: dict[tuple[str, str], int] = {}  # by kind and ARN
         self.seen: set[int] = set()
 
     def clear(self, items: list[ClearedItem]) -> Counter[str]:
@@ -164,9 +171,10 @@ class Oracle:
             return "unmatched"
         if item.kind is Kind.REFUND:
             self.posted += amount
+            self.left[item.kind, item.arn] = amount
             return "refunded"
         self.posted -= amount
-        self.left[item.arn] = amount
+        self.left[item.kind, item.arn] = amount
         one = self.bought[item.rrn]
         before, ended = one.hold, one.undone
         one.cleared[item.arn] = amount
@@ -189,20 +197,23 @@ class Oracle:
     def dispute(self, item: ClearedItem) -> str | None:
         if item.kind is not Kind.CHARGEBACK:
             return None
-        self.posted += item.transaction_minor
+        if item.reversal:
+            return None
+        self.posted -= item.sign * item.transaction_minor
+        self.left[item.kind, item.arn] = item.transaction_minor
         return "charged_back"
 
     def back(self, item: ClearedItem) -> str | None:
         if not item.reversal:
             return None
-        amount = item.transaction_minor
-        if self.left.get(item.arn, 0) < amount:
-            self.unmatched -= amount
+        amount, named = item.transaction_minor, (item.kind, item.arn)
+        if self.left.get(named, 0) < amount:
+            self.unmatched += item.sign * amount
             return "unmatched"
-        self.left[item.arn] -= amount
-        self.posted += amount
+        self.left[named] -= amount
+        self.posted -= item.sign * amount
         for one in self.bought.values():
-            if item.arn in one.cleared:
+            if item.kind is Kind.PRESENTMENT and item.arn in one.cleared:
                 one.cleared[item.arn] -= amount
         return "reversed"
 
