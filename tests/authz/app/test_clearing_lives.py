@@ -248,7 +248,8 @@ async def play(it: Office, account: int, life: Any) -> None:
         if one.held:
             await it.buy(one.stan, one.held, de2=pan)
         if one.undone:
-            undone = reversal(purchase(one.stan, one.held, at_ms=now_ms, de2=pan), at_ms=now_ms)
+            asked = purchase(one.stan, one.held, at_ms=now_ms, de2=pan)
+            undone = reversal(asked, 500_000 + one.stan, at_ms=now_ms)
             assert code(await it.link.say("0400", undone)) == "00"
     oracle, before = Oracle(bought), await it.balances()
     told: dict[bytes, Counter[str]] = {}  # the same file again has the outcomes that it had
