@@ -13,7 +13,7 @@ import pytest
 
 from authz.app.clearing_run import clear
 from ledger.clearing.errors import ClearingRefused
-from ledger.clearing.outcome import MEANING, Outcome
+from ledger.clearing.outcome import FOR_A_PERSON, MEANING, Outcome
 from ledger.clearing.reading import read_clearing
 from ledger.clearing.record import Kind
 from tests.support.clearing import arn_of
@@ -395,3 +395,10 @@ def test_every_outcome_says_whether_money_moved() -> None:
     moves = {outcome for outcome in Outcome if not MEANING[outcome].startswith("nothing moved")}
     stays = {"agrees", "differs", "missing_online", "repeated", "refused"}
     assert {str(outcome) for outcome in set(Outcome) - moves} == stays
+
+
+def test_the_documentation_has_every_outcome() -> None:
+    text = (ROOT / "docs" / "clearing.md").read_text()
+    for outcome in Outcome:
+        person = "yes" if outcome in FOR_A_PERSON else ""
+        assert f"| `{outcome}` | {MEANING[outcome]} | {person} |" in text
