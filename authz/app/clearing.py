@@ -19,11 +19,13 @@ from authz.app.clearing_acts import (
     ANSWER_TTL_S,
     Asked,
     FileFacts,
+    references_of,
     to_charge_back,
     to_post,
     to_take_back,
 )
 from authz.app.clearing_compare import Looked, compared, look
+from authz.app.clearing_find import BY_CODE, by_code, is_named
 from authz.app.clearing_plan import CHARGES_BACK, PHASES, TAKES_BACK
 from authz.app.looking import reply
 from authz.budget import Budget
@@ -31,7 +33,7 @@ from authz.cards import Known
 from authz.engine import Engine
 from authz.hot import keys
 from authz.hot.acts import Note, Verdict
-from authz.hot.record import Record, decode_record, taken_back
+from authz.hot.record import Record, decode_record, fold, taken_back
 from ledger.chart import UNASSIGNED, Role
 from ledger.cleared import OTHER_CONTENT, Cleared, Concluded, Original, Waiting
 from ledger.clearing.outcome import BEYOND, OVERDUE, Outcome, of_purchase
@@ -125,7 +127,8 @@ class Poster:
             original = self._original_of(item, row, disputed=True)
             asked = to_charge_back(self._engine, item, row, known, self._file, original)
         else:
-            asked = to_post(self._engine, item, row, known, self._file)
+            more = await self._by_code(item, row, known)
+            asked = to_post(self._engine, item, row, known, self._file, more)
         if asked is None:
             return await self._move(row, item, known, Outcome.UNMATCHED, "no rate")
         verdict = await self._apply(asked)
@@ -133,6 +136,19 @@ class Poster:
         if outcome is Outcome.UNMATCHED:
             return await self._move(row, item, known, outcome, detail)
         return concluded(row, outcome, detail, asked, verdict)
+
+    async def _by_code(
+        self, item: ClearedItem, row: Waiting, known: Known
+    ) -> tuple[identity.Rung, ...]:
+        """What names its authorization, where nothing does but its approval code."""
+        if not item.approval_code or item.kind is Kind.REFUND:
+            return ()
+        sent_s, account_id = self._file.sent_s, known.account.account_id
+        references = references_of(item, row, known, sent_s)
+        if await is_named(self._client, account_id, references):
+            return ()
+        found = await by_code(self._client, known, item.approval_code, sent_s)
+        return ((BY_CODE, found[1].references[0]),) if found else ()
 
     async def _known(self, row: Waiting) -> Known | None:
         if not row.card_key:
@@ -158,19 +174,21 @@ class Poster:
         detail = verdict.kind if too_far else verdict.detail
         if item.kind is Kind.REFUND:
             return Outcome.REFUNDED, detail
-        found, ended = verdict.kind != "unmatched", False
-        if found and verdict.held_minor == 0 and asked.billed_minor:
+        found, ended, released = verdict.kind != "unmatched", False, verdict.held_minor
+        if found and released == 0 and asked.billed_minor:
             record = await self._record(asked, verdict)
             if record is not None:
                 found = bool(record.original) or any(act.kind == "set" for act in record.acts)
                 ended = taken_back(record) or any(act.kind in ENDINGS for act in record.acts)
+                # Asked again after its answer's life it moves nothing: then what it moved before.
+                released = without(record, asked.act.message_id) - record.holds
         act = asked.act.act
         outcome = of_purchase(
             found=found,
             in_part=act.kind == "post" or act.parts > 1,
             ended=ended,
             billed_minor=asked.billed_minor,
-            released_minor=verdict.held_minor,
+            released_minor=released,
         )
         return outcome, detail
 
@@ -296,6 +314,12 @@ async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def without(record: Record, message_id: str) -> int:
+    """What a record would hold if that act had not come."""
+    others = [act for act in record.acts if act.message_id != message_id]
+    return fold(replace(record, acts=others))[0]
 
 
 def first_key(item: ClearedItem, card_key: str) -> str:

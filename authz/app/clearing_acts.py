@@ -97,10 +97,21 @@ def has_price(priced: Price, known: Known) -> bool:
 # -- what it asks -------------------------------------------------------------------------
 
 
+def references_of(
+    item: ClearedItem, row: Waiting, known: Known, sent_s: int
+) -> tuple[identity.Rung, ...]:
+    """What the item says of its authorization."""
+    request = request_of(item, row, known, sent_s)
+    subject = known.card.limit_subject
+    return identity.references_of_cleared(request, sent_of(item), item.approval_code, subject)
+
+
 def to_post(
-    engine: Engine, item: ClearedItem, row: Waiting, known: Known, file: FileFacts
-) -> Asked | None:
-    """A presentment or a refund. None: nobody can say what it costs in the account's currency."""
+    engine: Engine, item: ClearedItem, row: Waiting, known: Known, file: FileFacts,
+    more: tuple[identity.Rung, ...] = (),
+) -> Asked | None:  # fmt: skip
+    """A presentment or a refund. `more`: what else was found to name its authorization. None:
+    nobody can say what it costs in the account's currency."""
     request = request_of(item, row, known, file.sent_s)
     rule = engine.holds.of(request)
     kind, parts = shipment(item, rule)
@@ -108,9 +119,7 @@ def to_post(
     priced = price(request, known.card, known.account, engine.judge, in_part=in_part)
     if not has_price(priced, known):
         return None
-    references = identity.references_of_cleared(
-        request, sent_of(item), item.approval_code, known.card.limit_subject
-    )
+    references = (*references_of(item, row, known, file.sent_s), *more)
     exact = identity.exact_among(references)
     return asked(engine, item, row, known, file, priced, kind, parts, references, exact, rule)
 

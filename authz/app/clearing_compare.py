@@ -10,14 +10,15 @@ from msgspec import Struct
 from redis.asyncio import Redis
 
 from authz import identity
-from authz.app.clearing_acts import FileFacts, request_of, sent_of
+from authz.app.clearing_acts import FileFacts, references_of
+from authz.app.clearing_find import by_code
 from authz.app.looking import reply
 from authz.cards import Known
 from authz.hot import keys
 from authz.hot.record import AT_ONCE, SHIPS, Record, amounts_of, decode_record, left_of, taken_back
 from ledger.cleared import Concluded, Waiting
 from ledger.clearing.outcome import Outcome
-from ledger.clearing.record import ClearedItem
+from ledger.clearing.record import ClearedItem, Kind
 
 SEVERAL = b"*"  # a reference that names too many authorizations to name one
 
@@ -48,14 +49,16 @@ async def look(
     if known is None:
         return Looked(row.record, item)
     account_id = known.account.account_id
-    request = request_of(item, row, known, file.sent_s)
-    references = identity.references_of_cleared(
-        request, sent_of(item), item.approval_code, known.card.limit_subject
-    )
+    references = references_of(item, row, known, file.sent_s)
     key, exact = keys.account(account_id), identity.exact_among(references)
     if not references:
         return Looked(row.record, item, account_id)
     named = await reply(client, "HMGET", key, *(f"r:{reference}" for _, reference in references))
+    sign = -1 if item.kind is Kind.REFUND else 1
+    if not any(named) and sign == 1:
+        found = await by_code(client, known, item.approval_code, file.sent_s)
+        if found is not None:
+            return Looked(row.record, item, account_id, found[0], tuple(postings_of(found[1])))
     for place, ids in enumerate(named):
         if not ids or ids == SEVERAL:
             continue
@@ -66,7 +69,7 @@ async def look(
             for id, one in zip(ids.split(), packed, strict=True)
             if one
         }
-        id = meant(records, request.sign, file.sent_s, is_exact=place < exact)
+        id = meant(records, sign, file.sent_s, is_exact=place < exact)
         if id:
             return Looked(row.record, item, account_id, id, tuple(postings_of(records[id])))
     return Looked(row.record, item, account_id)

@@ -98,6 +98,26 @@ def test_what_comes_after_its_hold_has_ended_is_posted_and_shown(at_office: Any)
     at_office(scene)
 
 
+def test_an_approval_code_alone_finds_another_amount_too(at_office: Any) -> None:
+    async def scene(it: Office) -> None:
+        now_ms = it.world.clock.now_ms()
+        codes = []
+        for stan in (1, 2):
+            answer = await it.link.say("0100", purchase(stan, 5000, at_ms=now_ms))
+            codes.append(answer[38])
+        items = [
+            record(1, 5600, approval_code=codes[0]),
+            record(2, 4000, approval_code=codes[1].lower()),
+            record(3, 5000, approval_code="NOT1ED"),
+        ]
+        assert await it.clear(items) == {1: "cleared_above", 2: "cleared_below", 3: "forced"}
+        assert await it.funds() == (100_000 - 14_600, 0)
+        details = await it.connection.fetch("SELECT detail FROM clearing_item WHERE record < 4")
+        assert {row[0] for row in details} == {"beyond", "de38 alone"}
+
+    at_office(scene)
+
+
 def test_what_no_card_of_ours_has_is_in_the_unmatched_account(at_office: Any) -> None:
     async def scene(it: Office) -> None:
         items = [
@@ -295,6 +315,33 @@ def test_killed_anywhere_and_run_again_it_is_posted_once(at_office: Any) -> None
             assert await it.funds() == (100_000 - posted, 0)
         books = await it.check()
         assert books["network", NETWORK, "840"] == -posted - KILLS * 5 * 50
+
+    at_office(scene)
+
+
+def test_gone_on_with_after_its_answers_have_gone_it_moves_nothing_again(at_office: Any) -> None:
+    async def scene(it: Office) -> None:
+        def stop(place: str) -> None:
+            if place == "posted":
+                raise KeyboardInterrupt
+
+        items = []
+        for stan, (held, amount) in enumerate([(5000, 5000), (5000, 4000), (5000, 6000)], 1):
+            await it.buy(stan, held)
+            items.append(record(stan, amount, rrn=rrn_of(stan)))
+        items += [record(4, 700), record(5, 300, pan=NOBODYS), record(6, 90, kind=Kind.REFUND)]
+        path = it.file(items)
+        with pytest.raises(KeyboardInterrupt):
+            await it.outcomes(path, stop)
+        before = await it.check()
+        for key in [key async for key in it.client.scan_iter("authz:{*}:answer:*")]:
+            await it.client.delete(key)
+        assert await it.clear_file(path, items) == {
+            1: "cleared", 2: "cleared_below", 3: "cleared_above", 4: "forced", 5: "unmatched",
+            6: "refunded",
+        }  # fmt: skip
+        assert await it.check() == before
+        assert await it.funds() == (100_000 - 15_700 + 90, 0)
 
     at_office(scene)
 
