@@ -166,7 +166,7 @@ class Poster:
         self, item: ClearedItem, asked: Asked, verdict: Verdict
     ) -> tuple[Outcome, str]:
         """What the hot state's word means for the file."""
-        if verdict.kind == "mismatch":
+        if verdict.kind == "mismatch" and not await self._was_done(asked):
             return Outcome.UNMATCHED, "the account has it in another currency"
         if item.kind is Kind.CHARGEBACK:
             return Outcome.CHARGED_BACK, ""
@@ -174,9 +174,10 @@ class Poster:
         detail = verdict.kind if too_far else verdict.detail
         if item.kind is Kind.REFUND:
             return Outcome.REFUNDED, detail
-        found, ended, released = verdict.kind != "unmatched", False, verdict.held_minor
+        found, ended = verdict.kind not in ("unmatched", "mismatch"), False
+        released = verdict.held_minor
         if found and released == 0 and asked.billed_minor:
-            record = await self._record(asked, verdict)
+            record = await self._record(asked, verdict.authorization_id)
             if record is not None:
                 found = bool(record.original) or any(act.kind == "set" for act in record.acts)
                 ended = taken_back(record) or any(act.kind in ENDINGS for act in record.acts)
@@ -192,9 +193,15 @@ class Poster:
         )
         return outcome, detail
 
-    async def _record(self, asked: Asked, verdict: Verdict) -> Record | None:
+    async def _was_done(self, asked: Asked) -> bool:
+        """Whether it stands alone already. Asked again after its answer's life, where what it says
+        names money of another direction too, the store only says that both do not fit."""
+        record = await self._record(asked, asked.act.message_id)
+        return record is not None and has_act(record, asked.act.message_id)
+
+    async def _record(self, asked: Asked, authorization_id: str) -> Record | None:
         key = keys.account(asked.act.account_id)
-        field = keys.authorization_field(verdict.authorization_id)
+        field = keys.authorization_field(authorization_id)
         packed = await reply(self._client, "HGET", key, field)
         return decode_record(packed) if packed else None
 
@@ -316,6 +323,10 @@ async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+def has_act(record: Record, message_id: str) -> bool:
+    return any(act.message_id == message_id for act in record.acts)
+
+
 def without(record: Record, message_id: str) -> int:
     """What a record would hold if that act had not come."""
     others = [act for act in record.acts if act.message_id != message_id]
@@ -336,7 +347,9 @@ def is_same_part(item: ClearedItem, original: Original) -> bool:
 def concluded(
     row: Waiting, outcome: Outcome, detail: str, asked: Asked, verdict: Verdict
 ) -> Concluded:
+    # Of what was done before and does not fit: it stands alone, under its own id.
+    authorization_id = verdict.authorization_id or asked.act.message_id
     return Concluded(
-        row.record, outcome, detail, asked.act.account_id, verdict.authorization_id,
+        row.record, outcome, detail, asked.act.account_id, authorization_id,
         asked.billed_minor, asked.currency, asked.fee_minor, asked.cross_border_minor,
     )  # fmt: skip

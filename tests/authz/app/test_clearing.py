@@ -329,7 +329,8 @@ def test_gone_on_with_after_its_answers_have_gone_it_moves_nothing_again(at_offi
         for stan, (held, amount) in enumerate([(5000, 5000), (5000, 4000), (5000, 6000)], 1):
             await it.buy(stan, held)
             items.append(record(stan, amount, rrn=rrn_of(stan)))
-        items += [record(4, 700), record(5, 300, pan=NOBODYS), record(6, 90, kind=Kind.REFUND)]
+        items += [record(4, 700), record(5, 300, pan=NOBODYS)]
+        items += [record(6, 90, kind=Kind.REFUND, rrn=rrn_of(1))]  # which names the purchase
         path = it.file(items)
         with pytest.raises(KeyboardInterrupt):
             await it.outcomes(path, stop)

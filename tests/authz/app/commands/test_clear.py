@@ -21,6 +21,14 @@ from tests.support.office import NOBODYS, record
 
 KEY = "5a" * 32
 TODAY = date(2026, 11, 20)
+POLICY = """
+version = "1"
+[[limit]]
+name = "a day"
+measure = "amount"
+ceiling = 100000
+window = "day"
+"""
 Run = Callable[..., Result]
 
 
@@ -165,6 +173,9 @@ def test_history_and_explain_show_it_plainly(run: Run, tmp_path: Path) -> None:
     assert one.exit_code == 0
     assert "completion" in one.output
     assert run("reconcile").exit_code == 0
+    (tmp_path / "policy.toml").write_text(POLICY)
+    back = run("rules", "backtest", str(tmp_path / "policy.toml"))
+    assert back.exit_code == 0, back.output
 
 
 def test_another_key_is_refused(run: Run, tmp_path: Path) -> None:
