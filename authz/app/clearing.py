@@ -132,6 +132,8 @@ class Poster:
         if asked is None:
             return await self._move(row, item, known, Outcome.UNMATCHED, "no rate")
         verdict = await self._apply(asked)
+        if verdict.replayed:
+            asked = await self._as_posted(asked, verdict)
         outcome, detail = await self._outcome(item, asked, verdict)
         if outcome is Outcome.UNMATCHED:
             return await self._move(row, item, known, outcome, detail)
@@ -192,6 +194,14 @@ class Poster:
             released_minor=released,
         )
         return outcome, detail
+
+    async def _as_posted(self, asked: Asked, verdict: Verdict) -> Asked:
+        """At the price of the first time: rates and fees may be others since."""
+        record = await self._record(asked, verdict.authorization_id)
+        for act in record.acts if record is not None else ():
+            if act.message_id == asked.act.message_id and act.billed != asked.billed_minor:
+                return replace(asked, billed_minor=act.billed, fee_minor=0, cross_border_minor=0)
+        return asked
 
     async def _was_done(self, asked: Asked) -> bool:
         """Whether it stands alone already. Asked again after its answer's life, where what it says

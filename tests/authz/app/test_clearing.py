@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 
 from authz.app.clearing_run import clear
+from authz.judgement import put_policy
 from ledger.clearing.errors import ClearingRefused
 from ledger.clearing.outcome import FOR_A_PERSON, MEANING, Outcome
 from ledger.clearing.reading import read_clearing
@@ -21,6 +22,14 @@ from tests.support.engine import PAN, advice_of, code, purchase, reversal
 from tests.support.office import NETWORK, NOBODYS, Office, at_desk, office, record, rrn_of
 
 KILLS = 4
+ABROAD = """
+version = "2"
+[[fee]]
+name = "abroad"
+kind = "cross_border"
+home = ["US"]
+bp = 100
+"""
 ROOT = Path(__file__).parents[3]
 Scene = Callable[[Office], Awaitable[None]]
 
@@ -343,6 +352,34 @@ def test_gone_on_with_after_its_answers_have_gone_it_moves_nothing_again(at_offi
         }  # fmt: skip
         assert await it.check() == before
         assert await it.funds() == (100_000 - 15_700 + 90, 0)
+
+    at_office(scene)
+
+
+def test_gone_on_with_under_other_fees_it_keeps_the_price_that_was_posted(at_office: Any) -> None:
+    async def scene(it: Office) -> None:
+        def stop(place: str) -> None:
+            if place == "posted":
+                raise KeyboardInterrupt
+
+        path = it.file([record(1, 5000, merchant_country="FR")])
+        with pytest.raises(KeyboardInterrupt):
+            await it.outcomes(path, stop)
+        assert await it.funds() == (95_000, 0)
+        await put_policy(it.client, ABROAD, "test")
+        await it.desk.engine.keep_up(10)
+        assert await it.outcomes(path) == {"forced": 1}
+        assert await it.funds() == (95_000, 0)
+        assert await it.connection.fetchval("SELECT billed_minor FROM clearing_item") == 5000
+        # From now on a merchant abroad costs one percent more, which a reversal gives back.
+        assert await it.clear([record(2, 5000, merchant_country="FR")]) == {2: "forced"}
+        assert await it.funds() == (89_950, 0)
+        back = record(3, 2500, arn=arn_of(2), reversal=True)
+        assert await it.clear([back]) == {3: "reversed"}
+        books = await it.check()
+        assert await it.funds() == (92_475, 0)
+        assert books["cross_border", "", "840"] == -25
+        assert books["network", NETWORK, "840"] == -7500
 
     at_office(scene)
 
