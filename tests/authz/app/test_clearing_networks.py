@@ -9,13 +9,16 @@ import logging
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from random import Random
 
 import pytest
 from msgspec.structs import replace
 
+from authz.app.clearing_plan import NoNetwork
 from authz.app.clearing_run import clear
 from iso8583.dialects import BY_NAME
 from ledger.clearing.base2_writer import write_base2
+from ledger.clearing.errors import ClearingRefused
 from ledger.clearing.pan import Pan
 from ledger.clearing.reading import read_clearing
 from tests.ledger.clearing.test_ipm import a_file, by_cardutil, presentment
@@ -103,3 +106,44 @@ def test_visa(fresh_redis: str, fresh_postgres: str, tmp_path: Path) -> None:
             assert books["network", "visa", "840"] == -8500
 
     asyncio.run(story())
+
+
+def test_any_byte_flipped_posts_all_of_the_file_or_nothing(
+    fresh_redis: str, fresh_postgres: str, tmp_path: Path
+) -> None:
+    """Of an IPM file in blocks, at seeded places; and with two of its records in each other's."""
+
+    async def story() -> None:
+        async with office(fresh_redis, fresh_postgres, tmp_path, by_file=BOTH) as it:
+            told = {"DE2": PAN, "DE6": 1000, "DE51": "840", "DE50": "840", "DE63": None}
+            messages = a_file(
+                *(presentment(n, **told, DE4=1000 + n, DE5=1000 + n) for n in range(1, 4))
+            )
+            whole, random = by_cardutil(messages), Random(1014)
+            swapped = by_cardutil([messages[0], messages[2], messages[1], *messages[3:]])
+            damaged = [swapped, whole[:-1014], whole[:1012] + b"  " + whole[1014:]]
+            for _ in range(30):
+                place = random.randrange(len(whole))
+                damaged.append(
+                    whole[:place] + bytes([whole[place] ^ 1 << random.randrange(8)])
+                    + whole[place + 1 :]
+                )  # fmt: skip
+            refused, path = 0, tmp_path / "damaged.ipm"
+            for data in damaged:
+                path.write_bytes(data)
+                before, rows = await it.funds(), await rows_of(it)
+                try:
+                    found = await cleared(it, path)
+                except (ClearingRefused, NoNetwork):
+                    refused += 1
+                    assert (await it.funds(), await rows_of(it)) == (before, rows)
+                else:
+                    assert sum(found.values()) == 3
+            assert refused > 10  # of the others what no trailer and no check digit covers
+            await it.check()
+
+    asyncio.run(story())
+
+
+async def rows_of(it: Office) -> int:
+    return int(await it.connection.fetchval("SELECT count(*) FROM clearing_item"))
