@@ -175,7 +175,9 @@ async def audit_before_opening(client: Redis, url: str, source: str) -> AuditRep
     if state == "open":
         return None
     if state == "new":
-        raise admin.NotFit("the store is empty: load accounts into it, or rebuild it")
+        raise admin.NotFit(admin.EMPTY)
+    if state == "rebuilding":
+        raise admin.NotFit(admin.UNFINISHED)
     raise admin.NotFit("some shards of the store were never opened: restore it, or start anew")
 
 

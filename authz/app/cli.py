@@ -22,6 +22,7 @@ COMMANDS = {
     "reconcile": "Audit the hot state.",
     "settle": "Write the journal into the books.",
     "clear": "Post what a network's clearing file says.",
+    "rebuild": "A lost hot state, from the books.",
     "ledger": "The books: are they whole?",
     "card": "Freeze a card, let it go on, or past the rules for once.",
     "hold": "Let a hold go.",
