@@ -285,11 +285,44 @@ class Cleared:
         )  # fmt: skip
         return [dict(row) for row in rows]
 
-    async def resolve(self, file_id: str, record: int, note: str) -> bool:
+    async def item(self, file_id: str, record: int) -> dict[str, Any] | None:
+        """One record with what its file says; None where none or several begin so."""
+        rows = await self._connection.fetch(
+            "SELECT i.*, f.business_date, f.sent_s FROM clearing_item i "
+            "JOIN clearing_file f USING (file_id) "
+            "WHERE starts_with(i.file_id, $1) AND i.record = $2 LIMIT 2", file_id, record,
+        )  # fmt: skip
+        return dict(rows[0]) if len(rows) == 1 else None
+
+    async def program_of(self, message_id: str) -> str | None:
+        """In which program's accounts a movement stands; None: it is not in the books yet."""
+        program: str | None = await self._connection.fetchval(
+            "SELECT p.program FROM movement m JOIN posting p USING (shard, seq) "
+            "WHERE m.message_id = $1 LIMIT 1", message_id,
+        )  # fmt: skip
+        return program
+
+    async def claim(self, file_id: str, record: int, what: str) -> str:
+        """Write down what is begun with a record, unless something was; what it is now."""
+        await self._connection.execute(
+            "UPDATE clearing_item SET of_message = $3 "
+            "WHERE file_id = $1 AND record = $2 AND of_message = ''", file_id, record, what,
+        )  # fmt: skip
+        return str(
+            await self._connection.fetchval(
+                "SELECT of_message FROM clearing_item WHERE file_id = $1 AND record = $2",
+                file_id, record,
+            )
+        )  # fmt: skip
+
+    async def resolve(
+        self, file_id: str, record: int, note: str, *, any_outcome: bool = False
+    ) -> bool:
         """A person has seen to it, by that note. Whether it waited for one. It moves nothing."""
+        waits = "resolved_at IS NULL" if any_outcome else OPEN
         found = await self._connection.fetch(
             "UPDATE clearing_item SET resolved_at = now(), note = $3 "
-            f"WHERE starts_with(file_id, $1) AND record = $2 AND {OPEN} RETURNING record",
+            f"WHERE starts_with(file_id, $1) AND record = $2 AND {waits} RETURNING record",
             file_id, record, note,
         )  # fmt: skip
         return len(found) > 0

@@ -47,7 +47,8 @@ CREATE TABLE clearing_item (
     billed_currency text NOT NULL DEFAULT '',
     fee_minor bigint NOT NULL DEFAULT 0,
     cross_border_minor bigint NOT NULL DEFAULT 0,
-    of_message text NOT NULL DEFAULT '', -- the online act that it agrees with, or what it takes back
+    of_message text NOT NULL DEFAULT '', -- the online act that it agrees with; what it takes back;
+                                     -- 'bill <card id>' where a person says who pays
     concluded_at timestamptz,
     resolved_at timestamptz,         -- of one that was for a person
     note text NOT NULL DEFAULT '',

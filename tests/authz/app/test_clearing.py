@@ -7,11 +7,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from random import Random
 from typing import Any
+from unittest import mock
 
 import asyncpg
 import pytest
 
+from authz.app.clearing_resolve import bill
 from authz.app.clearing_run import clear
+from authz.app.looking import NotThere
 from authz.judgement import put_policy
 from ledger.clearing.errors import ClearingRefused
 from ledger.clearing.outcome import FOR_A_PERSON, MEANING, Outcome
@@ -19,7 +22,7 @@ from ledger.clearing.reading import read_clearing
 from ledger.clearing.record import Kind
 from tests.support.clearing import arn_of
 from tests.support.engine import PAN, advice_of, code, purchase, reversal
-from tests.support.office import NETWORK, NOBODYS, Office, at_desk, office, record, rrn_of
+from tests.support.office import NETWORK, NOBODYS, Office, at_desk, issue, office, record, rrn_of
 
 KILLS = 4
 ABROAD = """
@@ -380,6 +383,46 @@ def test_gone_on_with_under_other_fees_it_keeps_the_price_that_was_posted(at_off
         assert await it.funds() == (92_475, 0)
         assert books["cross_border", "", "840"] == -25
         assert books["network", NETWORK, "840"] == -7500
+
+    at_office(scene)
+
+
+def test_a_person_bills_what_was_nobodys(at_office: Any) -> None:
+    async def scene(it: Office) -> None:
+        represented = {"kind": Kind.SECOND_PRESENTMENT, "of": Kind.PRESENTMENT}
+        items = [
+            record(1, 700, pan=NOBODYS, settlement_minor=640, settlement_currency="978"),
+            record(2, 900, **represented),
+            record(3, 200, pan=NOBODYS, reversal=True),
+            record(4, 800),
+        ]
+        assert await it.outcomes(it.file(items)) == {"unmatched": 2, "represented": 1, "forced": 1}
+        file_id = await it.connection.fetchval("SELECT file_id FROM clearing_file")
+        with pytest.raises(NotThere, match="not in the books yet"):
+            await bill(it.desk, file_id, 2, "C1", "jdoe")
+        before = await it.check()
+        assert before["unmatched", "", "978"] == 640
+        with pytest.raises(NotThere, match="it is forced"):
+            await bill(it.desk, file_id, 5, "C1", "jdoe")
+        with pytest.raises(NotThere, match="no such"):
+            await bill(it.desk, file_id, 2, "C7", "jdoe")
+        # Killed between its two acts, it is said again for the same card, and for no other.
+        with mock.patch.object(it.desk.engine.hot, "apply", side_effect=KeyboardInterrupt):
+            with pytest.raises(KeyboardInterrupt):
+                await bill(it.desk, file_id, 2, "C1", "jdoe")
+        await issue(it.world, 0, 2, "9999980000000002")
+        with pytest.raises(NotThere, match="begun for card C1"):
+            await bill(it.desk, file_id, 2, "C2", "jdoe")
+        for line, paid in ((2, 700), (3, 900), (4, -200)):
+            assert await bill(it.desk, file_id[:12], line, "C1", "jdoe") == ("A1", paid, "840")
+            with pytest.raises(NotThere, match="resolved before"):
+                await bill(it.desk, file_id, line, "C1", "jdoe")
+        after = await it.check()
+        assert await it.funds() == (100_000 - 800 - 700 - 900 + 200, 0)
+        assert not {"unmatched", "disputes"} & {role for role, _, _ in after}
+        for currency in ("840", "978"):
+            of = "network", NETWORK, currency
+            assert after[of] == before[of]  # it is owed the same, by somebody else
 
     at_office(scene)
 

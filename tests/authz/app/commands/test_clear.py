@@ -118,6 +118,22 @@ def test_what_waits_for_a_person_is_listed_until_somebody_has_seen_to_it(
     assert run("exceptions", "--resolve", "nothing").exit_code == 2
 
 
+def test_what_is_unmatched_is_billed_to_a_card(
+    run: Run, tmp_path: Path, fresh_redis: str, fresh_postgres: str
+) -> None:
+    assert run("clear", a_file(tmp_path, record(1, 700, pan=NOBODYS))).exit_code == 0
+    asyncio.run(drain(fresh_redis, fresh_postgres))
+    [row] = json.loads(run("exceptions", "--json").stdout)["clearing"]
+    card_id = json.loads(run("show", "account", "A1", "--json").stdout)["cards"][0]["card_id"]
+    words = ("exceptions", "--bill", card_id, "--by", "jdoe")
+    done = run(*words, "--resolve", row["item"])
+    assert done.output == f"{row['item']} is resolved: account A1 pays 7.00 USD\n"
+    assert posted(run) == 99_300
+    again = run(*words, "--resolve", row["item"])
+    assert (again.exit_code, again.output) == (1, "Error: It was resolved before.\n")
+    assert run(*words).exit_code == 2
+
+
 def test_without_books_the_journal_tells_of_them(run: Run, tmp_path: Path) -> None:
     assert run("clear", a_file(tmp_path, record(1, 2500))).exit_code == 0
     nowhere = {"AUTHZ_POSTGRES_URL": "", "HOME": str(tmp_path)}
