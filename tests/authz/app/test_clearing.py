@@ -24,7 +24,7 @@ from tests.support.clearing import arn_of
 from tests.support.engine import PAN, advice_of, code, purchase, reversal
 from tests.support.office import NETWORK, NOBODYS, Office, at_desk, issue, office, record, rrn_of
 
-KILLS = 4
+KILLS = 3
 ABROAD = """
 version = "2"
 [[fee]]

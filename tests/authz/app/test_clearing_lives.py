@@ -24,7 +24,7 @@ from tests.support.engine import code, purchase, reversal
 from tests.support.office import NETWORK, NOBODYS, Office, issue, office, record, rrn_of
 
 DEEP = settings.default is not None and settings.default.max_examples > 100
-LIVES = 300 if DEEP else 15
+LIVES = 300 if DEEP else 10
 OPENING = 1_000_000
 NUMBERS = count(1)  # of items and messages, over all lives: each has its own
 
