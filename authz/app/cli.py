@@ -21,6 +21,7 @@ COMMANDS = {
     "simulate": "Be a card network: send traffic over real links.",
     "reconcile": "Audit the hot state.",
     "settle": "Write the journal into the books.",
+    "clear": "Post what a network's clearing file says.",
     "rebuild": "A lost hot state, from the books.",
     "ledger": "The books: are they whole?",
     "proof": "A day of the books: every cent, explained.",
