@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import pytest
-
 from ledger.clearing.record import Kind
 from ledger.proof import Proof
 from ledger.proof_reading import prove
+from ledger.settling import Batcher
+from tests.support import office as support
+from tests.support.batcher import Minutes
 from tests.support.books import drain
 
 ZONE = ZoneInfo("UTC")
@@ -54,10 +55,6 @@ YESTERDAYS = (
 def test_records_and_batches_are_witnesses(
     fresh_redis: str, fresh_postgres: str, tmp_path: Path
 ) -> None:
-    support = pytest.importorskip("tests.support.office")
-    settling = pytest.importorskip("ledger.settling")
-    minutes = pytest.importorskip("tests.support.batcher").Minutes
-
     async def story() -> None:
         async with support.office(fresh_redis, fresh_postgres, tmp_path) as it:
             await it.buy(1, 5000)
@@ -72,7 +69,7 @@ def test_records_and_batches_are_witnesses(
             ]  # fmt: skip
             await drain(fresh_redis, fresh_postgres)
             now = await it.connection.fetchval("SELECT max(at_ms) FROM shard")
-            batcher = settling.Batcher(it.connection, minutes(0), lambda: now)
+            batcher = Batcher(it.connection, Minutes(0), lambda: now)
             assert await batcher.take() == 5
             today = datetime.fromtimestamp(now / 1000, UTC).date()
             proof = await prove(it.connection, today, ZONE, now)

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from authz.app import clearing_run
 from authz.app.clearing_files import write_clearing
 from authz.app.people import load_population
 from authz.clock import utc
@@ -28,11 +29,13 @@ from authz.simulator.traffic import Traffic
 from iso8583.codec import decode, encode
 from iso8583.dialects import BY_NAME
 from iso8583.framing import FRAMINGS
+from ledger.clearing.reading import read_clearing
 from ledger.journal import CloseBody, encode_body
 from ledger.proof import Proof
 from ledger.proof_reading import prove
 from tests.support.books import drain
 from tests.support.engine import KEYS
+from tests.support.office import office
 
 MESSAGES, SEED = 300, 11
 NETWORKS = {"mastercard": "mastercard", "visa": "visa", "generic": "iso87_ascii"}  # and dialects
@@ -96,10 +99,6 @@ def of_role(proof: Proof, currency: str, role: str) -> int:
 def test_what_the_network_clears_becomes_what_it_expects(
     network: str, fresh_redis: str, fresh_postgres: str, tmp_path: Path
 ) -> None:
-    clearing_run = pytest.importorskip("authz.app.clearing_run")
-    office = pytest.importorskip("tests.support.office").office
-    from ledger.clearing.reading import read_clearing
-
     async def clear(it: Any, path: Path) -> None:
         await clearing_run.clear(it.desk, read_clearing(path), network, lambda _: None)
         assert await outcomes(it, path) == expected_of(path)
