@@ -1,4 +1,4 @@
-"""The demo: a store, a population, an engine, a card network, books and an audit; from nothing.
+"""The demo: a store, people, an engine, a card network, books, clearing and a proof; from nothing.
 
 The engine, the ledger's writer and the servers are processes of their own. This one is the card
 network.
@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
+from authz.app import circle
 from authz.app.books_beside import Booked, BooksBeside
 from authz.app.child import EngineProcess
 from authz.app.embedded.process import write_privately
@@ -34,6 +35,7 @@ from authz.simulator.network import run
 from authz.simulator.population import make_population
 from authz.simulator.report import Report
 from authz.simulator.traffic import Traffic
+from ledger.proof import Proof
 
 LINKS = 4
 
@@ -43,6 +45,7 @@ class Settings(msgspec.Struct, frozen=True):
     rate: float
     seconds: float
     seed: int
+    proof: Path | None = None  # where to write the proof of the day, as a page
 
 
 class Result(msgspec.Struct):
@@ -55,6 +58,9 @@ class Result(msgspec.Struct):
     stalls: list[Stall]  # the machine's own, over 50 ms
     first_answer_s: float
     books: Booked
+    cleared: circle.Cleared
+    settling: circle.Settling
+    proof: Proof
     reversals: int = 0  # answered beside the authorizations, repeats among them
 
     @property
@@ -74,14 +80,22 @@ class Result(msgspec.Struct):
             found.append(f"{self.report.conflicts} repeats got another answer than the first")
         if not self.audit.ok:
             found.append(f"the audit found {counted(self.audit.found, 'difference')}")
-        return found + self.books.failures(self.audit.authorizations)
+        return [*found, *self.booked()]
+
+    def booked(self) -> list[str]:
+        """What of the books did not hold: no slow machine explains it."""
+        found = self.books.failures(self.audit.authorizations) + self.cleared.failures()
+        if not self.proof.ok:
+            found.append(f"the proof of the day leaves {counted(self.proof.found, 'thing')} open")
+        if self.settling.lines != self.settling.owed:
+            found.append("lines to be settled are in no batch")
+        return found
 
     def exit_code(self) -> int:
         """0 all held, 1 not, 3 inconclusive: only time was broken, and the machine stalled."""
         if not self.failures():
             return 0
-        booked = not self.books.failures(self.audit.authorizations)
-        right = self.audit.ok and booked and not self.report.conflicts
+        right = self.audit.ok and not self.booked() and not self.report.conflicts
         return 3 if right and self.stalls else 1
 
     def as_json(self) -> dict[str, object]:
@@ -104,6 +118,10 @@ class Result(msgspec.Struct):
                 "drained_s": rounded(self.books.drained_s),
                 "books_ok": self.books.verified.ok,
                 "postings": self.books.verified.postings,
+                "cleared": self.cleared.outcomes,
+                "batches": self.settling.batches,
+                "proof_ok": self.proof.ok,
+                "unexplained_minor": self.proof.unexplained_minor,
                 "durability": "appendfsync always",
                 "first_answer_s": round(self.first_answer_s, 3),
             }
@@ -132,18 +150,21 @@ async def run_demo(settings: Settings, say: Callable[[str], None], watch: Progre
         with EmbeddedValkey.start(folder / "store", acl=(library.ENGINE_ACL,)) as valkey:
             say(f"store     Valkey on a Unix socket, appendfsync always, pid {valkey.pid}")
             engine = EngineProcess(
-                folder, "--redis", valkey.url, "--pan-key-file", str(folder / "pan.key")
-            )
+                folder, "--redis", valkey.url, "--pan-key-file", str(folder / "pan.key"),
+                "--config", str(circle.write_config(folder)),
+            )  # fmt: skip
             books = BooksBeside(folder, valkey.url)
             try:
-                return await _run(settings, say, watch, valkey, engine, books, secret, started)
+                return await _run(
+                    settings, say, watch, folder, valkey, engine, books, secret, started
+                )
             finally:
                 await books.close()
                 engine.stop()
 
 
 async def _run(
-    settings: Settings, say: Callable[[str], None], watch: Progress,
+    settings: Settings, say: Callable[[str], None], watch: Progress, folder: Path,
     valkey: EmbeddedValkey, engine: EngineProcess, books: BooksBeside, secret: str, started: float,
 ) -> Result:  # fmt: skip
     clock = SystemClock()
@@ -187,12 +208,20 @@ async def _run(
     exposition = engine.ask("/metrics").decode()
     await booking
     drained_s = await books.drained()
+    say("clearing  the network's file of what it saw approved")
+    cleared = await circle.clear(
+        folder, valkey.url, books.dsn, events, report, population, seed=settings.seed, today=today
+    )
+    await books.drained()
     say("audit     every account, counter and journal entry")
     audit = await audit_store(valkey.url)
     say("verify    every entry of the books, its lines and its link in the chain")
+    booked = await books.look(drained_s)
+    say("proof     every movement of the day, told twice")
+    settling, proof = await circle.settle_and_prove(books.dsn, settings.proof)
     return Result(
-        report, latency, reasons_of(exposition), audit, stalls, first_answer_s,
-        await books.look(drained_s), answers_to(exposition, "04"),
+        report, latency, reasons_of(exposition), audit, stalls, first_answer_s, booked, cleared,
+        settling, proof, answers_to(exposition, "04"),
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -37,8 +38,14 @@ PLAIN_S = 5.0  # between lines where no terminal listens
 @click.option("--seconds", default=20.0, show_default=True, type=click.FloatRange(0.1, 3600))
 @click.option("--seed", default=1, show_default=True, help="For the same traffic again.")
 @click.option("--json", "json_file", help="Write the summary there; - for standard output.")
+@click.option(
+    "--proof",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write the proof of the day there, as one page.",
+)
 def command(json_file: str | None, **given: Any) -> None:
-    """A store, an engine, a card network, books and an audit; all from this command.
+    """A store, an engine, a card network, books, clearing and a proof; all from this command.
 
     Exit code 0 only if every request was answered inside the budget and the audit holds;
     3 where the machine itself stalled, so that time proves nothing.
@@ -83,6 +90,24 @@ def booked(books: Booked) -> str:
     )
 
 
+def cleared(result: Result) -> str:
+    of = result.cleared
+    ranked = sorted(of.outcomes.items(), key=lambda item: (-item[1], item[0]))
+    found = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in ranked)
+    return f"clearing: {counted(of.records, 'record')}: {found}"
+
+
+def settled(result: Result) -> str:
+    settling = result.settling
+    return f"settlement: {counted(settling.lines, 'line')} in batches: {settling.batches:,}"
+
+
+def proved(result: Result) -> str:
+    proof = result.proof
+    found = "nothing unexplained" if proof.ok else f"{counted(proof.found, 'thing')} unexplained"
+    return f"proof of {proof.date}: {counted(len(proof.currencies), 'currency')}, {found}"
+
+
 def progress(report: Report) -> Table:
     summary = report.summary()
     table = Table(title="a card network asks, the engine answers")
@@ -110,6 +135,9 @@ def print_result(console: Console, result: Result) -> None:
     )
     console.out(f"audit: {extent(audit)}: {'all agree' if audit.ok else 'they differ'}")
     console.out(booked(result.books))
+    console.out(cleared(result))
+    console.out(settled(result))
+    console.out(proved(result))
     if result.stalls:
         longest = max(stall.seconds for stall in result.stalls)
         console.out(

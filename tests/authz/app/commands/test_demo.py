@@ -3,15 +3,18 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from authz.app.books_beside import Booked
+from authz.app.circle import Cleared, Settling
 from authz.app.demo import Result, Settings
 from authz.app.heartbeat import Stall
 from authz.audit import AuditReport
 from authz.simulator.report import Report
+from ledger.proof import Proof
 from ledger.verify import Verified
 
 KEYS = {
@@ -21,11 +24,11 @@ KEYS = {
 }  # fmt: skip
 
 
-def test_everything_from_nothing() -> None:
+def test_everything_from_nothing(tmp_path: Path) -> None:
     done = subprocess.run(
         [
             sys.executable, "-m", "authz", "demo", "--cards", "300", "--rate", "150",
-            "--seconds", "2", "--json", "-",
+            "--seconds", "2", "--json", "-", "--proof", str(tmp_path / "proof.html"),
         ],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
@@ -38,6 +41,12 @@ def test_everything_from_nothing() -> None:
     assert answer["postings"] > 2 * answer["approved"]
     assert answer["journal_lag_max"] > 0
     assert answer["drained_s"] >= 0
+    assert answer["proof_ok"]
+    assert answer["unexplained_minor"] == 0
+    assert answer["batches"] > 0
+    assert answer["cleared"]["cleared"] > 100
+    assert {"forced", "unmatched", "refunded"} <= answer["cleared"].keys()
+    assert "Proof of" in (tmp_path / "proof.html").read_text()
     assert answer["approved"] > 200
     assert sum(answer["reasons"].values()) >= answer["approved"]
     assert answer["sent"] == sum(answer["reasons"].values()) + answer["reversals"]
@@ -47,12 +56,15 @@ def test_everything_from_nothing() -> None:
 
 
 BOOKS = Booked(lag_max=0, drained_s=0.1, entries=0, verified=Verified(), approved=0)
+PROOF = Proof(date="2026-11-21", zone="UTC", begins_ms=0, ends_ms=1)
+CLEARED = Cleared(1, {"cleared": 1}, {"cleared": 1})
 
 
 def result(**changes: object) -> Result:
     base: dict[str, object] = {
         "report": Report(), "latency": {"over_budget": 0.0}, "reasons": {}, "stalls": [],
         "audit": AuditReport(), "first_answer_s": 1.0, "books": BOOKS,
+        "cleared": CLEARED, "settling": Settling(1, 2, 2), "proof": PROOF,
     }  # fmt: skip
     return Result(**(base | changes))  # type: ignore[arg-type]
 
@@ -75,6 +87,9 @@ BROKEN = AuditReport(ok=False, found=1)
         ({"books": replace(BOOKS, approved=1), "stalls": [STALL]}, 1),
         ({"books": replace(BOOKS, verified=Verified(ok=False, found=1)), "stalls": [STALL]}, 1),
         ({"books": replace(BOOKS, verified=Verified(parked=1)), "stalls": [STALL]}, 1),
+        ({"cleared": Cleared(1, {"forced": 1}, {"cleared": 1}), "stalls": [STALL]}, 1),
+        ({"settling": Settling(1, 1, 2), "stalls": [STALL]}, 1),
+        ({"proof": replace(PROOF, ok=False, found=1), "stalls": [STALL]}, 1),
     ],
     ids=str,
 )
