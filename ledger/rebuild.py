@@ -260,15 +260,17 @@ async def ahead(page: Callable[[], Awaitable[list[Account]]]) -> AsyncIterator[l
                 return
 
     task = asyncio.ensure_future(read())
+    take = asyncio.ensure_future(queue.get())
     try:
         while True:
-            take = asyncio.ensure_future(queue.get())
             await asyncio.wait((take, task), return_when=asyncio.FIRST_COMPLETED)
             if not take.done() and task.done():
                 task.result()  # raises what ended it; else it has put the last page
             if not (some := await take):
                 return
+            take = asyncio.ensure_future(queue.get())
             yield some
     finally:
         task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        take.cancel()
+        await asyncio.gather(task, take, return_exceptions=True)

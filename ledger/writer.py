@@ -195,9 +195,13 @@ class Lane:
                     pause_s = min(pause_s * 1.5, max(IDLE_S, pause_s))
         finally:
             self._standings.clear()
-            await source.close()
-            with suppress(*AWAY):
-                await connection.close(timeout=2)
+            try:
+                await source.close()
+                with suppress(*AWAY):
+                    await connection.close(timeout=2)
+            finally:
+                if not connection.is_closed():  # another lane has raised meanwhile
+                    connection.terminate()
 
     async def _take(self, books: Books) -> None:
         """The locks that nobody has; with them, where the chains stand."""

@@ -21,7 +21,7 @@ from tests.support.engine import KEYS
 from tests.support.pictures import LIFE_MS, chains, differences, lives, lose, picture
 
 DEEP = settings.default is not None and settings.default.max_examples > 100
-EXAMPLES = 100 if DEEP else 4
+EXAMPLES = 100 if DEEP else 3
 
 WEEK = Lives(answers_s=700_000)
 

@@ -25,7 +25,7 @@ from tests.support.hot import opened
 from tests.support.pictures import differences, lose, picture
 
 DEEP = settings.default is not None and settings.default.max_examples > 100
-LIVES = 60 if DEEP else 4
+LIVES = 60 if DEEP else 3
 
 
 def test_windows_after_a_loss(fresh_redis: str, fresh_postgres: str) -> None:

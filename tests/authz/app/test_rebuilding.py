@@ -407,3 +407,23 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not condition():
             await asyncio.sleep(0.01)
+
+
+def test_books_that_end_in_the_middle_are_told_of(fresh_redis: str, fresh_postgres: str) -> None:
+    async def story() -> None:
+        await load(fresh_redis)
+        await begin(fresh_postgres)
+        await drain(fresh_redis, fresh_postgres)
+        async with store_and_client(fresh_redis) as (_, client):
+            before = await picture(client)
+            await lose(client)
+            async with books(fresh_postgres) as connection:
+                await connection.execute("ALTER TABLE decline RENAME TO away")
+                with pytest.raises(asyncpg.UndefinedTableError):
+                    await rebuild(fresh_redis, fresh_postgres, KEYS.check, WEEK, "test")
+                assert await admin.state_of_gates(client) == "rebuilding"
+                await connection.execute("ALTER TABLE away RENAME TO decline")
+            await rebuild(fresh_redis, fresh_postgres, KEYS.check, WEEK, "test")
+            assert differences(before, await picture(client)) == []
+
+    asyncio.run(story())
