@@ -15,7 +15,13 @@ import msgspec
 from msgspec import Meta, Struct
 
 from authz.checks.settings import CheckConfig, problem_of
-from authz.config_books import PostgresConfig, SettleConfig, check_postgres
+from authz.config_books import (
+    ClearingConfig,
+    PostgresConfig,
+    SettleConfig,
+    check_clearing,
+    check_postgres,
+)
 from authz.config_hosts import ANY_HOST, check_host
 from authz.config_rows import check_of, hold_rule
 from authz.config_settlement import (
@@ -166,6 +172,7 @@ class Config(Struct, frozen=True, kw_only=True):
     postgres: PostgresConfig = PostgresConfig()
     settle: SettleConfig = SettleConfig()
     settlement: SettlementConfig = SettlementConfig()
+    clearing: ClearingConfig = ClearingConfig()
     links: tuple[LinkConfig, ...] = (LinkConfig(),)  # [[link]] in the file
     holds: tuple[HoldRule, ...] = ()  # [[hold]], the first that fits; none: rules/holds.py
     checks: tuple[CheckConfig, ...] = ()  # [[check]], all asked at the same time
@@ -184,6 +191,7 @@ SECTIONS: dict[str, type[Struct]] = {
     "postgres": PostgresConfig,
     "settle": SettleConfig,
     "settlement": SettlementConfig,
+    "clearing": ClearingConfig,
     "link": LinkConfig,
     "hold": HoldRule,
     "check": CheckConfig,
@@ -225,6 +233,7 @@ def load_config(path: Path | None, env: Mapping[str, str], flags: Mapping[str, o
         postgres=PostgresConfig(**tables["postgres"]),
         settle=SettleConfig(**tables["settle"]),
         settlement=SettlementConfig(**tables["settlement"]),
+        clearing=ClearingConfig(**tables["clearing"]),
         links=tuple(link_of(table) for table in sources.listed["link"]),
         holds=tuple(hold_rule(at, table) for at, table in enumerate(sources.listed["hold"])),
         checks=tuple(check_of(at, table) for at, table in enumerate(sources.listed["check"])),
@@ -276,6 +285,7 @@ def check(config: Config) -> None:
     check_pan_key(config.pan)
     check_postgres(config.postgres)
     check_settlement(config.settlement, config.fx)
+    check_clearing(config.clearing)
     check_host(config.settle.metrics_host, "settle.metrics_host")
     check_host(config.metrics.host, "metrics.host")
     taken = {(config.metrics.host, config.metrics.port): "metrics.port"}

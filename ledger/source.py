@@ -40,8 +40,17 @@ class Standing(NamedTuple):
     """How far the books have come in one stream, by its server."""
 
     position: bytes
-    entries_read: int  # so many before it, as far as the server can tell; -1: nobody knows
+    entries_read: int  # so many before it, as far as the server can tell
     lag: int | None  # entries behind it; None where the server cannot tell
+    # Where the group stands, with so many read, while older entries are read again; "" else.
+    ahead: bytes = b""
+
+    def after(self, ids: list[bytes]) -> "Standing":
+        """Behind these, the next that came."""
+        news = len(ids)
+        if self.ahead:
+            news = sum(place(id) > place(self.ahead) for id in ids)
+        return Standing(ids[-1], self.entries_read + news, None, b"" if news else self.ahead)
 
 
 class Source:
@@ -115,7 +124,7 @@ class Source:
             for shard, (stream_id, entries_read) in to.items():
                 pipeline.execute_command(
                     "XGROUP", "SETID", self.streams[shard], GROUP, stream_id,
-                    *(("ENTRIESREAD", entries_read) if entries_read >= 0 else ()),
+                    "ENTRIESREAD", entries_read,
                 )  # fmt: skip
             await pipeline.execute()
 
@@ -158,14 +167,17 @@ class Source:
         return replies
 
 
+def place(stream_id: bytes) -> tuple[int, int]:
+    ms, _, number = stream_id.partition(b"-")
+    return int(ms), int(number)
+
+
 def earlier(group: Standing, books: bytes) -> Standing:
     """Where to read on: at the group's position, or where the books stand in the stream, if that
     lies before it. So it does where they were restored from a backup. What is read again is known
-    by its digest."""
-    ms, _, number = books.partition(b"-")
-    group_ms, _, group_number = group.position.partition(b"-")
-    if (int(ms), int(number)) < (int(group_ms), int(group_number)):
-        return Standing(books, -1, None)
+    by its digest, and the group stays where it is until there is something new."""
+    if place(books) < place(group.position):
+        return Standing(books, group.entries_read, None, group.position)
     return group
 
 

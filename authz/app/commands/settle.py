@@ -24,6 +24,7 @@ from authz.clock import SystemClock
 from authz.config import Config
 from authz.hot import keys
 from authz.log import set_up_log
+from ledger.cleared import Cleared
 from ledger.database import connect
 from ledger.metrics import Metrics
 from ledger.settlement_metrics import SettlementMetrics
@@ -187,6 +188,7 @@ class Watch:
             while True:
                 entries, seconds = await source.lag()
                 self._metrics.stands(entries, seconds, await Books(connection).count_parked())
+                self._metrics.cleared(await Cleared(connection).count_open())
                 self.trouble = ""
                 await asyncio.sleep(WATCH_S)
         finally:
