@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from ledger.book import Lines, add_movement
 from ledger.chart import sums
-from ledger.journal import AdviceBody, CloseBody, LedgerBody, WithdrawalBody, encode_body
+from ledger.journal import (
+    AdviceBody,
+    ClearingBody,
+    CloseBody,
+    LedgerBody,
+    WithdrawalBody,
+    encode_body,
+)
 from ledger.settlement import NOTHING_TOLD, Key, Told, fees_of, minor, told_of
 from ledger.settlement_entry import Conversion, Settling, movement, read_settled
 from ledger.settlement_page import Found, counters_of, line_of_fees
@@ -47,6 +54,20 @@ def test_what_bodies_tell() -> None:
     facts = (("bin", "411111"), ("mcc", "5812"), ("arn", "7"), ("fees", "?"))
     body = LedgerBody("unmatched", "r1", "ann", (), facts)
     assert told_of(body) == Told(bin="411111", mcc="5812", reference="7", what="unmatched")
+
+
+def test_what_a_cleared_item_tells() -> None:
+    price = authorization(mcc="5812", bin="411111")
+    fee = ("interchange", -1, 123_456, "", 6)
+    body = ClearingBody(
+        told=price, act="post", references=(), item="k", kind="presentment", of="presentment",
+        reversal=True, arn="7" * 23, file_id="f", record=3, settlement_minor=900,
+        settlement_currency="978", fees=(fee,),
+    )  # fmt: skip
+    assert told_of(body) == Told(
+        bin="411111", mcc="5812", reference="7" * 23, what="presentment_reversal", fees=(fee,),
+        settles_in="978",
+    )  # fmt: skip
 
 
 def test_whatever_a_body_says_it_fits_its_columns() -> None:

@@ -20,7 +20,7 @@ from tests.support.hot import store_and_client
 
 DEEP = settings.default is not None and settings.default.max_examples > 100
 ROUNDS = 200 if DEEP else 14
-KILLS = 60 if DEEP else 6
+KILLS = 60 if DEEP else 5
 ROOT = Path(__file__).parents[2]
 CYCLES = 6
 Key = tuple[str, str, str, int]  # network, program, currency, cycle

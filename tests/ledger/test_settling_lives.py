@@ -19,7 +19,7 @@ from tests.support.batcher import put_settlement
 from tests.support.books import begin, books, drain, whole
 
 DEEP = settings.default is not None and settings.default.max_examples > 100
-LIVES = 100 if DEEP else 4
+LIVES = 100 if DEEP else 3
 CONFIG = Config(
     cycles=(CycleRule(mccs=("restaurants",), days=0), CycleRule(bins=("999999",), days=2)),
     interchange=(InterchangeRule(mccs=("restaurants",), percent_bp=150, fixed_minor=10),),
