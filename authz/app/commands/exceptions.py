@@ -1,12 +1,16 @@
 """authz exceptions: what belongs to no authorization, could not be applied, or went too far."""
 
+from pathlib import Path
+
 import click
 from redis.asyncio import Redis
 
+from authz.app.books import of_books
 from authz.app.commands.show import as_json, how_many, read_since, refuse_card_numbers, show
 from authz.app.history import Plain
 from authz.app.looking import Wanted, look_for_exceptions
 from authz.app.options import configured
+from authz.app.past import Past
 from authz.app.plain_text import lines
 from authz.clock import SystemClock, utc
 from authz.config import Config
@@ -36,9 +40,15 @@ Exit codes:
 @click.option("--since", help="Not before: HH:MM, the last time that it was, or ISO 8601; UTC.")
 @how_many
 @as_json
+@of_books
 @configured
 def command(
-    account_id: str | None, since: str | None, acts: int, plain: bool, config: Config
+    account_id: str | None,
+    since: str | None,
+    acts: int,
+    plain: bool,
+    ledger_dir: Path | None,
+    config: Config,
 ) -> None:
     """What belongs to no authorization, could not be applied, or went too far; newest first."""
     refuse_card_numbers(account_id)
@@ -49,13 +59,15 @@ def command(
         since_ms=0 if since is None else read_since(since, utc(SystemClock().now_ms())),
     )
 
-    async def look(client: Redis) -> Plain:
-        return await look_for_exceptions(client, wanted, acts)
+    async def look(client: Redis, past: Past) -> Plain:
+        return await look_for_exceptions(client, wanted, acts, past)
 
-    show(config, look, plain, as_text)
+    show(config, ledger_dir, look, plain, as_text)
 
 
 def as_text(found: Plain) -> list[str]:
     if found["exceptions"]:
         return lines(found)
-    return ["no exceptions" + (" in what was looked through" if found["older_left_out"] else "")]
+    why = f": {found['not_readable']}" if "not_readable" in found else ""
+    left_out = f" in what was looked through{why}" if found["older_left_out"] else ""
+    return [f"no exceptions{left_out}"]
