@@ -83,7 +83,7 @@ async def rows_of(client: Redis, shard: str, past: Past) -> AsyncIterator[Placed
             "XRANGE", keys.journal(shard), start, "+", "COUNT", PAGE_MIN
         )
         if await is_missing_before(client, shard, last):
-            after = await past.place(shard, [last[0][1]]) + 1 if last else 0
+            after = (await past.place(shard, [last[0][1]]) or 0) + 1 if last else 0
             async for row in past.rows(shard, [fields for _, fields in page], after):
                 yield row.at_ms, row.seq, stream_id(row), row.fields
         for row in page:

@@ -99,6 +99,8 @@ class Shelf:
             # What was cut since it was read is known by what was read before it.
             known = self._oldest or [fields for _, fields in first]
             self._place = await self._past.place(self._shard, known)
+            self.missing = self._place is None
+            self._more = not self.missing
 
     async def _from_books(self) -> None:
         assert self._place is not None

@@ -56,13 +56,14 @@ class Past:
         if self._found is not None:
             self._found.stop()
 
-    async def place(self, shard: str, first: Sequence[Fields]) -> int:
+    async def place(self, shard: str, first: Sequence[Fields]) -> int | None:
         """Up to which place of the shard the books come before these entries, the oldest that are
-        left of its stream; 0 where they do not know them, or are not to be had."""
+        left of its stream; None where they do not know them, or are not to be had."""
         found = await self._ask(lambda c: books.place_of(c, int(shard), first), 0)
         if not found:
             self.why = self.why or "the books know nothing of the oldest entries in the store"
-        return max(found - 1, 0)
+            return None
+        return found - 1
 
     async def newest(self, shard: str, until: int, since_ms: int, count: int) -> list[Told]:
         """Up to that place and since that time, the newest first."""
@@ -87,7 +88,7 @@ class Past:
         self, shard: str, first: Sequence[Fields], after: int = 0
     ) -> AsyncIterator[Told]:
         """Those behind a place, and before these."""
-        until = await self.place(shard, first)
+        until = await self.place(shard, first) or 0
         while page := await self.oldest(shard, after, until, PAGE):
             for row in page:
                 yield row
