@@ -31,9 +31,9 @@ Promises: tests/authz/test_audit.py.
 """
 
 from asyncio import gather, sleep
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from secrets import token_hex
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from urllib.parse import quote
 
 import msgspec
@@ -48,7 +48,7 @@ from authz.hot import admin, keys
 from authz.hot.resp import Argument, Connection, connect
 from authz.replay import Told
 from authz.shard_journal import Gate, Journal, Past
-from authz.standing import Row, Seen, by_account, look_call, position, read_look
+from authz.standing import Row, Seen, by_account, look_call, position, read_look, spell
 from authz.vouching import is_vouched_for, together
 
 TIMEOUT_S = 60.0  # of one call: a shard's whole expiry set is the longest
@@ -73,7 +73,9 @@ class AuditReport(Struct, kw_only=True):
     ok: bool = True
     accounts: int = 0
     authorizations: int = 0  # approved and not withdrawn, by the journal
-    entries: int = 0  # of the journal
+    entries: int = 0  # of the journal, as far as it was told
+    position: int = 0  # entries that the accounts and gates say were ever journalled
+    positions: dict[str, str] = msgspec.field(default_factory=dict)  # by shard: newest stream id
     trimmed: int = 0  # entries that are no longer there to be told
     cut: int = 0  # shards whose journal was not told from its beginning
     from_past: int = 0  # entries that were told by the past
@@ -89,9 +91,17 @@ class AuditReport(Struct, kw_only=True):
                 self.differences.append(Difference(account, field, hot, expected))
 
 
-# Compares the accounts of a shard, as they were seen, with something else: rows by account, "" for
-# the shard's own.
-Beside = Callable[[str, Gate, dict[str, Seen]], Awaitable[dict[str, list[Row]]]]
+class Beside(Protocol):
+    """Something else that each shard is compared with, in the same look at it."""
+
+    async def begin(self, shard: str) -> None:
+        """Before anything of the shard is looked at."""
+
+    async def compare(
+        self, store: Connection, shard: str, gate: Gate, accounts: dict[str, Seen]
+    ) -> dict[str, list[Row]]:
+        """Its accounts as they were seen: rows by account, "" for the shard's own."""
+        ...
 
 
 class With(NamedTuple):
@@ -242,6 +252,8 @@ async def audit_shard(
     report: AuditReport,
 ) -> Journal:
     """The gate first, then the accounts, then the journal up to where they were seen."""
+    if with_.beside is not None:
+        await with_.beside.begin(shard)
     gate = await read_gate(connection, shard)
     accounts: dict[str, Seen] = {}
     differing: dict[str, list[Row]] = {}
@@ -271,7 +283,9 @@ async def audit_shard(
     for id, rows in directory.by_account(wrong).items():
         differing.setdefault(id, []).extend(rows)
     if with_.beside is not None:
-        for id, rows in (await with_.beside(shard, gate, accounts)).items():
+        others = await with_.beside.compare(connection, shard, gate, accounts)
+        report.add("", others.pop("", []))
+        for id, rows in others.items():
             differing.setdefault(id, []).extend(rows)
     listed = await compare_set(connection, keys.reviews(shard), accounts, listed_rows)
     for id, rows in listed.items():
@@ -290,6 +304,9 @@ async def audit_shard(
 
     report.accounts += len(accounts)
     report.entries += journal.entries
+    report.position += gate.entries + sum(seen.entries for seen in accounts.values())
+    newest = max([gate.newest, *(seen.position for seen in accounts.values())])
+    report.positions[shard] = spell(newest)
     report.from_past += journal.from_past
     report.trimmed += journal.trimmed
     for id, seen in accounts.items():

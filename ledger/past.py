@@ -71,5 +71,17 @@ async def oldest(
     ))  # fmt: skip
 
 
+async def store_id(connection: asyncpg.Connection) -> str:
+    """Which store's books these are; "" where nothing was ever written into them."""
+    if await connection.fetchval("SELECT to_regclass('store')") is None:
+        return ""
+    return str(await connection.fetchval("SELECT id FROM store") or "")
+
+
+async def length(connection: asyncpg.Connection, shard: int) -> int:
+    """How many entries of a shard are in the books."""
+    return int(await connection.fetchval("SELECT seq FROM shard WHERE shard = $1", shard) or 0)
+
+
 def rows_of(rows: list[asyncpg.Record]) -> list[Told]:
     return [Told(row[0], row[1], {ENVELOPE: row[2], BODY: row[3]}) for row in rows]

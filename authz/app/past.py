@@ -27,18 +27,33 @@ T = TypeVar("T")
 
 AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
+NOT_KNOWN = "the books know nothing of the oldest entries in the store"
 PAGE = 1000  # entries of one reading: some 2 MB
 KNOWN = 100  # entries of a stream that are looked for in the books; one is enough, some are parked
+
+
+class OtherBooks(Exception):
+    """These books are of another store: nothing of them is about this one."""
+
+
+async def check_whose(client: Redis, connection: asyncpg.Connection) -> None:
+    """Raises: OtherBooks; errors of both servers."""
+    whose = await books.store_id(connection)
+    here: bytes | None = await client.get(keys.STORE_ID)
+    if whose and here != whose.encode():
+        raise OtherBooks("the books are of another store")
 
 
 class Past:
     """The books behind the streams; nothing of them is opened before it is asked for.
 
-    To be used in an `async with`. Without a configuration there is nothing to be had.
+    To be used in an `async with`. Without a store and a configuration there is nothing to be had.
     """
 
-    def __init__(self, config: Config | None = None, folder: Path | None = None) -> None:
-        self._config, self._folder = config, folder
+    def __init__(
+        self, client: Redis | None = None, config: Config | None = None, folder: Path | None = None
+    ) -> None:
+        self._client, self._config, self._folder = client, config, folder
         self._found: FoundBooks | None = None
         self._connection: asyncpg.Connection | None = None
         self.why = ""  # what was missed, and why
@@ -60,10 +75,18 @@ class Past:
         """Up to which place of the shard the books come before these entries, the oldest that are
         left of its stream; None where they do not know them, or are not to be had."""
         found = await self._ask(lambda c: books.place_of(c, int(shard), first), 0)
-        if not found:
-            self.why = self.why or "the books know nothing of the oldest entries in the store"
-            return None
-        return found - 1
+        if found:
+            return found - 1
+        if not self.why and await self._is_rebuilt(shard):
+            # Of what came since the writer has written nothing yet; else one of them was found.
+            return await self._ask(lambda c: books.length(c, int(shard)), 0)
+        self.why = self.why or NOT_KNOWN
+        return None
+
+    async def _is_rebuilt(self, shard: str) -> bool:
+        """Whether the store was rebuilt from these books, so that they precede all of its stream."""
+        assert self._client is not None
+        return await self._client.hget(keys.control(shard), "from_books") == b"1"
 
     async def newest(self, shard: str, until: int, since_ms: int, count: int) -> list[Told]:
         """Up to that place and since that time, the newest first."""
@@ -96,14 +119,17 @@ class Past:
 
     async def _ask(self, question: Callable[[asyncpg.Connection], Awaitable[T]], nothing: T) -> T:
         """Books that are lost while they are read are as good as none; `why` tells it."""
-        if self._config is None:
+        if self._config is None or self._client is None:
             self.why = self.why or "nobody said where its books are"
             return nothing
         try:
             if self._connection is None:
                 self._found = await find_books(self._config, self._folder, make=False)
                 self._connection = await connect(self._found.dsn, command_timeout=None)
+                await check_whose(self._client, self._connection)
             return await question(self._connection)
+        except OtherBooks as error:
+            self.why = str(error)
         except NO_BOOKS as error:
             self.why = str(error)
         except AWAY as error:

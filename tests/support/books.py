@@ -9,7 +9,12 @@ from typing import Any
 
 import asyncpg
 
-from authz.hot import keys
+from authz.app.past import Past
+from authz.app.reconciling import BesideBooks
+from authz.audit import AuditReport, audit_store
+from authz.config import Config
+from authz.config_books import PostgresConfig
+from authz.hot import admin, keys
 from authz.hot.acts import Authorize, Verdict
 from bench import hot as bench_hot
 from ledger.database import connect, migrate
@@ -147,3 +152,14 @@ async def trim(client: Any, left: int = 1) -> int:
             if rows:
                 gone += await client.xtrim(key, minid=rows[-1][0], approximate=False)
     return gone
+
+
+async def reconciled(url: str, dsn: str, *, light: bool = False) -> AuditReport:
+    """The audit of the hot state with the books beside it, and behind its streams."""
+    client, config = admin.administrator(url), Config(postgres=PostgresConfig(url=dsn))
+    try:
+        async with books(dsn) as beside, Past(client, config) as past:
+            behind = None if light else past
+            return await audit_store(url, beside=BesideBooks(beside), past=behind)
+    finally:
+        await client.aclose()

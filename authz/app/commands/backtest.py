@@ -95,7 +95,7 @@ def backtest(
     )
 
     async def work(client: Redis, _: Store) -> Answer:
-        async with Past(config, ledger_dir) as past:
+        async with Past(client, config, ledger_dir) as past:
             return await replay(client, order, past)
 
     try:

@@ -312,7 +312,7 @@ async def run(config: Config, look: Look, ledger_dir: Path | None = None) -> Pla
         raise click.ClickException(str(error)) from None
     client = admin.administrator(store.url)
     try:
-        async with Past(config, ledger_dir) as past:
+        async with Past(client, config, ledger_dir) as past:
             return await look(client, past)
     except NotThere as error:
         raise click.ClickException(sentence(error)) from None
