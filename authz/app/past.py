@@ -39,7 +39,7 @@ class OtherBooks(Exception):
 async def check_whose(client: Redis, connection: asyncpg.Connection) -> None:
     """Raises: OtherBooks; errors of both servers."""
     whose = await books.store_id(connection)
-    here: bytes | None = await client.get(keys.STORE_ID)
+    here: Any = await client.get(keys.STORE_ID)
     if whose and here != whose.encode():
         raise OtherBooks("the books are of another store")
 
@@ -84,7 +84,7 @@ class Past:
         return None
 
     async def _is_rebuilt(self, shard: str) -> bool:
-        """Whether the store was rebuilt from these books, so that they precede all of its stream."""
+        """Whether the store was rebuilt from the books, so that they precede all of its stream."""
         assert self._client is not None
         return await self._client.hget(keys.control(shard), "from_books") == b"1"
 

@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from authz.app.books import NO_BOOKS, FoundBooks, find_books, of_books
 from authz.app.options import configured
-from authz.app.output import counted, extent
+from authz.app.output import counted, extent, sentence
 from authz.app.past import OtherBooks, Past, check_whose
 from authz.app.plain_text import money
 from authz.app.reconciling import BesideBooks
@@ -92,50 +92,58 @@ async def run(
     except NO_STORE as error:
         raise click.ClickException(str(error)) from None
     books: FoundBooks | None = None
+    client = administrator(store.url)
     try:
-        client = administrator(store.url)
-        try:
-            books, why_not = await books_beside(config, ledger_dir)
-            if books is None:
-                report, compared = await audit_store(store.url), Compared(why_not=why_not)
-            else:
-                async with Past(client, config, ledger_dir) as past:
-                    report, compared = await beside_books(client, past, store.url, books.dsn, light)
-        finally:
-            await client.aclose()
+        books, why_not = await books_beside(client, config, ledger_dir)
+        if books is None:
+            report, compared = await audit_store(store.url), Compared(why_not=why_not)
+        else:
+            async with Past(client, config, ledger_dir) as past:
+                past_or_none = None if light else past
+                report, compared = await beside_books(store.url, books.dsn, past_or_none)
         accounts = {d.account for d in report.differences[:SHOWN] if d.account}
         return report, compared, await currencies_of(store.url, accounts)
-    except OtherBooks as error:
-        raise click.ClickException(str(error)) from None
     except (HotStateError, RedisError, OSError, asyncpg.PostgresError) as error:
         raise click.ClickException(
             f"The audit could not be finished ({type(error).__name__})."
         ) from None
     finally:
+        await client.aclose()
         if books is not None:
             books.stop()
         store.stop()
 
 
-async def books_beside(config: Config, folder: Path | None) -> tuple[FoundBooks | None, str]:
-    """The books; or why there are none, where nobody named any. Raises: click.ClickException."""
+async def books_beside(
+    client: Redis, config: Config, folder: Path | None
+) -> tuple[FoundBooks | None, str]:
+    """The books of this store; or why there are none, where nobody named any.
+
+    Raises: click.ClickException; OSError, asyncpg.PostgresError.
+    """
+    books: FoundBooks | None = None
     try:
-        return await find_books(config, folder, make=False), ""
-    except NO_BOOKS as error:
+        books = await find_books(config, folder, make=False)
+        connection = await connect(books.dsn)
+        try:
+            await check_whose(client, connection)
+        finally:
+            await connection.close()
+        return books, ""
+    except (*NO_BOOKS, OtherBooks) as error:
+        if books is not None:
+            books.stop()
         if config.postgres.url is not None or folder is not None:
-            raise click.ClickException(str(error)) from None
-        return None, str(error)
+            raise click.ClickException(sentence(error)) from None
+        return None, sentence(error)
 
 
-async def beside_books(
-    client: Redis, past: Past, url: str, dsn: str, light: bool
-) -> tuple[AuditReport, Compared]:
-    """Raises: OtherBooks; HotStateError, OSError, redis.RedisError, asyncpg.PostgresError."""
+async def beside_books(url: str, dsn: str, past: Past | None) -> tuple[AuditReport, Compared]:
+    """Raises: HotStateError, OSError, asyncpg.PostgresError."""
     connection = await connect(dsn, name="authz reconcile", command_timeout=None)
     try:
-        await check_whose(client, connection)
         beside = BesideBooks(connection)
-        report = await audit_store(url, beside=beside, past=None if light else past)
+        report = await audit_store(url, beside=beside, past=past)
         return report, Compared(compared=True, entries=beside.entries, behind=beside.behind)
     finally:
         await connection.close()
