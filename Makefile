@@ -6,7 +6,7 @@ VENV := .venv
 PEERS := .venv-peers
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-PEERS_STAMP := $(PEERS)/.installed
+PEERS_STAMP := $(PEERS)/.installed-2
 NPM := .npm-peers
 NPM_STAMP := $(NPM)/.installed
 
@@ -18,7 +18,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup peers interop demo test test-deep check format docs bench wheel-check clean
+.PHONY: help setup peers interop demo test test-deep check format docs bench bench-check wheel-check clean
 
 help:
 	@echo "make setup      .venv with everything; the command is .venv/bin/authz"
@@ -26,6 +26,7 @@ help:
 	@echo "make test       the whole suite, against real servers from wheels"
 	@echo "make check      format, lint, types, import contracts"
 	@echo "make bench      codec, decision, hot path and load"
+	@echo "make bench-check  the steps of one answer, beside their baseline"
 	@echo "make test-deep  the property tests at twenty times their examples"
 	@echo "make format     put the sources into their format"
 	@echo "make docs       write the pages of docs/ that are made from tables"
@@ -50,7 +51,7 @@ peers: $(PEERS_STAMP)
 $(PEERS_STAMP): constraints.txt
 	@if [ -z "$(PYTHON)" ]; then echo "No Python 3.11 or newer with venv was found: PYTHON=/path/to/python3"; exit 1; fi
 	$(PYTHON) -m venv $(PEERS)
-	$(PEERS)/bin/python -m pip install --quiet pyiso8583 pyemv
+	$(PEERS)/bin/python -m pip install --quiet pyiso8583 pyemv redis hiredis asyncpg
 	@touch $(PEERS_STAMP)
 
 # The npm package iso_8583 as a card network; in `make test` too, once it is there.
@@ -89,6 +90,11 @@ bench: setup peers
 	$(BIN)/authz bench decide $(ARGS)
 	$(BIN)/authz bench hot $(ARGS)
 	$(BIN)/authz bench load --rate 3000 --seconds 30 $(ARGS)
+
+# Each step of one answer, over a loop in the same run, beside the baseline. ARGS="--save": a new one.
+bench-check: setup
+	$(BIN)/python -m pytest bench/micro --benchmark-json=.bench.json --benchmark-columns=min,median,rounds
+	$(BIN)/python -m bench.check .bench.json $(ARGS)
 
 # The built wheel, installed outside the tree: what a user of the package gets.
 wheel-check: setup

@@ -1,5 +1,6 @@
 """authz bench: how fast, how late, how large; each beside what it is compared with."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,6 +15,8 @@ Examples:
   authz bench hot --json -                          our connection beside redis-py
   authz bench velocity                              ten velocity limits beside none
   authz bench load --rate 3000 --seconds 30         an engine and a network, open loop
+  authz bench report load.json --html load.html     a run as one page
+  authz bench capacity                              the highest rate that keeps the SLA
   authz bench storm                                 eight links, 4,000 requests each at once
   authz bench memory --cards 100000                 bytes per card and account
   authz bench clearing --records 1000000            files of three formats, read twice
@@ -112,6 +115,7 @@ def velocity(json_path: str | None, **given: Any) -> None:
 @click.option("--seed", type=int, help="Of cards, merchants and traffic. [1]")
 @click.option("--dialect", type=click.Choice(list(BY_NAME)), help="Of the links. [iso87_ascii]")
 @click.option("--p99-ms", type=click.FloatRange(0.1), help="What p99 may be. [20]")
+@click.option("--books/--no-books", default=True, help="The ledger's writer beside it. [yes]")
 @json_option
 def load(json_path: str | None, **given: Any) -> None:
     """An engine under a card network's load: open loop, from the intended send time.
@@ -123,6 +127,55 @@ def load(json_path: str | None, **given: Any) -> None:
     from bench.load import Order, run
 
     raise SystemExit(run(Order(**said(given)), json_path))
+
+
+@command.command(epilog="\b\nExample:\n  authz bench capacity --json capacity.json")
+@click.option("--start", type=click.FloatRange(1), help="Messages a second. [2000]")
+@click.option("--steps", type=click.IntRange(0), help="Of the bisection. [4]")
+@click.option("--probe-s", type=click.FloatRange(0.5), help="Seconds of each probe. [8]")
+@click.option("--confirm-s", type=click.FloatRange(0.5), help="Of the last run. [30]")
+@click.option("--cards", type=click.IntRange(1), help="In the seeded population. [10000]")
+@click.option("--seed", type=int, help="Of cards, merchants and traffic. [1]")
+@click.option("--books/--no-books", default=True, help="The ledger's writer beside it. [yes]")
+@click.option("--naive", is_flag=True, help="And of the naive engine (make peers).")
+@json_option
+def capacity(json_path: str | None, **given: Any) -> None:
+    """The highest rate that keeps the SLA, and the machine's own limit, in one run.
+
+    The SLA: p99 at most 10 ms, p99.9 at most 50, everything answered, nothing over 200 ms that the
+    machine's own stalls do not explain.
+    """
+    from bench.capacity import Search, run
+
+    raise SystemExit(run(Search(**said(given)), json_path))
+
+
+@command.command(epilog="\b\nExample:\n  authz bench report load.json --html report.html")
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--html", required=True, type=click.Path(path_type=Path), help="The page to write, one file."
+)
+def report(files: tuple[Path, ...], html: Path) -> None:
+    """Runs of `bench load --json` as one page: charts, costs, machine; nothing is fetched."""
+    from bench.report import run
+
+    try:
+        run(files, html)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@command.command(epilog="\b\nExample:\n  authz bench compare before.json after.json")
+@click.argument("before", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("after", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def compare(before: Path, after: Path) -> None:
+    """Two runs of the same command: each figure of the second, over the first."""
+    from bench.compare import run
+
+    try:
+        run(before, after)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
 
 
 @command.command(epilog="\b\nExample:\n  authz bench storm --links 8 --each 4000")

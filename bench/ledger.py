@@ -35,7 +35,14 @@ from authz.hot import admin, keys
 from authz.hot.resp import connect as connect_to_store
 from authz.hot.store import RedisHotState
 from bench import hot as bench_hot
-from bench.machine import TICKS_PER_S, cpu_seconds, publish, this_machine, valkey_version
+from bench.machine import (
+    cpu_seconds,
+    family_seconds,
+    publish,
+    rss_mb,
+    this_machine,
+    valkey_version,
+)
 from ledger.database import connect, migrate
 from ledger.journal import BODY, ENVELOPE, Envelope
 from ledger.source import Source
@@ -111,7 +118,7 @@ async def measure(
         "writer_us": drained["writer_s"] / entries * 1e6,
         "store_us": drained["store_s"] / entries * 1e6,
         "postgres_us": drained["postgres_s"] / entries * 1e6,
-        "rss_mb": rss_mb(),
+        "rss_mb": rss_mb(os.getpid()),
     }
     if seconds:
         figures |= await burst(store, postgres, sample, heard, entries, seconds)
@@ -152,7 +159,7 @@ async def burst(
         held = (heard.entries - before) / (monotonic() - started)
         await until_drained(source)
         rate = held * OVER
-        memory = rss_mb()
+        memory = rss_mb(os.getpid())
         most = 0
         feeder = asyncio.create_task(
             fill(store, sample, "all", 2 * first, int(rate * seconds), rate)
@@ -171,7 +178,7 @@ async def burst(
             "lag_max": most,
             "drained_s": monotonic() - ended,
             "rss_before_burst_mb": memory,
-            "rss_after_burst_mb": rss_mb(),
+            "rss_after_burst_mb": rss_mb(os.getpid()),
         }
     finally:
         writer.stop()
@@ -189,27 +196,6 @@ async def checkpoint(dsn: str) -> None:
     connection: asyncpg.Connection = await connect(dsn)
     await connection.execute("CHECKPOINT")
     await connection.close()
-
-
-def family_seconds(pid: int) -> float:
-    """Processor time of a server and of all its processes, those that have ended among them."""
-    total = 0
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            columns = stat.read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
-        except OSError:
-            continue  # it has ended meanwhile
-        if int(columns[1]) == pid:
-            total += int(columns[11]) + int(columns[12])
-        elif stat.parent.name == str(pid):
-            total += sum(map(int, columns[11:15]))
-    return total / TICKS_PER_S
-
-
-def rss_mb() -> float:
-    """What this process has in memory now."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 async def a_real_approval(url: str) -> bytes:

@@ -1,6 +1,7 @@
 """The promise of latency, measured from outside: an engine, a card network, an open loop.
 
-A store, an engine in a process of its own, and the simulator's network over real TCP links.
+A store, an engine in a process of its own, and the simulator's network over real TCP links; and,
+unless they are left out, books: the ledger's writer drains the journal into a Postgres meanwhile.
 The loop is open, and latency counts from when a message should have left: a stall of the
 engine shows in every message that fell due while it lasted, and what the generator itself
 is late counts against us too.
@@ -10,43 +11,38 @@ is attributed if a stall fell into its time, unless we kept every core busy ours
 the stall is ours.
 """
 
-import asyncio
 import gc
-import secrets
 import signal
 import tempfile
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
+from statistics import median
 from time import process_time
-from typing import Any, Literal
+from typing import Any
 
-import msgspec
 import uvloop
 from hdrh.histogram import HdrHistogram
 from msgspec import Struct, field
 
-from authz.app.child import EngineProcess
-from authz.app.embedded.process import write_privately
-from authz.app.embedded.valkey import EmbeddedValkey
 from authz.app.heartbeat import Heartbeat, Stall
-from authz.app.people import load_population
-from authz.app.store import Store, as_engine, opened
-from authz.audit import audit_store
-from authz.clock import SystemClock, utc
-from authz.hot import library
-from authz.privacy import PanKeys
+from authz.clock import SystemClock
 from authz.simulator import network
 from authz.simulator.link import Link, manners_in
-from authz.simulator.merchants import make_merchants
 from authz.simulator.messages import Event
-from authz.simulator.population import make_population
 from authz.simulator.report import Report
-from authz.simulator.traffic import Traffic
-from bench.machine import busy_seconds, cores, cpu_seconds, publish, this_machine, valkey_version
+from bench.machine import (
+    busy_seconds,
+    cores,
+    cpu_seconds,
+    family_seconds,
+    fdatasync_ms,
+    publish,
+    steal_seconds,
+    this_machine,
+)
+from bench.stand import DURABILITY, Stand, stand
 
-DURABILITY: Literal["always"] = "always"  # the product's default: durable before answered
 WARM_UP_S = 2.0  # sent before the clock starts: caches, plans, connections
 BUDGET_S = 0.200
 BUSY_SHARE = 0.95  # of all cores: from here on, a stall is our own doing
@@ -74,6 +70,7 @@ class Order(Struct, frozen=True, kw_only=True):
     dialect: str = "iso87_ascii"  # in the framing and with the network that go with it
     p99_ms: float = 20.0  # what the SLA allows
     warm_up_s: float = WARM_UP_S
+    books: bool = True  # the ledger's writer and its Postgres beside it
 
 
 class Used(Struct, frozen=True):
@@ -84,17 +81,23 @@ class Used(Struct, frozen=True):
     store: float
     elapsed_s: float
     everybody: float = 0.0  # all processes of the machine; 0 where nobody tells
+    stolen: float = 0.0  # from this machine, by the one below
+    writer: float = 0.0
+    postgres: float = 0.0
 
     @property
     def others_share(self) -> float:
         """Of all cores, by processes that are not ours: what a figure must be read with."""
-        ours = self.generator + self.engine + self.store
-        return max(0.0, self.everybody - ours) / self.elapsed_s / cores()
+        return max(0.0, self.everybody - self.ours) / self.elapsed_s / cores()
 
     @property
     def share(self) -> float:
         """Of all cores, by us."""
-        return (self.generator + self.engine + self.store) / self.elapsed_s / cores()
+        return self.ours / self.elapsed_s / cores()
+
+    @property
+    def ours(self) -> float:
+        return self.generator + self.engine + self.store + self.writer + self.postgres
 
 
 def run(order: Order, json_path: str | None) -> int:
@@ -114,39 +117,27 @@ def run(order: Order, json_path: str | None) -> int:
 
 
 async def measure(order: Order, folder: Path) -> dict[str, Any]:
-    """Store, cards, engine, network, audit; all of it gone afterwards, however it ends."""
-    secret = secrets.token_bytes(32)
-    key_file = folder / "pan.key"
-    write_privately(key_file, secret.hex() + "\n")
-    today = utc(SystemClock().now_ms()).date()
-    population = make_population(order.seed, order.cards, today)
-    traffic = Traffic(population, make_merchants(order.seed), order.seed, first_day=today)
-    events = list(islice(traffic, round(order.rate * (order.seconds + order.warm_up_s))))
-    with EmbeddedValkey.start(
-        folder / "store", appendfsync=DURABILITY, acl=(library.ENGINE_ACL,)
-    ) as valkey:
-        engine_url = as_engine(valkey.url)
-        async with opened(Store(valkey.url, engine_url, valkey, fresh=True), "bench") as state:
-            await load_population(state, PanKeys(secret), population, "bench")
-        spoken = manners_in(order.dialect)
-        engine = EngineProcess(
-            folder, "--redis", valkey.url, "--pan-key-file", str(key_file),
-            "--dialect", order.dialect, "--framing", spoken.framing.name,
-            "--network", spoken.network,
-        )  # fmt: skip
-        try:
-            engine.wait_until_ready()
-            report, used, stalls = await observe(order, events, engine, valkey.pid)
-            own_clock = msgspec.json.decode(await asyncio.to_thread(engine.ask, "/latency"))
-        finally:
-            engine.stop()
-        audited = await audit_store(valkey.url)
-        version = await valkey_version(valkey.url)
+    """Store, cards, engine, network, books, audit."""
+    async with stand(
+        folder, cards=order.cards, seed=order.seed, dialect=order.dialect, books=order.books
+    ) as stood:
+        events = stood.events(round(order.rate * (order.seconds + order.warm_up_s)))
+        report, used, stalls = await observe(order, events, stood)
+        drained = await stood.drain()
+        own_clock, by_stage = await stood.own_clock(), await stood.stages()
+        memory = stood.memory_mb()
+        audited, version = await stood.audit(), await stood.version()
     answer = figures(report, stalls, used, order.warm_up_s) | {
         "audit_ok": audited.ok,
         "audit_differences": audited.found,
+        "journal_lag_max": drained.lag_max if drained else None,
+        "drained_s": drained.drained_s if drained else None,
+        "books_faults": drained.failures(audited.authorizations) if drained else [],
         "durability": DURABILITY,
         "engine_clock": own_clock,
+        "stages_us": by_stage,
+        "memory_mb": memory,
+        "fdatasync_ms": fdatasync_ms(folder),
         "machine": this_machine(seed=order.seed, valkey=version, durability=DURABILITY),
         "asked": order,
     }
@@ -155,25 +146,31 @@ async def measure(order: Order, folder: Path) -> dict[str, Any]:
 
 
 async def observe(
-    order: Order, events: Sequence[Event], engine: EngineProcess, store_pid: int
+    order: Order, events: Sequence[Event], stood: Stand
 ) -> tuple[Timed, Used, list[Stall]]:
     """The run itself, with everybody's processor time and the machine's stalls."""
 
     def spent() -> tuple[float, ...]:
-        of_both = (cpu_seconds(pid) or 0.0 for pid in (engine.pid, store_pid))
-        return process_time(), *of_both, busy_seconds() or 0.0
+        postgres, writer = stood.books.pids if stood.books is not None else (0, 0)
+        pids = stood.engine.pid, stood.valkey.pid, writer
+        theirs = (cpu_seconds(pid) or 0.0 if pid else 0.0 for pid in pids)
+        database = family_seconds(postgres) if postgres else 0.0
+        return process_time(), *theirs, database, busy_seconds() or 0.0, steal_seconds()
 
     heartbeat = Heartbeat()
     heartbeat.start()
     try:
         before = spent()
         report = await drive(
-            events, "127.0.0.1", engine.port, order.rate, order.links, order.dialect
+            events, "127.0.0.1", stood.engine.port, order.rate, order.links, order.dialect
         )
-        generator, theirs, store, everybody = (after - at for after, at in zip(spent(), before))
+        generator, theirs, store, writer, database, everybody, stolen = (
+            after - at for after, at in zip(spent(), before)
+        )
     finally:
         stalls = heartbeat.stop()
-    return report, Used(generator, theirs, store, report.elapsed_s, everybody), stalls
+    used = Used(generator, theirs, store, report.elapsed_s, everybody, stolen, writer, database)
+    return report, used, stalls
 
 
 async def drive(
@@ -232,15 +229,30 @@ def figures(report: Timed, stalls: Sequence[Stall], used: Used, warm_up_s: float
         "stalls": len(stalls),
         "longest_stall_ms": round(max((s.seconds for s in stalls), default=0.0) * 1e3, 1),
         "unattributed_over_budget": unattributed,
-        "journal_lag_max": None,
-        "drained_s": None,
         "generator_us": round(used.generator / answered * 1e6, 1),
         "engine_us": round(used.engine / answered * 1e6, 1),
         "store_us": round(used.store / answered * 1e6, 1),
+        "writer_us": round(used.writer / answered * 1e6, 1),
+        "postgres_us": round(used.postgres / answered * 1e6, 1),
         "busy_share": round(used.share, 3),
         "others_share": round(used.others_share, 3),
+        "steal_share": round(used.stolen / used.elapsed_s / cores(), 4),
+        "by_second": by_second(report),
         "histogram": histogram.encode().decode(),
     }
+
+
+def by_second(report: Timed) -> list[tuple[int, int, float, float]]:
+    """Of what fell due in each second, warm-up and all: answers, their median, the slowest; ms."""
+    if not report.dues:
+        return []
+    first, seconds = min(report.dues), dict[int, list[float]]()
+    for due, latency_s in zip(report.dues, report.latencies_s):
+        seconds.setdefault(int(due - first), []).append(latency_s * 1e3)
+    return [
+        (second, len(found), round(median(found), 3), round(max(found), 3))
+        for second, found in sorted(seconds.items())
+    ]
 
 
 def at(histogram: Any, percentile: float) -> float:
@@ -257,6 +269,8 @@ def verdict(answer: dict[str, Any], p99_ms: float) -> tuple[int, str]:
     """The exit code, and why."""
     if not answer["audit_ok"]:
         return FAILED, f"the audit found {answer['audit_differences']} differences"
+    if answer["books_faults"]:
+        return FAILED, "; ".join(answer["books_faults"])
     for key, what in (
         ("unanswered", "requests without an answer"),
         ("unsent", "messages that no link would take"),
@@ -290,14 +304,24 @@ def table(order: Order, a: dict[str, Any]) -> Iterator[str]:
         ("machine stalls, longest", f"{a['stalls']}  {a['longest_stall_ms']:.0f} ms"),
         ("CPU a message: network, engine, store",
             numbers(a, "generator_us", "engine_us", "store_us") + " µs"),
+        ("  the ledger's writer, Postgres", numbers(a, "writer_us", "postgres_us") + " µs"),
         ("of all cores: ours, others'", f"{a['busy_share']:.0%}  {a['others_share']:.0%}"),
         ("late sends", numbers(a, "late_sends")),
+        ("fdatasync here: p50, p99; CPU stolen", f"{a['fdatasync_ms']['p50']:.2f}  "
+            f"{a['fdatasync_ms']['p99']:.2f} ms  {a['steal_share']:.1%}"),
         ("audit", "holds" if a["audit_ok"] else f"{a['audit_differences']} differences"),
-        ("journal lag, drained", "not measured: there is no ledger yet"),
+        ("journal lag at most, drained after", lag(a)),
     )  # fmt: skip
     for name, value in rows:
         yield f"{name:<42}{value}"
     yield f"{a['verdict']} (exit code {a['exit_code']})"
+
+
+def lag(a: dict[str, Any]) -> str:
+    if a["journal_lag_max"] is None:
+        return "not measured: without books"
+    drained = "never" if a["drained_s"] is None else f"{a['drained_s']:.2f} s"
+    return f"{a['journal_lag_max']:,} entries, {drained}"
 
 
 QUANTILES = ("p50_ms", "p90_ms", "p99_ms", "p999_ms", "max_ms")

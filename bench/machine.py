@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from msgspec import Struct
@@ -91,6 +92,61 @@ def cpu_seconds(pid: int) -> float | None:
     # The name in the second column may hold blanks; what follows its bracket is columns 3 on.
     columns = stat.rpartition(")")[2].split()
     return (int(columns[11]) + int(columns[12])) / TICKS_PER_S
+
+
+def family_seconds(pid: int) -> float:
+    """Processor time of a server and of all its processes, those that have ended among them.
+    Nothing where nobody tells."""
+    total = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            columns = stat.read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        except OSError:
+            continue  # it has ended meanwhile
+        if int(columns[1]) == pid:
+            total += int(columns[11]) + int(columns[12])
+        elif stat.parent.name == str(pid):
+            total += sum(map(int, columns[11:15]))
+    return total / TICKS_PER_S
+
+
+def steal_seconds() -> float:
+    """Processor time that the machine below took from this one, all cores; 0 where nobody tells."""
+    try:
+        first = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()
+    except OSError:
+        return 0.0
+    return int(first[8]) / TICKS_PER_S
+
+
+def fdatasync_ms(folder: Path, count: int = 300) -> dict[str, float]:
+    """How long this disk takes to make 200 bytes more durable, as an append-only file does.
+
+    An answer under `appendfsync always` waits for it: no latency is better than the disk's.
+    """
+    took = []
+    path = folder / "fdatasync.probe"
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        for _ in range(count):
+            os.write(file, b"." * 200)
+            started = monotonic()
+            getattr(os, "fdatasync", os.fsync)(file)
+            took.append((monotonic() - started) * 1e3)
+    finally:
+        os.close(file)
+        path.unlink()
+    took.sort()
+    return {"p50": round(took[count // 2], 3), "p99": round(took[count * 99 // 100], 3)}
+
+
+def rss_mb(pid: int) -> float:
+    """What a process has in memory now; 0 where nobody tells."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    except OSError:
+        return 0.0
+    return round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
 
 
 def busy_seconds() -> float | None:

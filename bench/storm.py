@@ -32,8 +32,9 @@ from authz.simulator.merchants import make_merchants
 from authz.simulator.messages import stamp
 from authz.simulator.population import make_population
 from authz.simulator.traffic import Traffic
-from bench.load import DURABILITY, FAILED, INCONCLUSIVE, OK
+from bench.load import FAILED, INCONCLUSIVE, OK
 from bench.machine import publish, this_machine, valkey_version
+from bench.stand import DURABILITY
 from iso8583.codec import decode, encode
 from iso8583.dialects import BY_NAME
 from iso8583.framing import FRAMINGS, Frame

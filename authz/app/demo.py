@@ -1,6 +1,7 @@
-"""The demo: a store, a population, an engine, a card network and an audit; from nothing.
+"""The demo: a store, a population, an engine, a card network, books and an audit; from nothing.
 
-The engine and the store are processes of their own. This one is the card network.
+The engine, the ledger's writer and the servers are processes of their own. This one is the card
+network.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from pathlib import Path
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
+from authz.app.books_beside import Booked, BooksBeside
 from authz.app.child import EngineProcess
 from authz.app.embedded.process import write_privately
 from authz.app.embedded.valkey import EmbeddedValkey
@@ -52,6 +54,7 @@ class Result(msgspec.Struct):
     audit: AuditReport
     stalls: list[Stall]  # the machine's own, over 50 ms
     first_answer_s: float
+    books: Booked
     reversals: int = 0  # answered beside the authorizations, repeats among them
 
     @property
@@ -71,13 +74,14 @@ class Result(msgspec.Struct):
             found.append(f"{self.report.conflicts} repeats got another answer than the first")
         if not self.audit.ok:
             found.append(f"the audit found {counted(self.audit.found, 'difference')}")
-        return found
+        return found + self.books.failures(self.audit.authorizations)
 
     def exit_code(self) -> int:
         """0 all held, 1 not, 3 inconclusive: only time was broken, and the machine stalled."""
         if not self.failures():
             return 0
-        right = self.audit.ok and not self.report.conflicts
+        booked = not self.books.failures(self.audit.authorizations)
+        right = self.audit.ok and booked and not self.report.conflicts
         return 3 if right and self.stalls else 1
 
     def as_json(self) -> dict[str, object]:
@@ -96,13 +100,18 @@ class Result(msgspec.Struct):
                 "audit_ok": self.audit.ok,
                 "accounts": self.audit.accounts,
                 "authorizations": self.audit.authorizations,
-                # The journal is not drained before there is a ledger.
-                "journal_lag_max": None,
-                "drained_s": None,
+                "journal_lag_max": self.books.lag_max,
+                "drained_s": rounded(self.books.drained_s),
+                "books_ok": self.books.verified.ok,
+                "postings": self.books.verified.postings,
                 "durability": "appendfsync always",
                 "first_answer_s": round(self.first_answer_s, 3),
             }
         )
+
+
+def rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
 
 
 Progress = Callable[[Report, str], Awaitable[None]]
@@ -125,15 +134,17 @@ async def run_demo(settings: Settings, say: Callable[[str], None], watch: Progre
             engine = EngineProcess(
                 folder, "--redis", valkey.url, "--pan-key-file", str(folder / "pan.key")
             )
+            books = BooksBeside(folder, valkey.url)
             try:
-                return await _run(settings, say, watch, valkey, engine, secret, started)
+                return await _run(settings, say, watch, valkey, engine, books, secret, started)
             finally:
+                await books.close()
                 engine.stop()
 
 
 async def _run(
     settings: Settings, say: Callable[[str], None], watch: Progress,
-    valkey: EmbeddedValkey, engine: EngineProcess, secret: str, started: float,
+    valkey: EmbeddedValkey, engine: EngineProcess, books: BooksBeside, secret: str, started: float,
 ) -> Result:  # fmt: skip
     clock = SystemClock()
     today = utc(clock.now_ms()).date()
@@ -163,6 +174,7 @@ async def _run(
     heartbeat = Heartbeat()
     heartbeat.start()
     watching = asyncio.ensure_future(watch(report, "sending"))
+    booking = asyncio.ensure_future(books.started(say))  # no answer waits for it
     first_answer = asyncio.ensure_future(_first_answer(report, clock, started))
     try:
         await run(events, links, settings.rate, settings.seconds, clock, report=report)
@@ -173,10 +185,14 @@ async def _run(
     first_answer_s = await asyncio.wait_for(first_answer, 1.0)
     latency = msgspec.json.decode(engine.ask("/latency"), type=dict[str, float])
     exposition = engine.ask("/metrics").decode()
+    await booking
+    drained_s = await books.drained()
     say("audit     every account, counter and journal entry")
+    audit = await audit_store(valkey.url)
+    say("verify    every entry of the books, its lines and its link in the chain")
     return Result(
-        report, latency, reasons_of(exposition), await audit_store(valkey.url), stalls,
-        first_answer_s, answers_to(exposition, "04"),
+        report, latency, reasons_of(exposition), audit, stalls, first_answer_s,
+        await books.look(drained_s), answers_to(exposition, "04"),
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,7 @@ from authz.privacy import Pan, PanKeys
 from iso8583.codec import encode
 from iso8583.dialects import BY_NAME
 from iso8583.framing import FRAMINGS
+from tests.support.books import begin, books, drain
 from tests.support.engine import account, purchase, reversal
 from tests.support.scene import SECRET, Scene
 
@@ -55,7 +57,23 @@ def messages(now: str) -> list[bytes]:
     ]  # fmt: skip
 
 
-def test_no_card_data_is_left_anywhere(tmp_path: Path) -> None:
+async def tables(dsn: str) -> dict[str, bytes]:
+    """Every table of the books, as its rows lie in it."""
+    found = {}
+    async with books(dsn) as connection:
+        for (name,) in await connection.fetch(
+            "SELECT table_name FROM information_schema.tables "
+            "WHERE table_schema = 'ledger' AND table_type = 'BASE TABLE'"
+        ):
+            content = BytesIO()
+            await connection.copy_from_query(
+                f'SELECT * FROM "{name}"', output=content, format="binary"
+            )
+            found[f"table {name}"] = content.getvalue()
+    return found
+
+
+def test_no_card_data_is_left_anywhere(tmp_path: Path, fresh_postgres: str) -> None:
     async def story() -> dict[str, bytes]:
         scene = Scene(tmp_path)
         framing = FRAMINGS["binary2"]
@@ -91,7 +109,11 @@ def test_no_card_data_is_left_anywhere(tmp_path: Path) -> None:
                 "keys": b" ".join([key async for key in client.scan_iter()]),
             }
             await client.aclose()
-            return kept
+            await begin(fresh_postgres)
+            assert (await drain(url, fresh_postgres)).parked == 0
+            rows = await tables(fresh_postgres)
+            assert b"A1" in rows["table journal_entry"], "the books are empty"
+            return kept | rows
         finally:
             scene.stop()
 

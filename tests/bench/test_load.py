@@ -3,7 +3,6 @@
 import asyncio
 import json
 from itertools import islice
-from types import SimpleNamespace
 
 import pytest
 
@@ -131,7 +130,7 @@ def test_what_others_used_is_told_apart():
 FINE = {
     "audit_ok": True, "audit_differences": 0, "unanswered": 0, "unsent": 0, "conflicts": 0,
     "unattributed_over_budget": 0, "p99_ms": 19.0, "p99_undisturbed_ms": 19.0, "stalls": 0,
-    "no_verdict": 0,
+    "no_verdict": 0, "books_faults": [],
 }  # fmt: skip
 
 
@@ -150,6 +149,7 @@ FINE = {
         ({"no_verdict": 1}, FAILED),
         ({"no_verdict": 1, "stalls": 1}, INCONCLUSIVE),
         ({"audit_ok": False}, FAILED),
+        ({"books_faults": ["one"], "stalls": 1}, FAILED),
     ],
 )
 def test_exit_codes(changes, code):
@@ -159,7 +159,8 @@ def test_exit_codes(changes, code):
 def test_a_small_run_of_everything(tmp_path, capsys):
     path = tmp_path / "load.json"
 
-    code = load.run(Order(rate=200, seconds=1, warm_up_s=0.3, cards=50, links=2), str(path))
+    order = Order(rate=200, seconds=1, warm_up_s=0.3, cards=50, links=2, books=False)
+    code = load.run(order, str(path))
 
     answer = json.loads(path.read_text(encoding="utf-8"))
     assert set(answer) >= set(PROMISED.split())
@@ -169,16 +170,30 @@ def test_a_small_run_of_everything(tmp_path, capsys):
     assert answer["audit_ok"]
     assert answer["durability"] == "always"
     assert answer["journal_lag_max"] is answer["drained_s"] is None
+    assert answer["writer_us"] == answer["postgres_us"] == 0
     assert answer["engine_clock"]["count"] >= 260
     assert answer["exit_code"] == code
-    assert "there is no ledger yet" in capsys.readouterr().out
+    assert "without books" in capsys.readouterr().out
+
+
+def test_books_are_drained_beside_the_load(tmp_path):
+    path = tmp_path / "load.json"
+
+    load.run(Order(rate=200, seconds=1, warm_up_s=0.3, cards=50, links=2), str(path))
+
+    answer = json.loads(path.read_text(encoding="utf-8"))
+    assert answer["books_faults"] == []
+    assert answer["journal_lag_max"] > 0
+    assert 0 <= answer["drained_s"] < 60
+    assert answer["writer_us"] > 0
+    assert answer["postgres_us"] > 0
 
 
 def test_the_engine_and_the_store_are_stopped_when_the_run_fails(monkeypatch):
     started = []
 
-    async def fail(order, events, engine, store_pid):
-        started.extend((engine, SimpleNamespace(pid=store_pid)))
+    async def fail(order, events, stood):
+        started.extend((stood.engine, stood.valkey))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(load, "observe", fail)

@@ -10,6 +10,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
+from authz.app.books_beside import Booked
 from authz.app.demo import Result, Settings, run_demo
 from authz.app.embedded.process import EmbeddedError
 from authz.app.output import counted, extent, write_json
@@ -37,7 +38,7 @@ PLAIN_S = 5.0  # between lines where no terminal listens
 @click.option("--seed", default=1, show_default=True, help="For the same traffic again.")
 @click.option("--json", "json_file", help="Write the summary there; - for standard output.")
 def command(json_file: str | None, **given: Any) -> None:
-    """A store, a population, an engine, a card network and an audit; all from this command.
+    """A store, an engine, a card network, books and an audit; all from this command.
 
     Exit code 0 only if every request was answered inside the budget and the audit holds;
     3 where the machine itself stalled, so that time proves nothing.
@@ -72,6 +73,16 @@ def show(console: Console) -> Any:
     return live if console.is_terminal else plain
 
 
+def booked(books: Booked) -> str:
+    found = books.verified
+    drained = "not drained" if books.drained_s is None else f"drained in {books.drained_s:.1f} s"
+    whole = "whole and balanced" if found.ok else counted(found.found, "difference")
+    return (
+        f"books: {found.entries:,} journal entries, {found.postings:,} postings, "
+        f"{books.lag_max:,} behind at most, {drained}: {whole}"
+    )
+
+
 def progress(report: Report) -> Table:
     summary = report.summary()
     table = Table(title="a card network asks, the engine answers")
@@ -98,6 +109,7 @@ def print_result(console: Console, result: Result) -> None:
         f"{result.first_answer_s:.1f} s after the start, with nothing set up before"
     )
     console.out(f"audit: {extent(audit)}: {'all agree' if audit.ok else 'they differ'}")
+    console.out(booked(result.books))
     if result.stalls:
         longest = max(stall.seconds for stall in result.stalls)
         console.out(

@@ -5,11 +5,14 @@ import subprocess
 import sys
 
 import pytest
+from msgspec.structs import replace
 
+from authz.app.books_beside import Booked
 from authz.app.demo import Result, Settings
 from authz.app.heartbeat import Stall
 from authz.audit import AuditReport
 from authz.simulator.report import Report
+from ledger.verify import Verified
 
 KEYS = {
     "offered_per_s", "achieved_per_s", "sent", "answered", "unanswered", "over_budget", "stalls",
@@ -31,6 +34,10 @@ def test_everything_from_nothing() -> None:
     assert answer.keys() >= KEYS
     assert answer["sent"] == answer["answered"] == 300
     assert answer["audit_ok"]
+    assert answer["books_ok"]
+    assert answer["postings"] > 2 * answer["approved"]
+    assert answer["journal_lag_max"] > 0
+    assert answer["drained_s"] >= 0
     assert answer["approved"] > 200
     assert sum(answer["reasons"].values()) >= answer["approved"]
     assert answer["sent"] == sum(answer["reasons"].values()) + answer["reversals"]
@@ -39,10 +46,13 @@ def test_everything_from_nothing() -> None:
     assert "******" in done.stderr, "a masked pair is shown"
 
 
+BOOKS = Booked(lag_max=0, drained_s=0.1, entries=0, verified=Verified(), approved=0)
+
+
 def result(**changes: object) -> Result:
     base: dict[str, object] = {
         "report": Report(), "latency": {"over_budget": 0.0}, "reasons": {}, "stalls": [],
-        "audit": AuditReport(), "first_answer_s": 1.0,
+        "audit": AuditReport(), "first_answer_s": 1.0, "books": BOOKS,
     }  # fmt: skip
     return Result(**(base | changes))  # type: ignore[arg-type]
 
@@ -61,6 +71,10 @@ BROKEN = AuditReport(ok=False, found=1)
         ({"report": Report(unanswered=1)}, 1),
         ({"report": Report(conflicts=1), "stalls": [STALL]}, 1),
         ({"audit": BROKEN, "stalls": [STALL]}, 1),
+        ({"books": replace(BOOKS, drained_s=None), "stalls": [STALL]}, 1),
+        ({"books": replace(BOOKS, approved=1), "stalls": [STALL]}, 1),
+        ({"books": replace(BOOKS, verified=Verified(ok=False, found=1)), "stalls": [STALL]}, 1),
+        ({"books": replace(BOOKS, verified=Verified(parked=1)), "stalls": [STALL]}, 1),
     ],
     ids=str,
 )

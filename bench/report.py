@@ -1,0 +1,211 @@
+"""Runs as one page: what `authz bench load --json` and `capacity --json` told, drawn.
+
+One file, nothing fetched: uPlot is inline, and so are the figures. Whoever is sent the page sees
+what we saw, with the machine, the commit and the seed that it takes to see it again.
+"""
+
+import json
+from collections.abc import Iterator
+from html import escape
+from math import ceil, log2
+from pathlib import Path
+from typing import Any
+
+from hdrh.histogram import HdrHistogram
+
+from bench.load import BUDGET_S
+from bench.machine import CHECKOUT
+
+VENDOR = CHECKOUT / "bench" / "vendor"
+PERCENTILES = (0, 10, 25, 50, 75, 90, 95, 99, 99.5, 99.9, 99.95, 99.99, 100)
+BINS_PER_DOUBLING = 4  # of the histogram
+
+STYLE = """
+:root { color-scheme: light dark; --soft: #8884;
+  --line: #2471a3; --second: #b9770e; --bad: #c0392b; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.5rem; margin-bottom: .2rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
+.machine { color: color-mix(in srgb, currentColor 65%, transparent); }
+.facts { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1rem 0; }
+.facts div { border: 1px solid var(--soft); border-radius: 6px; padding: .5rem .9rem; }
+.facts b { display: block; font-size: 1.3rem; }
+.bad b { color: var(--bad); }
+table { border-collapse: collapse; }
+th, td { text-align: right; padding: .25rem .9rem .25rem 0; border-bottom: 1px solid var(--soft); }
+th:first-child, td:first-child { text-align: left; }
+.bar { display: inline-block; height: .8rem; background: var(--line); vertical-align: middle; }
+.u-legend { font-size: 13px; }
+"""
+
+# Axis and series are drawn by uPlot on a canvas, which takes colours and no style sheet.
+SCRIPT = """
+const ink = getComputedStyle(document.body).color, soft = 'rgba(128,128,128,.25)';
+const css = getComputedStyle(document.documentElement);
+const colour = name => css.getPropertyValue(name).trim();
+const axis = (label, values) =>
+  ({label, values, stroke: ink, grid: {stroke: soft}, ticks: {stroke: soft}});
+function draw(id, data, x, series, axes, scales) {
+  const box = document.getElementById(id);
+  new uPlot({width: box.clientWidth, height: 260, cursor: {drag: {x: true, y: false}},
+    scales: {x: {time: false, ...(scales.x || {})}, ...scales.y && {y: scales.y}},
+    series: [{label: x}, ...series], axes}, data, box);
+}
+const log = {distr: 3, log: 10}, ms = v => v >= 100 ? v.toFixed(0) : v.toPrecision(3);
+for (const run of RUNS) {
+  draw(run.id + '-percentiles', run.percentiles, 'place',
+    [{label: 'ms', stroke: colour('--line'), width: 2, points: {show: true}},
+     {label: 'budget', stroke: colour('--bad'), dash: [6, 4]}],
+    [axis('percentile', (u, at) => at.map(v => run.names[v] ?? '')), axis('ms, logarithmic')],
+    {y: log});
+  draw(run.id + '-histogram', run.histogram, 'ms up to',
+    [{label: 'answers', stroke: colour('--line'), fill: colour('--line') + '55',
+      paths: uPlot.paths.bars({size: [0.9]}), points: {show: false}}],
+    [axis('ms, up to', (u, at) => at.map(v => run.bins[v] ? ms(run.bins[v]) : '')),
+     axis('answers')], {});
+  draw(run.id + '-seconds', run.seconds, 's',
+    [{label: 'answered a second', stroke: colour('--line'), width: 2, scale: 'y'},
+     {label: 'slowest, ms', stroke: colour('--second'), scale: 'ms'}],
+    [axis('seconds since the first message'), axis('answered a second'),
+     {...axis('slowest, ms'), scale: 'ms', side: 1, grid: {show: false}}], {});
+}
+"""
+
+
+def run(paths: tuple[Path, ...], html: Path) -> None:
+    """Write the page. Raises: OSError; ValueError, where a file is no run."""
+    runs = []
+    for path in paths:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(told, dict) or "histogram" not in told or "machine" not in told:
+            raise ValueError(f"{path}: not what `authz bench load --json` writes")
+        runs.append((path.stem, told))
+    html.write_text(page(runs), encoding="utf-8")
+
+
+def page(runs: list[tuple[str, dict[str, Any]]]) -> str:
+    drawn = [charts(f"run{n}", told) for n, (_, told) in enumerate(runs)]
+    parts = [
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width">',
+        "<title>authz: latency, measured</title>",
+        f"<style>{vendored('uPlot.min.css')}{STYLE}</style></head><body>",
+    ]
+    for n, (name, told) in enumerate(runs):
+        parts.extend(section(f"run{n}", name, told))
+    # A "</" in a text would end the script.
+    data = json.dumps(drawn).replace("</", "<\\/")
+    parts += [
+        f"<script>{vendored('uPlot.iife.min.js')}</script>",
+        f"<script>const RUNS = {data};{SCRIPT}</script></body></html>\n",
+    ]
+    return "\n".join(parts)
+
+
+def vendored(name: str) -> str:
+    return (VENDOR / name).read_text(encoding="utf-8")
+
+
+def section(id: str, name: str, a: dict[str, Any]) -> Iterator[str]:
+    m, asked = a["machine"], a["asked"]
+    yield f"<h1>{asked['rate']:,.0f} messages a second for {asked['seconds']:g} s</h1>"
+    yield f'<p class="machine">{escape(name)}: {escape(machine_line(m))}; '
+    yield f"{asked['cards']:,} cards, {asked['links']} links, {escape(asked['dialect'])}</p>"
+    yield '<div class="facts">'
+    for value, what, bad in (
+        (f"{a['answered']:,} of {a['sent']:,}", "answered", a["unanswered"] > 0),
+        (f"{a['p50_ms']:.2f} ms", "p50", False),
+        (f"{a['p99_ms']:.2f} ms", "p99", a["p99_ms"] > asked["p99_ms"]),
+        (f"{a['p999_ms']:.2f} ms", "p99.9", False),
+        (f"{a['max_ms']:.1f} ms", "slowest", a["max_ms"] > BUDGET_S * 1e3),
+        (f"{a['over_budget']:,}", f"over {BUDGET_S * 1e3:.0f} ms", a["over_budget"] > 0),
+        (f"{a['stalls']}", "stalls of the machine itself", False),
+        ("holds" if a["audit_ok"] else "differs", "audit", not a["audit_ok"]),
+    ):
+        yield f"<div{' class=bad' if bad else ''}><b>{value}</b>{escape(what)}</div>"
+    yield f"</div><p>{escape(a['verdict'])}. "
+    yield "Latency counts from when a message should have left.</p>"
+    for what, title in (
+        ("percentiles", "Latency by percentile, and the budget"),
+        ("histogram", "How many answers took how long"),
+        ("seconds", "Second by second, warm-up included"),
+    ):
+        yield f'<h2>{title}</h2><div id="{id}-{what}"></div>'
+    yield from waterfall(a)
+    yield from costs(a)
+
+
+def machine_line(m: dict[str, Any]) -> str:
+    return (
+        f"{m['cores']} cores, {m['cpu']}, Python {m['python']}, Valkey {m['valkey']} "
+        f"(appendfsync {m['durability']}), commit {m['commit'] or 'unknown'}, {m['date']}, "
+        f"seed {m['seed']}"
+    )
+
+
+def waterfall(a: dict[str, Any]) -> Iterator[str]:
+    """Where an answer's mean time went, one stage after the other."""
+    stages = a.get("stages_us") or {}
+    if not stages:
+        return
+    whole = sum(stages.values()) or 1.0
+    yield "<h2>Stages of an answer, mean</h2><table><tr><th>stage</th><th>µs</th><th></th></tr>"
+    before = 0.0
+    for name, took in stages.items():
+        left, width = 24 * before / whole, max(24 * took / whole, 0.1)
+        place = f"margin-left:{left:.2f}rem;width:{width:.2f}rem"
+        yield f"<tr><td>{escape(name)}</td><td>{took:,.1f}</td><td style='text-align:left'>"
+        yield f"<span class=bar style='{place}'></span></td></tr>"
+        before += took
+    yield "</table><p><code>hot</code> waits for the store and its disk; the others work.</p>"
+
+
+def costs(a: dict[str, Any]) -> Iterator[str]:
+    memory = a.get("memory_mb") or {}
+    yield "<h2>What it cost</h2><table>"
+    yield "<tr><th>process</th><th>CPU µs a message</th><th>MB</th></tr>"
+    for name, key in (
+        ("generator", "generator_us"), ("engine", "engine_us"), ("store", "store_us"),
+        ("writer", "writer_us"), ("postgres", "postgres_us"),
+    ):  # fmt: skip
+        kept = f"{memory[name]:,.0f}" if name in memory else ""
+        yield f"<tr><td>{name}</td><td>{a.get(key, 0):,.1f}</td><td>{kept}</td></tr>"
+    disk = a.get("fdatasync_ms")
+    yield "</table><p>"
+    yield f"{a['busy_share']:.0%} of all cores by these, {a['others_share']:.0%} by others, "
+    yield f"{a.get('steal_share', 0):.1%} stolen by the machine below. "
+    if disk:
+        yield f"fdatasync on this disk: p50 {disk['p50']:.2f}, p99 {disk['p99']:.2f} ms. "
+    if a["journal_lag_max"] is not None:
+        drained = "never" if a["drained_s"] is None else f"in {a['drained_s']:.1f} s"
+        yield f"Books: {a['journal_lag_max']:,} entries behind at most, drained {drained}."
+    yield "</p>"
+
+
+def charts(id: str, a: dict[str, Any]) -> dict[str, Any]:
+    """What the script draws."""
+    histogram = HdrHistogram.decode(a["histogram"])
+    at = [histogram.get_value_at_percentile(p) / 1e3 for p in PERCENTILES]
+    edges, counts = bins(histogram)
+    seconds = a.get("by_second") or []
+    places = list(range(len(PERCENTILES)))
+    return {
+        "id": id,
+        "names": [f"{p:g}" for p in PERCENTILES],
+        "percentiles": [places, at, [BUDGET_S * 1e3] * len(at)],
+        "bins": edges,
+        "histogram": [list(range(len(edges))), counts],
+        "seconds": [[s[0] for s in seconds], [s[1] for s in seconds], [s[3] for s in seconds]],
+    }
+
+
+def bins(histogram: Any) -> tuple[list[float], list[int]]:
+    """Upper edges in ms, and how many answers each bin has; wider the slower."""
+    counts: dict[int, int] = {}
+    for item in histogram.get_recorded_iterator():
+        bin = ceil(BINS_PER_DOUBLING * log2(max(item.value_iterated_to, 1)))
+        counts[bin] = counts.get(bin, 0) + item.count_added_in_this_iter_step
+    if not counts:
+        return [], []
+    all_bins = range(min(counts), max(counts) + 1)
+    edges = [round(2 ** (bin / BINS_PER_DOUBLING) / 1e3, 4) for bin in all_bins]
+    return edges, [counts.get(bin, 0) for bin in all_bins]

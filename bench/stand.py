@@ -1,0 +1,188 @@
+"""What is measured, standing: a store, cards, an engine, and books beside them. All of it is gone
+afterwards, however it ends."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+from prometheus_client.parser import text_string_to_metric_families
+
+from authz.app.books import FOR_BOOKS
+from authz.app.books_beside import Booked, BooksBeside
+from authz.app.child import Child, EngineProcess, announcement
+from authz.app.embedded.postgres import EmbeddedPostgres
+from authz.app.embedded.process import write_privately
+from authz.app.embedded.valkey import EmbeddedValkey
+from authz.app.people import load_population
+from authz.app.store import Store, as_engine, opened
+from authz.audit import AuditReport, audit_store
+from authz.clock import SystemClock, utc
+from authz.hot import library
+from authz.privacy import PanKeys
+from authz.simulator.cards import Population
+from authz.simulator.link import manners_in
+from authz.simulator.merchants import make_merchants
+from authz.simulator.messages import Event
+from authz.simulator.population import make_population
+from authz.simulator.traffic import Traffic
+from bench.machine import CHECKOUT, rss_mb, valkey_version
+
+DURABILITY: Literal["always"] = "always"  # the product's default: durable before answered
+
+
+class Stand:
+    """The servers of a run, and the traffic that is made for them."""
+
+    def __init__(
+        self, valkey: EmbeddedValkey, engine: Child, books: BooksBeside | None,
+        traffic: Iterator[Event],
+    ) -> None:  # fmt: skip
+        self.valkey, self.engine, self.books = valkey, engine, books
+        self._traffic = traffic
+
+    def events(self, count: int) -> list[Event]:
+        """So many more. Made before they are sent: making costs as much as sending."""
+        return list(islice(self._traffic, count))
+
+    async def own_clock(self) -> dict[str, float]:
+        """Latencies as the engine has them, of all since it began."""
+        found: dict[str, float] = msgspec.json.decode(
+            await asyncio.to_thread(self.engine.ask, "/latency")
+        )
+        return found
+
+    async def stages(self) -> dict[str, float]:
+        """Mean of each stage of the engine, in µs, of all requests since it began."""
+        text = (await asyncio.to_thread(self.engine.ask, "/metrics")).decode()
+        sums: dict[str, dict[str, float]] = {"_sum": {}, "_count": {}}
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples if family.name == "authz_stage_seconds" else ():
+                kind = sample.name.removeprefix("authz_stage_seconds")
+                if kind in sums:
+                    sums[kind][sample.labels["stage"]] = sample.value
+        return {
+            stage: round(total / sums["_count"][stage] * 1e6, 1)
+            for stage, total in sums["_sum"].items()
+            if sums["_count"][stage]
+        }
+
+    def memory_mb(self) -> dict[str, float]:
+        pids = {"engine": self.engine.pid, "store": self.valkey.pid}
+        if self.books is not None:
+            pids["postgres"], pids["writer"] = self.books.pids
+        return {name: rss_mb(pid) for name, pid in pids.items()}
+
+    async def drain(self) -> Booked | None:
+        """Wait until the journal is in the books, and look at them."""
+        if self.books is None:
+            return None
+        return await self.books.look(await self.books.drained())
+
+    async def audit(self) -> AuditReport:
+        return await audit_store(self.valkey.url)
+
+    async def version(self) -> str:
+        return await valkey_version(self.valkey.url)
+
+
+@asynccontextmanager
+async def stand(
+    folder: Path, *, cards: int, seed: int, dialect: str, books: bool
+) -> AsyncIterator[Stand]:
+    """Everything started and loaded, the loading drained.
+
+    Raises: EmbeddedError, RuntimeError where a server does not start.
+    """
+    secret = secrets.token_bytes(32)
+    key_file = folder / "pan.key"
+    write_privately(key_file, secret.hex() + "\n")
+    today = utc(SystemClock().now_ms()).date()
+    population = make_population(seed, cards, today)
+    traffic = Traffic(population, make_merchants(seed), seed, first_day=today)
+    with EmbeddedValkey.start(
+        folder / "store", appendfsync=DURABILITY, acl=(library.ENGINE_ACL,)
+    ) as valkey:
+        engine_url = as_engine(valkey.url)
+        async with opened(Store(valkey.url, engine_url, valkey, fresh=True), "bench") as state:
+            await load_population(state, PanKeys(secret), population, "bench")
+        spoken = manners_in(dialect)
+        engine = EngineProcess(
+            folder, "--redis", valkey.url, "--pan-key-file", str(key_file),
+            "--dialect", dialect, "--framing", spoken.framing.name, "--network", spoken.network,
+        )  # fmt: skip
+        beside = BooksBeside(folder, valkey.url) if books else None
+        try:
+            engine.wait_until_ready()
+            if beside is not None:
+                await beside.started()
+                await beside.drained()  # the loading of the cards is not what is measured
+                beside.lag_max = 0
+            yield Stand(valkey, engine, beside, iter(traffic))
+        finally:
+            engine.stop()
+            if beside is not None:
+                await beside.close()
+
+
+PEER_PYTHON = CHECKOUT / ".venv-peers" / "bin" / "python"
+NAIVE = CHECKOUT / "bench" / "naive" / "engine.py"
+PLENTY = 10**15  # what stands for "no limit" where everything has one
+
+
+class NoPeers(Exception):
+    """The interpreter of the peers is not there. The text says what makes it."""
+
+
+@asynccontextmanager
+async def naive_stand(folder: Path, *, cards: int, seed: int) -> AsyncIterator[Stand]:
+    """The engine that a team would write first, with the same cards and the same fsync policy.
+
+    Raises: NoPeers, EmbeddedError, RuntimeError where something does not start.
+    """
+    if not PEER_PYTHON.exists():
+        raise NoPeers("the naive engine's libraries are not installed: make peers")
+    today = utc(SystemClock().now_ms()).date()
+    population = make_population(seed, cards, today)
+    traffic = Traffic(population, make_merchants(seed), seed, first_day=today)
+    people = folder / "people.json"
+    write_privately(people, msgspec.json.encode(as_naive(population)).decode())
+    with (
+        EmbeddedValkey.start(folder / "naive-store", appendfsync=DURABILITY) as valkey,
+        EmbeddedPostgres.start(settings=FOR_BOOKS) as postgres,
+    ):
+        engine = Child(
+            "naive", folder, PEER_PYTHON, "-I", NAIVE, valkey.url, postgres.dsn, people,
+            announcement(folder, "naive"),
+        )  # fmt: skip
+        try:
+            await asyncio.to_thread(engine.wait_until_ready, 120.0)
+            yield Stand(valkey, engine, None, iter(traffic))
+        finally:
+            engine.stop()
+
+
+def as_naive(population: Population) -> dict[str, Any]:
+    """Accounts and cards as flat hashes of text."""
+    return {
+        "accounts": {
+            a.account_id: {
+                "state": a.status, "available": str(a.opening_minor + a.credit_line_minor),
+            }
+            for a in population.accounts
+        },
+        "cards": {
+            c.pan: {
+                "account": c.account.account_id, "state": c.status, "expiry": c.expiry,
+                "blocked": " ".join(c.blocked_mccs),
+                "limit": str(c.per_transaction_minor or PLENTY),
+                "daily": str(c.daily_amount_minor or PLENTY),
+                "count": str(c.daily_count or PLENTY),
+            }
+            for c in population.cards
+        },
+    }  # fmt: skip

@@ -1,0 +1,84 @@
+"""The page and the comparison say what the runs said, and nothing is fetched for it."""
+
+import json
+import re
+
+import pytest
+from click.testing import CliRunner
+from hdrh.histogram import HdrHistogram
+
+from bench.cli import command
+from bench.compare import table
+from bench.report import bins, charts, page
+
+MACHINE = {
+    "cores": 2, "cpu": "a <fast> one", "python": "3.11.7", "valkey": "9.1.2", "commit": "abc",
+    "date": "2026-11-21", "seed": 1, "durability": "always",
+}  # fmt: skip
+
+
+def answer(**changes):
+    histogram = HdrHistogram(1, 60_000_000, 3)
+    for us in (900, 1000, 1000, 2000, 250_000):
+        histogram.record_value(us)
+    return {
+        "histogram": histogram.encode().decode(), "machine": MACHINE,
+        "asked": {"rate": 400.0, "seconds": 6.0, "cards": 10, "links": 4, "dialect": "iso87_ascii",
+                  "p99_ms": 20.0},
+        "answered": 5, "sent": 5, "unanswered": 0, "p50_ms": 1.0, "p99_ms": 250.0,
+        "p999_ms": 250.0, "max_ms": 250.0, "over_budget": 1, "stalls": 0, "audit_ok": True,
+        "verdict": "p99 over 20 ms", "busy_share": 0.3, "others_share": 0.0, "steal_share": 0.0,
+        "generator_us": 80.0, "engine_us": 200.0, "store_us": 150.0, "writer_us": 60.0,
+        "postgres_us": 50.0, "journal_lag_max": 10, "drained_s": 0.2,
+        "fdatasync_ms": {"p50": 0.1, "p99": 0.4}, "memory_mb": {"engine": 76.0},
+        "stages_us": {"decode": 50.0, "hot": 1000.0},
+        "by_second": [[0, 3, 1.0, 2.0], [1, 2, 1.0, 250.0]],
+    } | changes  # fmt: skip
+
+
+def test_the_page_holds_all_and_fetches_nothing():
+    html = page([("one", answer()), ("two", answer(max_ms=3.0))])
+    assert not re.search(r"(src|href)\s*=|@import|url\(", html.split("<script>")[0])
+    assert html.count("<h1>") == 2
+    assert "a &lt;fast&gt; one" in html
+    assert "<div class=bad><b>250.0 ms</b>slowest</div>" in html
+    assert "fdatasync on this disk: p50 0.10, p99 0.40 ms" in html
+    data = json.loads(re.search(r"const RUNS = (.*?);\n", html)[1].replace("<\\/", "</"))
+    assert [run["id"] for run in data] == ["run0", "run1"]
+    assert data[0]["seconds"] == [[0, 1], [3, 2], [2.0, 250.0]]
+
+
+def test_every_answer_is_in_one_bin():
+    told = answer()
+    drawn = charts("x", told)
+    assert sum(drawn["histogram"][1]) == 5
+    edges, counts = bins(HdrHistogram.decode(told["histogram"]))
+    assert edges == sorted(edges)
+    assert edges[-1] >= 250
+    assert counts[0] > 0
+    assert counts[-1] == 1
+    assert bins(HdrHistogram(1, 60_000_000, 3)) == ([], [])
+
+
+def test_the_command_refuses_what_is_no_run(tmp_path):
+    (tmp_path / "a.json").write_text("{}")
+    (tmp_path / "good.json").write_text(json.dumps(answer()))
+    html = tmp_path / "o.html"
+    done = CliRunner().invoke(command, ["report", str(tmp_path / "a.json"), "--html", str(html)])
+    assert done.exit_code == 1
+    assert "not what" in done.output
+    assert not html.exists()
+    done = CliRunner().invoke(command, ["report", str(tmp_path / "good.json"), "--html", str(html)])
+    assert done.exit_code == 0, done.output
+    assert html.stat().st_size > 50_000
+
+
+def test_ratios_and_what_else_differs():
+    other = answer(p50_ms=2.0, machine=MACHINE | {"commit": "def"})
+    lines = list(table(answer(), other))
+    assert lines[0] == "differs: machine commit: abc, def"
+    assert any(re.match(r"p50_ms +1\.000 +2\.000 +2\.00$", line) for line in lines)
+    assert any(line.startswith("fdatasync_ms.p99 ") for line in lines)
+    assert not any(line.startswith(("histogram", "audit_ok")) for line in lines)
+    with pytest.raises(ValueError, match="no figure in common"):
+        list(table({"machine": {}, "a": 1}, {"machine": {}, "b": 1}))
