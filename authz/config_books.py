@@ -38,6 +38,8 @@ class SettleConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     # What is trimmed from the journal in the store is in the books, and older; 0: nothing ever is.
     # After a day nearly all that people ask about has been asked.
     trim_keep_s: Annotated[int, Meta(ge=0)] = 86_400
+    # Seconds between looks at whether hot state and books are equal, by their chains; 0: never.
+    reconcile_every_s: Annotated[int, Meta(ge=0)] = 3600
     metrics_host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
     metrics_port: Port = 9584
 

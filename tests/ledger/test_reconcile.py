@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -18,6 +17,7 @@ from tests.support.books import (
     books,
     drain,
     journalled,
+    owned,
     reconciled,
 )
 
@@ -65,13 +65,6 @@ def test_equal_while_both_are_moving(fresh_redis: str, fresh_postgres: str) -> N
     asyncio.run(story())
 
 
-async def owned(connection: Any, statement: str) -> None:
-    """As who owns the tables: nothing refuses it."""
-    await connection.execute("SET session_replication_role = replica")
-    assert await connection.execute(statement) != "UPDATE 0"
-
-
-ONE = "(SELECT authorization_id FROM \"authorization\" WHERE account_id = 'A1' LIMIT 1)"
 IN_BOOKS = {
     "posted 840 in the books": "UPDATE balance SET posted_minor = posted_minor + 1 "
     "WHERE account_id = '{}'",

