@@ -40,6 +40,9 @@ class SettleConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     trim_keep_s: Annotated[int, Meta(ge=0)] = 86_400
     # Seconds between looks at whether hot state and books are equal, by their chains; 0: never.
     reconcile_every_s: Annotated[int, Meta(ge=0)] = 3600
+    # Months of entries that `authz ledger retain` keeps besides this one; none: all of them. At
+    # least what a rebuild reads: windows of 92 days.
+    retain_months: Annotated[int, Meta(ge=4)] | None = None
     metrics_host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
     metrics_port: Port = 9584
 

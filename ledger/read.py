@@ -27,6 +27,10 @@ read_envelope = msgspec.msgpack.Decoder(Envelope).decode
 read_body = msgspec.msgpack.Decoder(Body).decode
 
 
+class PutAway(Exception):
+    """What is asked about began before the entries that are kept: `ledger/retain.py`."""
+
+
 class TooLong(Exception):
     """A statement of more lines than are told in one: a shorter time must be asked for."""
 
@@ -109,6 +113,7 @@ class Life(Struct, frozen=True, kw_only=True):
     last_at_ms: int
     acts: list[Entry]
     left_out: int = 0  # acts above the bound
+    may_have_more: bool = False  # acts in months that were put away
 
 
 class History(Struct, frozen=True, kw_only=True):
@@ -153,6 +158,11 @@ COLUMNS = "e.at_ms, e.shard, e.seq, e.envelope, e.body"
 ACCOUNT = "SELECT * FROM account WHERE account_id = $1"
 BALANCES = "SELECT * FROM balance WHERE account_id = $1 ORDER BY currency"
 AUTHORIZATION = 'SELECT * FROM "authorization" WHERE authorization_id = $1'
+# carried_subject
+CARRIED = """
+    SELECT currency, (-sum(amount_minor))::bigint,
+        (-coalesce(sum(amount_minor) FILTER (WHERE role = 'held'), 0))::bigint
+    FROM carried WHERE subject = $1 AND role IN ('open', 'held') GROUP BY currency"""
 # journal_entry_message, and journal_entry_authorization for all but the first of each.
 ACTS = f"""
     SELECT * FROM (
@@ -209,6 +219,7 @@ async def authorization(connection: asyncpg.Connection, id: str) -> Life | None:
         row = await connection.fetchrow(AUTHORIZATION, id)
         if row is None:
             return None
+        kept_from = await connection.fetchval("SELECT kept_from_ms()")
         ids, acts = [id], list[Entry]()
         while True:  # what was taken in may have taken in others
             rows = await connection.fetch(ACTS, ids, ACTS_MAX + 1)
@@ -223,7 +234,7 @@ async def authorization(connection: asyncpg.Connection, id: str) -> Life | None:
         held_minor=row["held_minor"], paid_minor=row["paid_minor"], fees_minor=row["fees_minor"],
         cross_border_minor=row["cross_border_minor"], taken_in_by=row["taken_in_by"],
         first_at_ms=row["first_at_ms"], last_at_ms=row["last_at_ms"], acts=acts,
-        left_out=max(len(rows) - ACTS_MAX, 0),
+        left_out=max(len(rows) - ACTS_MAX, 0), may_have_more=row["first_at_ms"] < kept_from,
     )  # fmt: skip
 
 
@@ -256,9 +267,13 @@ async def statement(
 ) -> Statement:
     """What an account had at the first time, what moved, and what it had at the second.
 
-    With a card: of what moved that card's alone, and the sums are the account's. Raises: TooLong.
+    With a card: of what moved that card's alone, and the sums are the account's. Raises: TooLong;
+    PutAway.
     """
     async with connection.transaction(isolation="repeatable_read", readonly=True):
+        kept_from = await connection.fetchval("SELECT kept_from_ms()")
+        if from_ms < kept_from:
+            raise PutAway(kept_from)
         rows = await connection.fetch(BALANCES, account_id)
         currencies = {row["currency"] for row in rows}
         entries: list[Entry] = []
@@ -283,9 +298,12 @@ async def statement(
 async def standing_at(
     connection: asyncpg.Connection, account_id: str, at_ms: int, currencies: Iterable[str]
 ) -> dict[str, tuple[int, int]]:
-    """Posted and held of each currency before a time: as the newest entry in it says."""
+    """Posted and held of each currency before a time: as the newest entry in it says, or what came
+    to be put away."""
     missing = {*currencies}
     found = dict.fromkeys(missing, (0, 0))
+    for currency, posted, held in await connection.fetch(CARRIED, account_id):
+        found[currency] = posted, held
     if missing:
         async for entry in backwards(connection, account_id, at_ms, 0):
             if entry.currency in missing:

@@ -46,6 +46,7 @@ def life_told(found: Life) -> Plain:
         "last_at": at(found.last_at_ms),
         "acts": [entry_told(act) for act in found.acts],
         **({"acts_left_out": found.left_out} if found.left_out else {}),
+        **({"older_acts": "put away"} if found.may_have_more else {}),
     }
 
 

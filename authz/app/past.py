@@ -74,12 +74,12 @@ class Past:
     async def place(self, shard: str, first: Sequence[Fields]) -> int | None:
         """Up to which place of the shard the books come before these entries, the oldest that are
         left of its stream; None where they do not know them, or are not to be had."""
-        found = await self._ask(lambda c: books.place_of(c, int(shard), first), 0)
+        found = await self.ask(lambda c: books.place_of(c, int(shard), first), 0)
         if found:
             return found - 1
         if not self.why and await self._is_rebuilt(shard):
             # Of what came since the writer has written nothing yet; else one of them was found.
-            return await self._ask(lambda c: books.length(c, int(shard)), 0)
+            return await self.ask(lambda c: books.length(c, int(shard)), 0)
         self.why = self.why or NOT_KNOWN
         return None
 
@@ -90,13 +90,13 @@ class Past:
 
     async def newest(self, shard: str, until: int, since_ms: int, count: int) -> list[Told]:
         """Up to that place and since that time, the newest first."""
-        return await self._ask(
+        return await self.ask(
             lambda c: books.newest(c, int(shard), until, since_ms, count), list[Told]()
         )
 
     async def oldest(self, shard: str, after: int, until: int, count: int) -> list[Told]:
         """Between these places, the oldest first."""
-        return await self._ask(
+        return await self.ask(
             lambda c: books.oldest(c, int(shard), after, until, count), list[Told]()
         )
 
@@ -117,8 +117,9 @@ class Past:
                 yield row
             after = page[-1].seq
 
-    async def _ask(self, question: Callable[[asyncpg.Connection], Awaitable[T]], nothing: T) -> T:
-        """Books that are lost while they are read are as good as none; `why` tells it."""
+    async def ask(self, question: Callable[[asyncpg.Connection], Awaitable[T]], nothing: T) -> T:
+        """What the books say. Those that are lost while they are read are as good as none; `why`
+        tells it."""
         if self._config is None or self._client is None:
             self.why = self.why or "nobody said where its books are"
             return nothing

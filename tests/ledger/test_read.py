@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from authz.app import cli
-from authz.hot import admin
+from authz.hot import admin, keys
 from ledger import read
 from ledger.journal import Envelope
 from ledger.store import Row
@@ -81,6 +81,7 @@ def test_every_question_goes_by_an_index(fresh_postgres: str) -> None:
                 read.AUTHORIZATION: ("m7",),
                 read.ACTS: (["m7", "m8"], 100),
                 read.NEWEST: ("A7", FROM_MS + 2 * MONTH_MS, 5, 0, 51),
+                read.CARRIED: ("A7",),
                 read.LINES: (7, [5, 9], FROM_MS, FROM_MS + MONTH_MS),
             }
             for question, arguments in questions.items():
@@ -285,6 +286,26 @@ def test_what_cannot_be_answered(
     asyncio.run(begin(fresh_postgres))
     result = asked(fresh_postgres, *words)
     assert (result.exit_code, said in result.stderr) == (code, True), result.stderr
+
+
+def test_what_the_store_does_not_have_is_shown_from_the_books(lived: tuple[str, str]) -> None:  # noqa: F811
+    store, dsn = lived
+    life = plain(dsn, "ledger", "history", "A1", "--json")["entries"]
+    id = next(e["authorization_id"] for e in life if e["authorization_id"])
+
+    async def lose() -> None:
+        client = admin.administrator(store)
+        await client.delete(keys.account("A1"))
+        await client.aclose()
+
+    asyncio.run(lose())
+    env = {"AUTHZ_REDIS_FSYNC": "off"}
+    for words in (("account", "A1"), ("authorization", id)):
+        words = ("show", *words, "--redis", store, "--json")
+        result = CliRunner().invoke(cli.main, [*words, "--postgres", dsn], env=env)
+        found = json.loads(result.stdout)
+        assert (found["from"], found["account_id"]) == ("the books; the store has none", "A1")
+        assert CliRunner().invoke(cli.main, words, env=env).exit_code == 1
 
 
 def test_a_cell_is_no_formula() -> None:

@@ -8,16 +8,18 @@ from typing import Any
 import click
 
 from authz.app.at_books import at_books
-from authz.app.book_views import Plain, account_told, history_told, life_told
+from authz.app.book_views import Plain, account_told, at, history_told, life_told
 from authz.app.books import of_books
 from authz.app.commands.show import as_json, refuse_card_numbers, write
 from authz.app.looking import NotThere
 from authz.app.options import configured
-from authz.app.output import counted, write_json
+from authz.app.output import counted, sentence, write_json
 from authz.app.plain_text import lines, table
+from authz.clock import SystemClock
 from authz.config import Config
 from ledger import read
 from ledger.read import PAGE_MAX
+from ledger.retain import ARCHIVE, MONTHS_MIN, NotYet, put_away
 from ledger.verify import Verified
 from ledger.verify import verify as verify_books
 
@@ -31,6 +33,7 @@ Examples:
   authz ledger account acme-1
   authz ledger authorization kQ2vM9sT4xY7bN1cR5wZ
   authz ledger history acme-1 --limit 50
+  authz ledger retain --months 13 --dry-run
 
 \b
 Exit codes:
@@ -80,6 +83,21 @@ The newest first. The last line says what the next page is asked for --after. At
 Exit codes:
   0  here it is
   1  no such account, or the books could not be read
+  2  wrong use"""
+OF_RETAIN = f"""
+\b
+Examples:
+  authz ledger retain --months 13 --dry-run
+  authz ledger retain                                  as settle.retain_months says
+
+Each month is put away whole, into the schema {ARCHIVE} of the same database; dump and drop it
+there, when you want the room. The trial balance stays, and authz ledger verify goes on from where
+the kept months begin. What is shown of an old authorization lacks the acts that were put away.
+
+\b
+Exit codes:
+  0  done, or nothing is that old
+  1  nothing was done: the books were in use, or a month is no piece of the chains
   2  wrong use"""
 COLUMNS = (
     "at", "position", "kind", "verdict", "merchant", "posted_delta_minor", "held_delta_minor",
@@ -153,6 +171,38 @@ def history(
 def as_table(found: Plain) -> list[str]:
     out = table(found["entries"], COLUMNS, "", "") if found["entries"] else ["no acts"]
     return [*out, f"more: --after {found['after']}"] if found["after"] else out
+
+
+@command.command(epilog=OF_RETAIN)
+@click.option(
+    "--months",
+    type=click.IntRange(MONTHS_MIN),
+    help="Keep so many besides this one. [as configured]",
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be put away.")
+@as_json
+@of_books
+@configured
+def retain(
+    months: int | None, dry_run: bool, plain: bool, ledger_dir: Path | None, config: Config
+) -> None:
+    """Put old months of the journal away; what they came to stays."""
+    months = months or config.settle.retain_months
+    if months is None:
+        raise click.UsageError("Say how many --months are kept, or set settle.retain_months.")
+    kept, now_ms = months, SystemClock().now_ms()
+
+    async def work(connection: Any) -> Plain:
+        try:
+            done = await put_away(connection, kept, now_ms, dry_run=dry_run)
+        except NotYet as error:
+            raise click.ClickException(sentence(error)) from None
+        return {
+            "kept_from": at(done.before_ms), "months": done.months, "entries": done.entries,
+            "postings": done.postings, "done": bool(done.months) and not dry_run,
+        }  # fmt: skip
+
+    write(asyncio.run(at_books(config, ledger_dir, work)), plain, lines)
 
 
 def answer(

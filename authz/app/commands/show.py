@@ -12,6 +12,7 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from authz.app.book_views import account_told, life_told
 from authz.app.books import of_books
 from authz.app.history import Plain
 from authz.app.looking import (
@@ -36,6 +37,7 @@ from authz.clock import SystemClock, utc
 from authz.config import Config, ConfigError
 from authz.hot import admin, keys
 from authz.privacy import Pan
+from ledger import read
 
 EXAMPLES = """
 \b
@@ -155,7 +157,17 @@ def account(
     Balances, what is available, counters, open authorizations.
     """
     refuse_card_numbers(account_id)
-    show(config, ledger_dir, lambda c, past: look_at_account(c, account_id, acts, past), plain)
+
+    async def look(client: Redis, past: Past) -> Plain:
+        try:
+            return await look_at_account(client, account_id, acts, past)
+        except NotThere:
+            found = await past.ask(lambda c: read.account(c, account_id), None)
+            if found is None:
+                raise
+            return OF_BOOKS | account_told(found)
+
+    show(config, ledger_dir, look, plain)
 
 
 @command.command(epilog=OF_AUTHORIZATION)
@@ -178,7 +190,13 @@ def authorization(
     refuse_card_numbers(authorization_id, account_id)
 
     async def look(client: Redis, past: Past) -> Plain:
-        return await look_at_authorization(client, authorization_id, account_id, past)
+        try:
+            return await look_at_authorization(client, authorization_id, account_id, past)
+        except NotThere:
+            found = await past.ask(lambda c: read.authorization(c, authorization_id), None)
+            if found is None:
+                raise
+            return OF_BOOKS | life_told(found)
 
     show(config, ledger_dir, look, plain)
 
@@ -283,6 +301,8 @@ def pan_from_stdin() -> Pan:
     except ValueError:
         raise click.UsageError("Standard input has no card number on its first line.") from None
 
+
+OF_BOOKS = {"from": "the books; the store has none"}
 
 # What is looked up: in the store, and in the books for what its journal has no more.
 Look = Callable[[Redis, Past], Awaitable[Plain]]

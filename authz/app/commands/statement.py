@@ -21,7 +21,7 @@ from authz.app.plain_text import label_of, money, table
 from authz.clock import SystemClock
 from authz.config import Config
 from ledger import read
-from ledger.read import LINES_MAX, Statement, TooLong
+from ledger.read import LINES_MAX, PutAway, Statement, TooLong
 
 EXAMPLES = f"""
 \\b
@@ -78,6 +78,10 @@ def command(
 
     try:
         found = asyncio.run(at_books(config, ledger_dir, work))
+    except PutAway as error:
+        raise click.ClickException(
+            f"Entries before {at(error.args[0])} were put away: ask --from there on."
+        ) from None
     except TooLong:
         raise click.ClickException(
             f"More than {LINES_MAX:,} lines: ask for a shorter time."
