@@ -298,8 +298,8 @@ async def statement(
 async def standing_at(
     connection: asyncpg.Connection, account_id: str, at_ms: int, currencies: Iterable[str]
 ) -> dict[str, tuple[int, int]]:
-    """Posted and held of each currency before a time: as the newest entry in it says, or what came
-    to be put away."""
+    """Posted and held of each currency before a time: as its newest entry says, or the sums of what
+    was put away."""
     missing = {*currencies}
     found = dict.fromkeys(missing, (0, 0))
     for currency, posted, held in await connection.fetch(CARRIED, account_id):

@@ -147,7 +147,7 @@ async def broken(connection: Any) -> bool:
 
 
 def test_what_is_gone_is_told_as_gone(fresh_redis: str, fresh_postgres: str) -> None:
-    async def story() -> None:
+    async def story() -> str:
         await lived_for_months(fresh_redis, fresh_postgres)
         async with books(fresh_postgres) as connection:
             one = await connection.fetchval(
@@ -177,10 +177,11 @@ def test_what_is_gone_is_told_as_gone(fresh_redis: str, fresh_postgres: str) -> 
             life = await read.authorization(connection, new)
             assert life is not None
             assert (len(life.acts), life.may_have_more) == (1, False)
-        refused = asked(fresh_postgres, "statement", one, "--from", "2026-01-01")
-        assert "Entries before 2026-07-01T00:00:00.000+00:00 were put away" in refused.stderr
+            return str(one)
 
-    asyncio.run(story())
+    one = asyncio.run(story())
+    refused = asked(fresh_postgres, "statement", one, "--from", "2026-01-01")
+    assert "Entries before 2026-07-01T00:00:00.000+00:00 were put away" in refused.stderr
 
 
 def test_a_month_that_is_no_piece_of_the_chains_stays(
