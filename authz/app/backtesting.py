@@ -83,9 +83,11 @@ async def rows_of(client: Redis, shard: str, past: Past) -> AsyncIterator[Placed
             "XRANGE", keys.journal(shard), start, "+", "COUNT", PAGE_MIN
         )
         if await is_missing_before(client, shard, last):
-            after = (await past.place(shard, [last[0][1]]) or 0) + 1 if last else 0
-            async for row in past.rows(shard, [fields for _, fields in page], after):
-                yield row.at_ms, row.seq, stream_id(row), row.fields
+            before_last = await past.place(shard, [last[0][1]]) if last else -1
+            if before_last is not None:
+                first = [fields for _, fields in page]
+                async for row in past.rows(shard, first, before_last + 1):
+                    yield row.at_ms, row.seq, stream_id(row), row.fields
         for row in page:
             yield placed(*row)
         if len(page) < PAGE_MIN:

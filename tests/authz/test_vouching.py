@@ -98,6 +98,10 @@ async def set_the_position_ahead(client: Any) -> None:
     await client.execute_command("XGROUP", "SETID", JOURNAL, GROUP, last, "ENTRIESREAD", 7)
 
 
+async def lose_all(client: Any) -> None:
+    await client.delete(JOURNAL)
+
+
 async def rebuilt(client: Any) -> None:
     await client.xgroup_destroy(JOURNAL, GROUP)
     await client.hset(keys.control(SHARD), "from_books", "1")
@@ -113,6 +117,7 @@ CUT = (f"journal of {SHARD}", "cut at its head", "whole")
         (rebuilt, True),
         (lose_one_that_the_books_lack, False),
         (lose_the_group, False),
+        (lose_all, False),
         (set_the_position_ahead, False),
     ],
 )
