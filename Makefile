@@ -18,11 +18,12 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup peers interop demo test test-deep check format docs bench bench-check wheel-check clean
+.PHONY: help setup peers interop demo drill test test-deep check format docs bench bench-check wheel-check clean
 
 help:
 	@echo "make setup      .venv with everything; the command is .venv/bin/authz"
 	@echo "make demo       an engine, a card network and 10,000 cards, in half a minute (ARGS=\"--rate 200\")"
+	@echo "make drill      servers destroyed under load, and all had again: recovery point and time"
 	@echo "make test       the whole suite, against real servers from wheels"
 	@echo "make check      format, lint, types, import contracts"
 	@echo "make bench      codec, decision, hot path and load"
@@ -65,6 +66,10 @@ $(NPM_STAMP):
 
 demo: setup
 	$(BIN)/authz demo $(ARGS)
+
+# Both servers killed under load and their folders destroyed: docs/recovery.md.
+drill: setup
+	$(BIN)/authz bench drill $(ARGS)
 
 test: setup peers
 	$(BIN)/python -m pytest $(ARGS)

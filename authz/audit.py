@@ -217,7 +217,9 @@ async def audit_before_opening(client: Redis, url: str, source: str) -> AuditRep
     if state == "open":
         return None
     if state == "new":
-        raise admin.NotFit("the store is empty: load accounts into it, or rebuild it")
+        raise admin.NotFit(admin.EMPTY)
+    if state == "rebuilding":
+        raise admin.NotFit(admin.UNFINISHED)
     raise admin.NotFit("some shards of the store were never opened: restore it, or start anew")
 
 
@@ -341,7 +343,7 @@ async def read_gate(connection: Connection, shard: str) -> Gate:
         quotas.numbers(control, "q:"),
         quotas.clock(control, "qw"),
         int(told.get(b"length", 0)),
-        control.get("from_books") == "1",
+        control.get(keys.FROM_BOOKS) == "1",
     )
 
 

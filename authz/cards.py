@@ -59,6 +59,9 @@ class NearCache:
             del self._known[next(iter(self._known))]
         self._known[card_key] = known
 
+    def clear(self) -> None:
+        self._known.clear()
+
     async def find(self, hot: HotState, card_key: str, budget: Budget) -> Known | None:
         """Look a card up in the hot state and keep it. None: it is not ours.
 

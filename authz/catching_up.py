@@ -43,6 +43,10 @@ class CatchingUp:
         self._judge_by = judge_by
         self._one_at_a_time = asyncio.Lock()
 
+    def forget(self) -> None:
+        """As at the start: whoever asks next reads all that is in force."""
+        self.lists, self.texts = Lists(), {}
+
     async def up_to(self, version: int, left: Left, *, asked: bool) -> None:
         """That version at least; 0: whatever is in force now. `asked`: a request waits for it.
 

@@ -176,6 +176,17 @@ class Engine:
         """
         await self.catching_up.up_to(version, budget.left_s, asked=True)
 
+    def forget(self) -> None:
+        """All that was learnt of the store: it was rebuilt, perhaps without its last moments.
+
+        Nothing is decided meanwhile: it is not connected, and reads all anew before it is ready.
+        """
+        self.cards.clear()
+        self.days.clear()
+        self.catching_up.forget()
+        self._judge_by(NO_JUDGE, {})
+        self._has_begun = False
+
     async def keep_up(self, timeout_s: float) -> None:
         """The same, however far behind it is, in no request's time. Raises: HotStateError."""
         try:

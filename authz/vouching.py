@@ -2,8 +2,8 @@
 
 The books' writer keeps in each stream how far they have come, as the position of a group, and how
 many entries it read up to there. All that was ever added behind that position must still be there;
-then what is missing is in the books, and nobody lost it. A store that was rebuilt from the books
-says so in its gates.
+then what is missing is in the books, and nobody lost it. A store that was rebuilt from the books says
+so in its gates: that what came before its streams is there.
 Promises: tests/authz/test_vouching.py.
 """
 
@@ -23,8 +23,10 @@ TRIES = 5
 
 async def is_vouched_for(connection: Connection, shard: str, gate: Gate) -> bool:
     """Whether all that this shard's stream has no more is in the books. Raises: HotStateError."""
-    if gate.from_books or gate.length == 0:
-        return gate.from_books  # what is trimmed leaves the newest entry, so an empty one is lost
+    if gate.added == gate.length:
+        return gate.from_books  # nothing of the stream itself is missing
+    if gate.length == 0:
+        return False  # what is trimmed leaves the newest entry
     key = keys.journal(shard)
     for _ in range(TRIES):
         stream, groups = await together(

@@ -21,6 +21,8 @@ Examples:
   authz bench memory --cards 100000                 bytes per card and account
   authz bench clearing --records 1000000            files of three formats, read twice
   authz bench ledger --seconds 20                   the journal into Postgres
+  authz bench rebuild --accounts 1000000            a lost store, from the books
+  authz bench drill                                 servers destroyed under load, and had again
   authz bench lists --entries 1000000               bytes and time per list entry
 """
 
@@ -88,6 +90,36 @@ def hot(json_path: str | None, **given: Any) -> None:
 def ledger(json_path: str | None, **given: Any) -> None:
     """The writer: approvals a second into Postgres, and how fast a burst's lag ends."""
     from bench.ledger import run
+
+    run(json_path, **said(given))
+
+
+@command.command(
+    epilog="\b\nExample:\n  authz bench drill --rate 500 --json drill.json\n\n"
+    "Exit codes: 0 all was had again, 1 it was not."
+)
+@click.option("--rate", type=click.FloatRange(1), help="Messages a second throughout. [300]")
+@click.option("--cards", type=click.IntRange(1), help="In the seeded population. [2000]")
+@click.option("--seconds", type=click.FloatRange(0.5), help="Of traffic before each step. [6]")
+@json_option
+def drill(json_path: str | None, **given: Any) -> None:
+    """The disaster drill: servers are killed under load, their folders destroyed.
+
+    Three disasters: both lost, both had from copies; the hot state lost, rebuilt from the books;
+    both lost, the books from a backup, the hot state rebuilt. Recovery point and time of each.
+    """
+    from bench.drill import Order, run
+
+    raise SystemExit(run(Order(**said(given)), json_path))
+
+
+@command.command(epilog="\b\nExample:\n  authz bench rebuild --accounts 100000")
+@click.option("--accounts", type=click.IntRange(1), help="Each with a card. [1000000]")
+@click.option("--authorizations", type=click.IntRange(0), help="Open, one each. [500000]")
+@json_option
+def rebuild(json_path: str | None, **given: Any) -> None:
+    """A hot state that was lost, told anew from the books: time and memory."""
+    from bench.rebuild import run
 
     run(json_path, **said(given))
 

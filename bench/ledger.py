@@ -44,7 +44,7 @@ from bench.machine import (
     valkey_version,
 )
 from ledger.database import connect, migrate
-from ledger.journal import BODY, ENVELOPE, Envelope
+from ledger.journal import BODY, ENVELOPE, RECORD, Envelope
 from ledger.source import Source
 from ledger.writer import Settings, Writer
 
@@ -214,7 +214,8 @@ async def a_real_approval(url: str) -> bytes:
     connection.close()
     await client.aclose()
     return pack([
-        [kinds[kind][ENVELOPE], kinds[kind][BODY]] for kind in ("account", "authorization")
+        [kinds[kind][ENVELOPE], kinds[kind][BODY], kinds[kind].get(RECORD, b"")]
+        for kind in ("account", "authorization")
     ])  # fmt: skip
 
 
@@ -233,21 +234,22 @@ async def fill(
         raise RuntimeError("the journal could not be filled")
 
 
-def accounts_of(pattern: list[bytes]) -> Iterator[tuple[str, bytes, bytes]]:
+def accounts_of(pattern: list[bytes]) -> Iterator[tuple[str, list[bytes]]]:
     envelope = msgspec.msgpack.decode(pattern[0], type=Envelope)
     for number in range(ACCOUNTS):
         id = f"L{number:07d}"
         profile = pack([id, "classic", "840", 0, "UTC", "active"])
         body = pack(["account", msgspec.Raw(profile), envelope.posted_delta, "bench"])
-        yield id, pack(msgspec.structs.replace(envelope, account_id=id, message_id=id)), body
+        packed = pack(msgspec.structs.replace(envelope, account_id=id, message_id=id))
+        yield id, [ENVELOPE, packed, BODY, body]
 
 
 def approvals_of(
     pattern: list[bytes], first: int, now_ms: int
-) -> Iterator[tuple[str, bytes, bytes]]:
+) -> Iterator[tuple[str, list[bytes]]]:
     """Holds of 1.00, each account's in turn; so its balance tells how many it had before."""
     flat = msgspec.msgpack.decode(pattern[0])
-    body = pattern[1]
+    record = msgspec.msgpack.decode(pattern[2])
     for number in count(first):
         account = f"L{number % ACCOUNTS:07d}"
         id = f"{number * SCATTER % 2**64:022x}"  # real ids are digests: in no order
@@ -256,7 +258,8 @@ def approvals_of(
         flat[9], flat[10] = 0, 100
         flat[11], flat[12] = bench_hot.PLENTY_MINOR, 100 * (number // ACCOUNTS + 1)
         flat[13] = now_ms + number // 10_000
-        yield account, pack(flat), body
+        record[6], record[7][0] = id, number  # so that it is no other's
+        yield account, [ENVELOPE, pack(flat), BODY, pattern[1], RECORD, pack(record)]
 
 
 def filling(path: str, sample: bytes, what: str, first: int, many: int, rate: float) -> None:
@@ -274,9 +277,9 @@ def filling(path: str, sample: bytes, what: str, first: int, many: int, rate: fl
             link.sendall(
                 b"".join(
                     hiredis.pack_command(
-                        ("XADD", keys.account_keys(id)[3], "*", ENVELOPE, envelope, BODY, body)  # type: ignore[arg-type]
+                        ("XADD", keys.account_keys(id)[3], "*", *fields)  # type: ignore[arg-type]
                     )
-                    for id, envelope, body in some
+                    for id, fields in some
                 )
             )
             for _ in some:

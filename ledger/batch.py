@@ -166,9 +166,11 @@ def told(batch: Batch, state: State, seen: Seen, head: Head) -> Head:
     batch.rows.append(
         Row(
             e.at_ms, seen.id, shard, seq, e.kind, e.verdict, e.message_id, e.authorization_id,
-            e.account_id, len(postings), raw.envelope, raw.body, digest,
+            e.account_id, len(postings), raw.envelope, raw.body, digest, raw.answer,
         )
     )  # fmt: skip
+    if not batch.latest.add(shard, e, raw):
+        notices = (*notices, ("not_for_rebuild", e.kind))
     for number, (account, amount) in enumerate(postings):
         batch.lines.append((e.at_ms, shard, seq, number, *account, amount))
     if movement is not None:

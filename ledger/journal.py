@@ -17,9 +17,13 @@ from msgspec import Struct
 
 LAYOUT = 1
 
-# The two fields of a stream entry.
+# The two fields of a stream entry that are what happened: its id and the chains are made of them.
 ENVELOPE = b"e"
 BODY = b"b"
+# And two that may come with them, of what stands in the hot state since, for a rebuild: the record
+# of the authorization, b"" where it is gone; and the answer, behind its life in seconds.
+RECORD = b"r"
+ANSWER = b"a"
 
 
 class Envelope(Struct, frozen=True, array_like=True, kw_only=True):

@@ -73,8 +73,6 @@ async def oldest(
 
 async def store_id(connection: asyncpg.Connection) -> str:
     """Which store's books these are; "" where nothing was ever written into them."""
-    if await connection.fetchval("SELECT to_regclass('store')") is None:
-        return ""
     return str(await connection.fetchval("SELECT id FROM store") or "")
 
 

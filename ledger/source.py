@@ -19,7 +19,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
 
-from ledger.journal import BODY, ENVELOPE
+from ledger.journal import ANSWER, BODY, ENVELOPE, RECORD
 
 GROUP = "ledger"
 TIMEOUT_S = 30.0  # of one call: a page of every stream; longer means that the server hangs
@@ -37,20 +37,25 @@ class Raw(NamedTuple):
     envelope: bytes | None
     body: bytes | None
     fields: list[bytes]  # all of it, name and value in turn
+    record: bytes | None = None  # what came with it: ledger/journal.py
+    answer: bytes | None = None
 
 
 class Standing(NamedTuple):
     """How far the books have come in one stream, by its server."""
 
     position: bytes
-    entries_read: int  # so many before it, as far as the server can tell
+    entries_read: int  # so many before it, as far as the server can tell; -1: nobody knows
     lag: int | None  # entries behind it; None where the server cannot tell
 
 
 class Source:
-    """The streams of all shards of one store. `streams`: the key of each."""
+    """The streams of all shards of one store. `streams`: the key of each; `store_keys`: of the
+    store's own id and of the check of its cards' key, where it matters whose streams these are."""
 
-    def __init__(self, url: str, streams: Mapping[int, str]) -> None:
+    def __init__(
+        self, url: str, streams: Mapping[int, str], store_keys: tuple[str, ...] = ()
+    ) -> None:
         self._client: Redis = Redis.from_url(
             url, socket_timeout=TIMEOUT_S, retry=Retry(NoBackoff(), 0), retry_on_timeout=False
         )
@@ -58,6 +63,9 @@ class Source:
         for command in ("XRANGE", "XINFO GROUPS"):
             self._client.response_callbacks.pop(command, None)
         self.streams = dict(streams)
+        self._store_keys = store_keys
+        # Whose entries were read last, by these keys; "" where it has lost all, or is rebuilt.
+        self.store: tuple[str, ...] = ("",)
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -99,7 +107,11 @@ class Source:
                 pipeline.execute_command(
                     "XRANGE", self.streams[shard], b"(" + position, "+", "COUNT", count
                 )
+            if self._store_keys:
+                pipeline.execute_command("MGET", *self._store_keys)
             pages = await pipeline.execute()
+        if self._store_keys:
+            self.store = tuple((value or b"").decode() for value in pages.pop())
         return {shard: [raw(*row) for row in page] for shard, page in zip(after, pages) if page}
 
     async def acknowledge(self, to: Mapping[int, tuple[bytes, int]]) -> None:
@@ -108,7 +120,7 @@ class Source:
             for shard, (stream_id, entries_read) in to.items():
                 pipeline.execute_command(
                     "XGROUP", "SETID", self.streams[shard], GROUP, stream_id,
-                    "ENTRIESREAD", entries_read,
+                    *(("ENTRIESREAD", entries_read) if entries_read >= 0 else ()),
                 )  # fmt: skip
             await pipeline.execute()
 
@@ -165,6 +177,17 @@ def ms_of(stream_id: bytes) -> int:
     return int(stream_id.partition(b"-")[0])
 
 
+def earlier(group: Standing, books: bytes) -> Standing:
+    """Where to read on: at the group's position, or where the books stand in the stream, if that
+    lies before it. So it does where they were restored from a backup. What is read again is known
+    by its digest."""
+    ms, _, number = books.partition(b"-")
+    group_ms, _, group_number = group.position.partition(b"-")
+    if (int(ms), int(number)) < (int(group_ms), int(group_number)):
+        return Standing(books, -1, None)
+    return group
+
+
 def pairs(flat: Any) -> dict[bytes, Any]:
     """A map comes as one or as a flat list, by protocol version."""
     if isinstance(flat, dict):
@@ -173,7 +196,10 @@ def pairs(flat: Any) -> dict[bytes, Any]:
 
 
 def raw(stream_id: bytes, fields: list[bytes]) -> Raw:
-    if len(fields) == 4 and fields[0] == ENVELOPE and fields[2] == BODY:
-        return Raw(stream_id, fields[1], fields[3], fields)
+    if len(fields) == 6 and fields[0] == ENVELOPE and fields[2] == BODY and fields[4] == RECORD:
+        return Raw(stream_id, fields[1], fields[3], fields, fields[5])  # most of them
     named = dict(zip(fields[::2], fields[1::2]))
-    return Raw(stream_id, named.get(ENVELOPE), named.get(BODY), fields)
+    return Raw(
+        stream_id, named.get(ENVELOPE), named.get(BODY), fields, named.get(RECORD),
+        named.get(ANSWER),
+    )  # fmt: skip

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from ledger.chain import START
 from ledger.known import Authorization, Balance, Holder, State
+from ledger.latest import Latest, write_latest
 from ledger.split import Parts
 
 LOCKS = 0x6C656467  # the first half of every lock on a shard; the second is its number
@@ -46,6 +47,7 @@ class Row(NamedTuple):
     envelope: bytes
     body: bytes
     digest: bytes
+    answer: bytes | None = None  # for a rebuild, and in no digest
 
 
 class Parked(NamedTuple):
@@ -75,6 +77,7 @@ class Batch:
         self.authorizations: set[str] = set()
         # Of these, what the database has already.
         self.known: Known = Known(set(), set(), set())
+        self.latest = Latest()
 
 
 class Known(NamedTuple):
@@ -85,12 +88,42 @@ class Known(NamedTuple):
     authorizations: set[str]
 
 
+class OtherStore(Exception):
+    """The books are those of another store. Nothing of this one may get into them."""
+
+
+class Rebuilt(Exception):
+    """The store was rebuilt from the books since this session began: what was read before is of a
+    journal that is gone."""
+
+
 class Books:
     """One session's side of it."""
 
     def __init__(self, connection: asyncpg.Connection) -> None:
         self._connection = connection
         self._months: set[int] = set()
+        self._rebuilt: int | None = (
+            None  # how often the store had been, when this session learnt whose it is
+        )
+
+    async def claim(self, store: str, pan_key: str) -> None:
+        """These are that store's books from now on, unless they are another's. `pan_key`: the check
+        of the key of its cards, "" where it has no card yet.
+
+        Raises: OtherStore.
+        """
+        await self._connection.execute(
+            "INSERT INTO store (id) VALUES ($1) ON CONFLICT DO NOTHING", store
+        )
+        row = await self._connection.fetchrow("SELECT id, rebuilt FROM store")
+        if row["id"] != store:
+            raise OtherStore
+        if pan_key:
+            await self._connection.execute(
+                "UPDATE store SET pan_key = $1 WHERE pan_key = ''", pan_key
+            )
+        self._rebuilt = row["rebuilt"]
 
     @property
     def alive(self) -> bool:
@@ -151,8 +184,9 @@ class Books:
 
     async def load_authorizations(self, ids: list[str], state: State, known: Known) -> None:
         for row in await self._connection.fetch(
-            'SELECT * FROM "authorization" WHERE authorization_id = ANY($1::text[])', ids
-        ):
+            f"SELECT {', '.join(TOLD)} FROM \"authorization\" "
+            "WHERE authorization_id = ANY($1::text[])", ids,
+        ):  # fmt: skip
             id = row["authorization_id"]
             state.authorizations[id] = Authorization(
                 authorization_id=id, account_id=row["account_id"], card_id=row["card_id"],
@@ -193,6 +227,7 @@ class Books:
             await self._write_authorizations(batch, state)
             await self._copy("notice", batch.notices, NOTICE)
             await self._copy("movement", batch.movements, MOVEMENT)
+            await write_latest(self._connection, batch.latest)
             if batch.parked:
                 await self._connection.executemany(
                     "INSERT INTO parked (id, shard, stream_id, reason, fields) "
@@ -213,6 +248,11 @@ class Books:
                 [h.gate_digest for _, h in heads],
             )  # fmt: skip
             assert len(moved) == len(heads)
+            # Behind the rows that a rebuild locks: it has begun after this batch, or is over.
+            if self._rebuilt is not None and self._rebuilt != await self._connection.fetchval(
+                "SELECT rebuilt FROM store"
+            ):
+                raise Rebuilt
             before_commit()
 
     async def _copy(self, table: str, rows: Collection[Any], columns: Iterable[str]) -> None:
@@ -255,21 +295,29 @@ class Books:
     async def _write_authorizations(self, batch: Batch, state: State) -> None:
         new: list[tuple[Any, ...]] = []
         changed: list[tuple[Any, ...]] = []
+        records = batch.latest.records
         for id in batch.authorizations:
             a = state.authorizations[id]
             p = a.parts
             row = (id, a.account_id, a.card_id, a.currency, a.network, a.held, p.paid, p.fees,
                    p.cross_border, p.converted, write_foreign(p.foreign), a.approved,
                    a.taken_in_by, a.acts, a.first_at_ms, a.last_at_ms)  # fmt: skip
-            (changed if id in batch.known.authorizations else new).append(row)
+            record = records.get(id)
+            if id not in batch.known.authorizations:
+                new.append((*row, record or None))
+            elif record is None:
+                changed.append((*row, UNTOUCHED))
+            else:
+                changed.append((*row, record.hex()))
         await self._copy("authorization", new, AUTHORIZATION)
         await self._update(
             'UPDATE "authorization" a SET card_id = n.c, currency = n.cu, network = n.nw, '
             "held_minor = n.h, paid_minor = n.p, fees_minor = n.f, cross_border_minor = n.x, "
             'converted_minor = n.co, "foreign" = n.fo, approved = n.ap, taken_in_by = n.t, '
-            "acts = n.ac, last_at_ms = n.la FROM "
+            f"acts = n.ac, last_at_ms = n.la, record = CASE n.r WHEN '{UNTOUCHED}' THEN a.record "
+            "WHEN '' THEN NULL ELSE decode(n.r, 'hex') END FROM "
             f"unnest({arrays(*AUTHORIZATION_TYPES)}) "
-            "n(id, acc, c, cu, nw, h, p, f, x, co, fo, ap, t, ac, fi, la) "
+            "n(id, acc, c, cu, nw, h, p, f, x, co, fo, ap, t, ac, fi, la, r) "
             "WHERE a.authorization_id = n.id", changed,
         )  # fmt: skip
 
@@ -303,12 +351,12 @@ BALANCE = ("account_id", "currency", "posted_minor", "held_minor", "told_posted_
 AUTHORIZATION = (
     "authorization_id", "account_id", "card_id", "currency", "network", "held_minor", "paid_minor",
     "fees_minor", "cross_border_minor", "converted_minor", "foreign", "approved", "taken_in_by",
-    "acts", "first_at_ms", "last_at_ms",
+    "acts", "first_at_ms", "last_at_ms", "record",
 )  # fmt: skip
-
-
 AUTHORIZATION_TYPES = (*["text"] * 5, *["bigint"] * 5, "text", "bool", "text", "text", "bigint",
-                       "bigint")  # fmt: skip
+                       "bigint", "text")  # fmt: skip
+TOLD = tuple(f'"{column}"' for column in AUTHORIZATION[:-1])
+UNTOUCHED = "-"  # of a record, in hex otherwise: the act did not come near it
 
 
 def write_foreign(foreign: tuple[tuple[str, int], ...]) -> str:

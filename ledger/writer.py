@@ -24,8 +24,8 @@ from redis.exceptions import RedisError
 
 from ledger.batch import Cache, Page, assemble
 from ledger.database import connect
-from ledger.source import Source, Standing
-from ledger.store import Books, Head
+from ledger.source import Raw, Source, Standing, earlier
+from ledger.store import Books, Head, Rebuilt
 
 log = structlog.get_logger()
 
@@ -80,18 +80,24 @@ class Writer:
     def __init__(
         self, redis_url: str, dsn: str, streams: Mapping[int, str], settings: Settings,
         observer: Observer, at: Callable[[str], None] = lambda place: None,
+        store_keys: tuple[str, ...] = (),
     ) -> None:  # fmt: skip
+        """`store_keys`: where the store keeps its own id, and the check of its cards' key. Its
+        journal gets into no other's books."""
         self._lanes = [
             Lane(
                 number, redis_url, dsn,
                 {s: key for s, key in streams.items() if s % settings.lanes == number},
-                settings, observer, at,
+                settings, observer, at, store_keys,
             )
             for number in range(settings.lanes)
         ]  # fmt: skip
 
     async def run(self, *, once: bool = False) -> None:
-        """Until `stop`; or, once, until every stream is drained to where it then ends."""
+        """Until `stop`; or, once, until every stream is drained to where it then ends.
+
+        Raises: OtherStore, in an ExceptionGroup.
+        """
         async with asyncio.TaskGroup() as group:
             for lane in self._lanes:
                 group.create_task(lane.run(once=once))
@@ -112,7 +118,9 @@ class Lane:
     def __init__(
         self, number: int, redis_url: str, dsn: str, streams: Mapping[int, str],
         settings: Settings, observer: Observer, at: Callable[[str], None],
+        store_keys: tuple[str, ...] = (),
     ) -> None:  # fmt: skip
+        self._store_keys = store_keys
         self._number, self._dsn, self._redis_url = number, dsn, redis_url
         self._streams, self._settings, self._observer = streams, settings, observer
         self._at = at
@@ -125,6 +133,7 @@ class Lane:
         self._worked = False
         self._limit = settings.batch
         self._refusals = 0
+        self._began = 0.0
         self._condemned: set[bytes] = set()
 
     def stop(self) -> None:
@@ -141,6 +150,8 @@ class Lane:
                 self._observer.failed("parked")
                 log.error("too_many_parked", most=self._settings.parked_max)
                 wait_s = self._settings.backoff_s
+            except Rebuilt:
+                log.warning("store_was_rebuilt", lane=self._number)
             except AWAY as error:
                 what = "redis" if isinstance(error, RedisError) else "postgres"
                 self._observer.failed(what)
@@ -159,7 +170,8 @@ class Lane:
     async def _session(self, *, once: bool) -> None:
         """Connected, until it ends: asked to, drained, or by an error of a server."""
         connection = await connect(self._dsn, name=f"authz settle {self._number}")
-        source = Source(self._redis_url, self._streams)
+        source = Source(self._redis_url, self._streams, self._store_keys)
+        claimed: tuple[str, ...] = ()
         try:
             books = Books(connection)
             loop = asyncio.get_running_loop()
@@ -169,7 +181,11 @@ class Lane:
                     await self._take(books)
                     await self._stand(source)
                     look_at = loop.time() + self._settings.standby_s
-                taken = await self._cycle(source, books) if self._standings else 0
+                pages = await self._read(source) if self._standings else {}
+                if self._store_keys and pages and source.store != claimed:
+                    await books.claim(*source.store)
+                    claimed = source.store
+                taken = await self._cycle(source, books, pages) if pages else 0
                 if once and taken == 0 and len(self.owned) == len(self._streams):
                     return
                 if taken:
@@ -192,18 +208,25 @@ class Lane:
             self._observer.owns(self._number, len(self.owned))
 
     async def _stand(self, source: Source) -> None:
-        self._standings |= await source.standings(
+        found = await source.standings(
             [shard for shard in self.owned if shard not in self._standings]
         )
+        for shard, standing in found.items():
+            self._standings[shard] = earlier(standing, self.owned[shard].stream_id.encode())
 
-    async def _cycle(self, source: Source, books: Books) -> int:
-        """One batch: read, told, written, acknowledged. How many entries it took."""
-        started = asyncio.get_running_loop().time()
+    async def _read(self, source: Source) -> dict[int, list[Raw]]:
+        """What comes next in each stream; nothing where the store has lost all."""
+        self._began = asyncio.get_running_loop().time()
         count = max(self._limit // max(len(self._standings), 1), 1)
         after = {shard: s.position for shard, s in self._standings.items()}
         pages = await source.read(after, count)
-        if not pages:
-            return 0
+        if self._store_keys and not source.store[0]:
+            self._standings.clear()  # of streams that are gone
+            return {}
+        return pages
+
+    async def _cycle(self, source: Source, books: Books, pages: Mapping[int, list[Raw]]) -> int:
+        """One batch: told, written, acknowledged. How many entries it took."""
         self._at("read")
         page = Page(pages, self._limit)
         unsure = page.of(self._unsure)
@@ -233,14 +256,15 @@ class Lane:
         self._unsure -= {shard for shard in page.raws if page.ends_new(shard, there)}
         self._observer.wrote(
             len(batch.rows), len(batch.lines), len(batch.parked),
-            asyncio.get_running_loop().time() - started,
+            asyncio.get_running_loop().time() - self._began,
         )  # fmt: skip
         return page.entries
 
     async def _acknowledge(self, source: Source, page: Page) -> None:
         to = {
-            shard: (raws[-1].stream_id, self._standings[shard].entries_read + len(raws))
+            shard: (raws[-1].stream_id, read_before + len(raws) if read_before >= 0 else -1)
             for shard, raws in page.raws.items()
+            for read_before in (self._standings[shard].entries_read,)
         }
         await source.acknowledge(to)
         for shard, (position, read) in to.items():

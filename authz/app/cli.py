@@ -21,6 +21,7 @@ COMMANDS = {
     "simulate": "Be a card network: send traffic over real links.",
     "reconcile": "Audit the hot state, and compare it with the books.",
     "settle": "Write the journal into the books.",
+    "rebuild": "A lost hot state, from the books.",
     "ledger": "The books: are they whole, and what is in them?",
     "statement": "An account from one day to another, from the books.",
     "card": "Freeze a card, let it go on, or past the rules for once.",

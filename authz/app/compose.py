@@ -143,7 +143,7 @@ async def running(
 
     keeper = Keeper(
         store.engine_url, hot, clock, lambda run_id: reopen(store, name), on_ready, store.id,
-        own_keys.check,
+        own_keys.check, engine.forget,
     )  # fmt: skip
     run = Running(engine, server, keeper, spool, metrics, latency)
     watch_gauges(run, cards)

@@ -86,7 +86,7 @@ class Past:
     async def _is_rebuilt(self, shard: str) -> bool:
         """Whether the store was rebuilt from the books, so that they precede all of its stream."""
         assert self._client is not None
-        return await self._client.hget(keys.control(shard), "from_books") == b"1"
+        return await self._client.hget(keys.control(shard), keys.FROM_BOOKS) == b"1"
 
     async def newest(self, shard: str, until: int, since_ms: int, count: int) -> list[Told]:
         """Up to that place and since that time, the newest first."""
@@ -152,7 +152,7 @@ def place_in(stream_id: str) -> int:
 
 async def is_cut(client: Redis, shard: str) -> bool:
     """Whether something was journalled in this shard that its stream has no more."""
-    if await client.hget(keys.control(shard), "from_books") == b"1":
+    if await client.hget(keys.control(shard), keys.FROM_BOOKS) == b"1":
         return True
     try:
         about = await client.xinfo_stream(keys.journal(shard))

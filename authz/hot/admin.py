@@ -20,6 +20,13 @@ JOURNAL_CAP = 1_000_000
 
 
 LAYOUT = b"4"  # as control.lua has it
+EMPTY = (
+    "the store is empty: load accounts into it, or give it back what the books have (authz rebuild)"
+)
+UNFINISHED = (
+    "the store is being rebuilt: until that is finished nothing is decided by it; where it was "
+    "broken off, run authz rebuild again"
+)
 OTHER_LAYOUT = (
     "the store was made with another layout or shard count, by another version of authz: go on "
     "with that one, or load a new store"
@@ -118,16 +125,22 @@ async def open_gates(client: Redis, *, new: bool, source: str, cap: int = JOURNA
     Raises: NotFit where that is not so.
     """
     state = await state_of_gates(client)  # first: a gate that was opened stays open
+    if state == "rebuilding":
+        raise NotFit(UNFINISHED)
     if new and state != "new":
         raise NotFit("the store has been opened before: it is not a new one")
     if not new and state == "new":
-        raise NotFit("the store is empty: load accounts into it, or rebuild it")
+        raise NotFit(EMPTY)
     if state == "torn":
         raise NotFit("some shards of the store were never opened: restore it, or start anew")
     await store_id(client)
+    return await let_in(client, "new" if new else "audited", source, cap)
+
+
+async def let_in(client: Redis, how: str, source: str, cap: int) -> str:
+    """`open_gates`, where the caller knows that they may be. Raises: NotFit."""
     run = await run_id(client)
     body = encode_body(GateBody(run, source))
-    how = "new" if new else "audited"
     async with client.pipeline(transaction=False) as pipeline:
         for shard in keys.ALL_SHARDS:
             pipeline.fcall(
@@ -144,12 +157,16 @@ async def open_gates(client: Redis, *, new: bool, source: str, cap: int = JOURNA
 
 
 async def state_of_gates(client: Redis) -> str:
-    """open | new (never opened) | shut (opened for another run) | torn (some of each)."""
+    """open | new (never opened) | shut (opened for another run) | torn (some of each) |
+    rebuilding (authz rebuild is not finished)."""
     run = (await run_id(client)).encode()
     async with client.pipeline(transaction=False) as pipeline:
+        pipeline.exists(keys.REBUILDING)
         for shard in keys.ALL_SHARDS:
             pipeline.hmget(keys.control(shard), "layout", "run_id")
-        rows = await pipeline.execute()
+        rebuilding, *rows = await pipeline.execute()
+    if rebuilding:
+        return "rebuilding"
     if all(layout is None for layout, _ in rows):
         return "new"
     if any(layout is None for layout, _ in rows):

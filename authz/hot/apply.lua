@@ -201,7 +201,7 @@ local function apply(keys, args)
       set_review(review, set, message_id, a[6], gate.now_ms, args[3])
 
       -- From here on only writes, and none may fail.
-      write_answer(answer, given, '', before, answer_ttl)
+      write_answer(gate, answer, given, '', before, answer_ttl)
       commit(gate, account, chain, set, drop, reviewed(counted({1, args[4], message_id, '', a[5],
         a[6], kind, detail, currency, 0, 0, whole(funds[1] or 0), whole(funds[2] or 0), 0, counters,
         made_from}, {}, windows, quotas), review), args[3], book.quotas)
@@ -234,7 +234,7 @@ local function apply(keys, args)
   if hold ~= base.hold or #ended > 0 or r[EXPIRES] ~= ended_at then
     write_end(keys[3], a[5], id, r, ended)
   end
-  write_answer(answer, given, id, before, answer_ttl)
+  write_answer(gate, answer, given, id, before, answer_ttl)
   commit(gate, account, chain, set, drop, counted({1, args[4], message_id, id, a[5], a[6], kind,
     rung, r[CURRENCY], moved[1], moved[2], moved[3], moved[4], 0, moved[5], made_from,
     #gone > 0 and gone or nil}, totals, windows, quotas), args[3], book.quotas)

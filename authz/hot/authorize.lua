@@ -349,7 +349,7 @@ local function authorize(keys, args)
   elseif hold_now > 0 then
     redis.call('ZADD', keys[3], text(expires), a[5] .. ' ' .. id)
   end
-  if id == '' then write_answer(answer, given, id, before, answer_ttl) end
+  if id == '' then write_answer(gate, answer, given, id, before, answer_ttl) end
   commit(gate, account, chain, set, drop, reviewed(counted({1, 'authorization', message_id, id, a[5],
     card_id, kind, detail, currency, posted_delta, held_delta, balance + posted_delta,
     held + held_delta, 0, counters, {account_version, card_version, lists},

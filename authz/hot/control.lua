@@ -96,7 +96,7 @@ local function note(keys, args)
   local chain = chain_of(unpack(redis.call('HMGET', keys[1], 'entries', 'digest')))
 
   -- From here on only writes, and none may fail.
-  write_answer(keys[3], given, '', before, answer_ttl)
+  write_answer(gate, keys[3], given, '', before, answer_ttl)
   commit(gate, keys[1], chain, {}, {}, {1, 'note', message_id, '', '', '', a[5], '',
     '', 0, 0, 0, 0, 0, {}, {}}, args[3])
   return verdict(message_id, given, '', 0)

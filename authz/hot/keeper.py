@@ -16,7 +16,7 @@ import structlog
 
 from authz.clock import Clock
 from authz.hot import keys
-from authz.hot.admin import LAYOUT, OTHER_KEY, OTHER_LAYOUT
+from authz.hot.admin import EMPTY, LAYOUT, OTHER_KEY, OTHER_LAYOUT, UNFINISHED
 from authz.hot.errors import HotStateError, Refused
 from authz.hot.resp import Connection, connect
 from authz.hot.store import RedisHotState
@@ -45,6 +45,7 @@ class Keeper:
         on_ready: Callable[[int], Awaitable[None]],
         store_id: str = "",  # of the only store that is ours; "" for any
         pan_check: str = "",  # of our PAN key; "" for any
+        forget: Callable[[], None] = lambda: None,  # what was learnt of a store that lost it
     ) -> None:
         self.ready = False
         self.why_not = "connecting to the hot state"
@@ -56,6 +57,8 @@ class Keeper:
         self._on_ready = on_ready  # with the store's clock less ours, in ms
         self._store_id = store_id
         self._pan_check = pan_check
+        self._forget = forget
+        self._rebuilt: bytes | None = b""  # how often the store was, at the last look; b"": no look
         self._lost = asyncio.Event()
         self._refusals = 0  # audits of this run of the store that did not open its gates,
         self._refused = ""  # why the last of them did not,
@@ -92,11 +95,15 @@ class Keeper:
                 self._hot.detach()
                 self._not_ready(
                     "this is not the store that the engine was started for, or it was emptied: "
-                    "load accounts if it is empty, and start the engine again"
+                    "authz rebuild gives it back what the books have; or load accounts into it "
+                    "if it is empty, and start the engine again"
                 )
             elif await self._has_another_key(connection):
                 self._hot.detach()
                 self._not_ready(OTHER_KEY)
+            elif await self._is_being_rebuilt(connection):
+                self._hot.detach()
+                self._not_ready(UNFINISHED)
             else:
                 self._hot.attach(connection, run_id)
                 await self._look(connection, run_id)
@@ -104,6 +111,19 @@ class Keeper:
                 async with asyncio.timeout(LOOK_S):
                     await self._lost.wait()
         self._not_ready("the connection to the hot state was lost")
+
+    async def _is_being_rebuilt(self, connection: Connection) -> bool:
+        """Whether it is; and where it was since the last look, all is forgotten that was learnt of
+        the store before: its last moments may be lost, and a version come again and say something
+        else."""
+        times: bytes | None = await connection.call(("GET", keys.REBUILT), CALL_S)
+        since: bytes | None = await connection.call(("GET", keys.REBUILDING), CALL_S)
+        if self._rebuilt not in (b"", times):
+            self._hot.detach()
+            self._forget()
+            log.warning("store_was_rebuilt")
+        self._rebuilt = times
+        return since is not None
 
     async def _has_another_key(self, connection: Connection) -> bool:
         """Whether its cards are kept under another PAN key: every one of them would be unknown."""
@@ -125,9 +145,7 @@ class Keeper:
                 log.info("ready", store_run=run_id[:8])
             self.ready, self.why_not, self._was_ready = True, "", True
         elif state == "new":
-            self._not_ready(
-                "the store is empty: load accounts into it, with --new-store if it is a new one"
-            )
+            self._not_ready(f"{EMPTY}; with authz load --new-store, if it is a new one")
         else:
             self._not_ready(f"the gates are not open: {state}")
 

@@ -61,6 +61,10 @@ def total_field(network: str, day: int, currency: str, kind: str) -> str:
     return f"t:{network}/{day}/{currency}/{kind}"
 
 
+# Of a control hash: "1" where the store was rebuilt, so the books have what its journal has not.
+FROM_BOOKS = "from_books"
+
+
 def quota_field(counter: str) -> str:
     """The field of a control hash that holds what the shard has of a program's ceiling."""
     return f"q:{counter}"
@@ -114,6 +118,8 @@ LISTS = f"authz:{{{HOME}}}:lists"
 CHANGES = f"authz:{{{HOME}}}:changes"
 STORE_ID = "authz:{gate}:store"  # drawn once, kept over restarts: which store this is
 PAN_KEY = "authz:{gate}:pan-key"  # by which check the key of its cards is known again
+REBUILDING = "authz:{gate}:rebuilding"  # while the store is: since when, ms by its clock
+REBUILT = "authz:{gate}:rebuilt"  # how often it was; engines that see it count up begin anew
 GATE_LOCK = "authz:{gate}:lock"  # one engine audits a restarted store at a time
 
 ALL_SHARDS = tuple(f"{n:02}" for n in range(SHARDS))

@@ -70,7 +70,7 @@ local function cut_over(keys, args)
   local given = {a[2], kind, days .. ' ' .. text(moves), 'approved', 0, {a[3]}}
 
   -- From here on only writes, and none may fail.
-  write_answer(answer, given, '', before, answer_ttl)
+  write_answer(gate, answer, given, '', before, answer_ttl)
   commit(gate, control, chain_of(known[2], known[3]), set, {}, {1, 'cut_over', message_id, '', '',
     '', kind, days, '', 0, 0, 0, 0, 0, {}, {in_force}}, args[3])
   return verdict(message_id, given, '', 0)

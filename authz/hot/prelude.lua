@@ -27,7 +27,7 @@ Keys of an act on an account, in this order:
                        u:<counter>           use
                        v:<message id>        an open case, see reviews.lua; reviews, how many
   3 expiry   zset    "<account> <authorization id>" by the second the hold ends
-  4 journal  stream  e envelope, b body
+  4 journal  stream  e envelope, b body; what of it stands in the hot state afterwards: r record, a answer
   5 answer   string  an answer that stands in no record, and the attempts that must not run
   6 reviews  zset    of an act that may open or drop a case: see reviews.lua
 
@@ -80,19 +80,40 @@ local function write_numbers(book)
   if #book.drop > 0 then redis.call('HDEL', book.hash, unpack(book.drop)) end
 end
 
+-- What an act leaves of an authorization's record: nil where it did not touch it, '' where it is gone.
+local function record_of(set, drop, id)
+  if id == '' then return nil end
+  local field = 'a:' .. id
+  if set[1] == field then return set[2] end
+  for i = #set - 1, 1, -2 do if set[i] == field then return set[i + 1] end end
+  for i = 1, #drop do if drop[i] == field then return '' end end
+  return nil
+end
+
 -- Carries an act out: its journal entry, then fields of one hash to be set and dropped. The entry
 -- goes first, since of all that is left only it might fail, at the end of all stream ids.
 -- The envelope is the list that ledger/journal.py names: layout, kind, message id,
 -- authorization id, account id, card id, verdict, detail, currency, posted and held deltas,
 -- posted and held after, time, counters {counter, before, after}, versions, absorbed, totals, review.
 -- `quotas`, where a program's counters moved, are the shard's: quotas.lua. Returns the chain with it.
+-- Beside them, for a rebuild: `r`, the authorization's record as it stands from here on, '' where it
+-- is gone, and `a`, the answer's string (write_answer). Neither is chained: decision 0024.
 local function commit(gate, hash, chain, set, drop, envelope, body, quotas)
   envelope[14] = gate.now_ms
   local packed = cmsgpack.pack(envelope)
   local n, digest = #set, redis.sha1hex(chain.digest .. packed .. body)
+  local record, answer, journal = record_of(set, drop, envelope[4]), gate.answer, gate.journal
   set[n + 1], set[n + 2] = 'entries', text(chain.entries + 1)
   set[n + 3], set[n + 4] = 'digest', digest
-  redis.call('XADD', gate.journal, '*', 'e', packed, 'b', body)
+  if record and answer then
+    redis.call('XADD', journal, '*', 'e', packed, 'b', body, 'r', record, 'a', answer)
+  elseif record then
+    redis.call('XADD', journal, '*', 'e', packed, 'b', body, 'r', record)
+  elseif answer then
+    redis.call('XADD', journal, '*', 'e', packed, 'b', body, 'a', answer)
+  else
+    redis.call('XADD', journal, '*', 'e', packed, 'b', body)
+  end
   redis.call('HSET', hash, unpack(set))
   if #drop > 0 then redis.call('HDEL', hash, unpack(drop)) end
   if quotas then write_numbers(quotas) end
@@ -111,10 +132,13 @@ local function read_answer(answer)
   return packed and cmsgpack.unpack(packed) or nil
 end
 
--- The string of an answer in no record; attempts withdrawn before stay withdrawn.
-local function write_answer(answer, given, id, before, ttl)
+-- The string of an answer in no record; attempts withdrawn before stay withdrawn. The journal entry
+-- has it too, behind its life in seconds.
+local function write_answer(gate, answer, given, id, before, ttl)
   given[ID], given[WITHDRAWN] = id, before and before[WITHDRAWN] or {}
-  redis.call('SET', answer, cmsgpack.pack(given), 'EX', text(ttl))
+  local packed = cmsgpack.pack(given)
+  redis.call('SET', answer, packed, 'EX', text(ttl))
+  gate.answer = text(ttl) .. ' ' .. packed
 end
 
 local ATTEMPTS_MAX = 16 -- of each kind kept per message; a peer repeats a handful of times

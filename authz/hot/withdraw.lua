@@ -127,8 +127,7 @@ local function withdraw(keys, args)
 
   -- From here on only writes, and none but the first may fail.
   if r and base.hold ~= r[HOLDS] then write_end(keys[3], a[3], id, r, {}) end
-  redis.call('SET', answer, cmsgpack.pack({'', '', '', '', 0, {}, '', withdrawn}), 'EX',
-    text(answer_ttl))
+  write_answer(gate, answer, {'', '', '', '', 0, {}}, '', {[WITHDRAWN] = withdrawn}, answer_ttl)
   commit(gate, hash, chain, set, drop, counted({1, 'withdrawal', message_id,
     r and id or '', a[3], r and r[CARD] or '', outcome, '', r and r[CURRENCY] or '',
     moved[1], moved[2], moved[3], moved[4], 0, moved[5], {}}, totals), args[3], book.quotas)

@@ -103,8 +103,17 @@ async def lose_all(client: Any) -> None:
 
 
 async def rebuilt(client: Any) -> None:
-    await client.xgroup_destroy(JOURNAL, GROUP)
-    await client.hset(keys.control(SHARD), "from_books", "1")
+    """What is left of the stream is all that came since."""
+    since = await client.xrange(JOURNAL)
+    await client.delete(JOURNAL)
+    for id, fields in since:
+        await client.xadd(JOURNAL, fields, id=id)
+    await client.hset(keys.control(SHARD), keys.FROM_BOOKS, "1")
+
+
+async def rebuilt_and_lost(client: Any) -> None:
+    await rebuilt(client)
+    await lose_one_that_the_books_lack(client)
 
 
 CUT = (f"journal of {SHARD}", "cut at its head", "whole")
@@ -118,6 +127,7 @@ CUT = (f"journal of {SHARD}", "cut at its head", "whole")
         (lose_one_that_the_books_lack, False),
         (lose_the_group, False),
         (lose_all, False),
+        (rebuilt_and_lost, False),
         (set_the_position_ahead, False),
     ],
 )

@@ -12,6 +12,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 from random import Random
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import settings
@@ -50,6 +51,36 @@ async def all_is_there_once(redis_url: str, dsn: str, ids: list[str]) -> None:
             hot = await client.hmget(keys.control(f"{row[0]:02}"), "entries", "digest")
             assert [int(hot[0] or 0), (hot[1] or b"").decode()] == [row[1], row[2]]
         await client.aclose()
+
+
+def test_books_from_a_backup_read_again_what_they_lack(
+    fresh_redis: str, fresh_postgres: str
+) -> None:
+    """The group's position is ahead of them: it was set by the books that are lost."""
+
+    async def story() -> None:
+        await begin(fresh_postgres)
+        crowd, ids = Crowd(fresh_redis), []
+        ids += await crowd.approve(500)
+        await drain(fresh_redis, fresh_postgres)
+        name = urlsplit(fresh_postgres).path.removeprefix("/")
+        copy = f"{name}_restored"
+        backup, elsewhere = (fresh_postgres.replace(name, to, 1) for to in (copy, "postgres"))
+        async with books(elsewhere) as connection:
+            await connection.execute(f'CREATE DATABASE "{copy}" TEMPLATE "{name}"')
+            try:
+                ids += await crowd.approve(500)
+                await drain(fresh_redis, fresh_postgres)
+                ids += await crowd.approve(100)
+                await drain(fresh_redis, backup, batch=150)
+                await all_is_there_once(fresh_redis, backup, ids)
+                source = Source(fresh_redis, STREAMS)
+                assert (await source.lag())[0] == 0
+                await source.close()
+            finally:
+                await connection.execute(f'DROP DATABASE "{copy}" WITH (FORCE)')
+
+    asyncio.run(story())
 
 
 def test_killed_at_any_line(fresh_redis: str, fresh_postgres: str) -> None:

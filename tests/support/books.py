@@ -23,6 +23,7 @@ from ledger.writer import Settings, Writer
 from tests.support.hot import store_and_client
 
 STREAMS = {int(shard): keys.journal(shard) for shard in keys.ALL_SHARDS}
+STORE = (keys.STORE_ID, keys.PAN_KEY)
 # What a ledger is, for "the same, byte for byte": all but when it was written and in which batches.
 TABLES = {
     "journal_entry": "shard, seq",
@@ -73,7 +74,7 @@ async def books(dsn: str) -> AsyncIterator[asyncpg.Connection]:
 async def drain(redis_url: str, dsn: str, **settings: Any) -> Heard:
     """Everything that the journal has, into the books."""
     heard = Heard()
-    writer = Writer(redis_url, dsn, STREAMS, Settings(**settings), heard)
+    writer = Writer(redis_url, dsn, STREAMS, Settings(**settings), heard, store_keys=STORE)
     await asyncio.wait_for(writer.run(once=True), 60)
     return heard
 

@@ -26,11 +26,15 @@ from authz.log import set_up_log
 from ledger.database import connect
 from ledger.metrics import Metrics
 from ledger.source import Source
-from ledger.store import Books
+from ledger.store import Books, OtherStore
 from ledger.writer import Settings, Writer
 
 WATCH_S = 1.0  # between looks at the lag: each is a read of every shard's position
 STREAMS = {int(shard): keys.journal(shard) for shard in keys.ALL_SHARDS}
+OTHER_STORE = (
+    "These books are another store's: nothing was written. Name the store that they belong to, or "
+    "other books; a store that has lost all is given back its own by `authz rebuild`."
+)
 
 EXAMPLES = """
 \b
@@ -96,7 +100,9 @@ async def run(
         batch=s.batch, linger_ms=s.linger_ms, lanes=s.lanes, parked_max=s.parked_max,
         trim_keep_s=s.trim_keep_s,
     )  # fmt: skip
-    writer = Writer(redis_url, books.dsn, STREAMS, settings, metrics)
+    writer = Writer(
+        redis_url, books.dsn, STREAMS, settings, metrics, store_keys=(keys.STORE_ID, keys.PAN_KEY)
+    )  # fmt: skip
     watch = Watch(redis_url, books.dsn, metrics)
 
     def health() -> Health:
@@ -122,7 +128,12 @@ async def run(
     try:
         await asyncio.wait((writing, stopped, lost), return_when=asyncio.FIRST_COMPLETED)
         writer.stop()
-        await writing
+        try:
+            await writing
+        except BaseExceptionGroup as trouble:
+            if trouble.subgroup(OtherStore) is None:
+                raise
+            raise click.ClickException(OTHER_STORE) from None
         if lost.done():
             click.echo("a server that we started has ended: its log is in its folder")
             return 1

@@ -147,7 +147,8 @@ def command(
         )
         raise EmbeddedError(message) from error
     hba, ident = home.folder / "pg_hba.conf", home.folder / "pg_ident.conf"
-    write_privately(hba, "local all all peer map=owner\n")
+    # The second line lets a backup be taken (pg_basebackup), by whom the first one lets in anyway.
+    write_privately(hba, "local all all peer map=owner\nlocal replication all peer map=owner\n")
     write_privately(ident, f'owner "{owner}" all\n')
     give(hba, user)
     give(ident, user)
