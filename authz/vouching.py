@@ -2,8 +2,8 @@
 
 The books' writer keeps in each stream how far they have come, as the position of a group, and how
 many entries it read up to there. All that was ever added behind that position must still be there;
-then what is missing is in the books, and nobody lost it. A store that was rebuilt from the books says
-so in its gates: that what came before its streams is there.
+then what is missing is in the books, and nobody lost it. Of a store that was rebuilt the books have
+what came before its streams, and its gates say so.
 Promises: tests/authz/test_vouching.py.
 """
 
