@@ -3,7 +3,6 @@
 import asyncio
 import json
 
-import pytest
 from click.testing import CliRunner, Result
 
 from authz.app import cli
@@ -80,20 +79,25 @@ IN_BOOKS = {
 }
 
 
-@pytest.mark.parametrize("field", IN_BOOKS)
-def test_what_differs_in_the_books_is_told_alone(
-    field: str, fresh_redis: str, fresh_postgres: str
-) -> None:
+def test_what_differs_in_the_books_is_told_alone(fresh_redis: str, fresh_postgres: str) -> None:
     async def story() -> None:
         await begin(fresh_postgres)
         await Crowd(fresh_redis).approve(20)
         await drain(fresh_redis, fresh_postgres)
+        tables = ("balance", "account", '"authorization"')
         async with books(fresh_postgres) as connection:
             one = await connection.fetchval('SELECT min(account_id) FROM "authorization"')
-            await owned(connection, IN_BOOKS[field].format(one))
-        report = await reconciled(fresh_redis, fresh_postgres)
-        assert {d.account for d in report.differences} == {one}
-        assert {d.field.startswith(field) for d in report.differences} == {True}
+            for n, table in enumerate(tables):
+                await connection.execute(f"CREATE TABLE copy_{n} AS TABLE {table}")
+            for field, statement in IN_BOOKS.items():
+                await owned(connection, statement.format(one))
+                report = await reconciled(fresh_redis, fresh_postgres, light=True)
+                assert {d.account for d in report.differences} == {one}, field
+                assert {d.field.startswith(field) for d in report.differences} == {True}, field
+                for n, table in enumerate(tables):
+                    await owned(connection, f"DELETE FROM {table}")
+                    await owned(connection, f"INSERT INTO {table} SELECT * FROM copy_{n}")
+        assert (await reconciled(fresh_redis, fresh_postgres)).ok
 
     asyncio.run(story())
 

@@ -126,8 +126,7 @@ def without_places(found: Any) -> Any:
     return found
 
 
-@pytest.mark.parametrize("left", [1, 3])
-@pytest.mark.parametrize("page", [1, 2000])
+@pytest.mark.parametrize(("left", "page"), [(1, 2000), (3, 1)])
 def test_who_reads_a_cut_journal_sees_no_difference(
     left: int, page: int, lived: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
