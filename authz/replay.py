@@ -20,6 +20,7 @@ from ledger.journal import (
     AuthorizationBody,
     Body,
     CardBody,
+    ClearingBody,
     Envelope,
     IncrementBody,
     ReversalBody,
@@ -32,7 +33,7 @@ from rules.facts import CREDITS
 Asked = tuple[str, str, int, int, str]
 
 ACTS = frozenset(
-    {"reversal", "advice", "completion", "increment", "close"}
+    {"reversal", "advice", "completion", "clearing", "increment", "close"}
 )  # kinds of entries that join one
 
 read_envelope = msgspec.msgpack.Decoder(Envelope).decode
@@ -216,10 +217,18 @@ def as_asked(message_id: str, body: Any) -> Asked:
             return message_id, kind, told.sent_at, 0, ""
         amount, currency = told.transaction_minor, told.transaction_currency
         return message_id, kind, told.sent_at, amount, currency
-    assert isinstance(body, ReversalBody)
-    if body.remaining_minor < 0:
-        return message_id, "full", body.sent_at, 0, ""
-    return message_id, "part", body.sent_at, body.remaining_minor, body.transaction_currency
+    if isinstance(body, ClearingBody):
+        told = body.told
+        if body.act in ("post", "last"):
+            amount, currency = told.transaction_minor, told.transaction_currency
+            return message_id, body.act, told.sent_at, amount, currency
+        sent_at, remaining, currency = told.sent_at, body.remaining_minor, ""  # its target's own
+    else:
+        assert isinstance(body, ReversalBody)
+        sent_at, remaining, currency = body.sent_at, body.remaining_minor, body.transaction_currency
+    if remaining < 0:
+        return message_id, "full", sent_at, 0, ""
+    return message_id, "part", sent_at, remaining, currency
 
 
 def chain_rows(of: str, entries: int, digest: str, told: Told, whole: bool) -> list[Row]:

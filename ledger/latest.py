@@ -15,6 +15,10 @@ from ledger.source import Raw
 # Of an answer's list, by the places that prelude.lua and totals.lua name.
 TRIED = 10
 DECLINED = frozenset({"declined", "over_limit", "no_funds"})
+NEVER = 2**62
+# Counters of declines are kept for so long after they ended by the store's clock: windows end by
+# the clocks of requests, which are far behind it only in tests.
+KEPT_AFTER_S = 100 * 86_400
 REVIEWED = frozenset({"approved", "declined", "ended"})
 
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, ValueError, LookupError, TypeError)
@@ -57,7 +61,9 @@ class Latest:
         self.records: dict[str, bytes] = {}  # by authorization; b"": gone
         self.accounts: dict[str, Profile] = {}
         self.cards: dict[tuple[str, str], Profile] = {}  # by account and card
-        self.declines: dict[str, tuple[str, bytes] | None] = {}  # by message: account, counters
+        # By message: account, counters, when the last of them ends.
+        self.declines: dict[str, tuple[str, bytes, int] | None] = {}
+        self.newest_s = 0  # of the entries with declines, by the store's clock
         self.reviews: dict[tuple[str, str], Review | None] = {}  # by account and message
         self.tallies: dict[tuple[int, str], tuple[int, int]] = {}  # by shard and name: what is new
         self.days: dict[str, Day] = {}
@@ -101,7 +107,10 @@ class Latest:
             return  # it stands in a record, or nothing rose
         given = read_answer(raw.answer.partition(b" ")[2])
         if len(given) > TRIED and given[TRIED]:
-            self.declines[e.message_id] = e.account_id, pack(given[TRIED])
+            ends = [ends for _, _, ends, _ in given[TRIED]]
+            last = max(ends) if 0 not in ends else NEVER
+            self.declines[e.message_id] = e.account_id, pack(given[TRIED]), last
+            self.newest_s = max(self.newest_s, e.at_ms // 1000)
 
     def _rare(self, shard: int, e: Envelope, raw: Raw) -> None:
         packed = raw.body or b""
@@ -152,6 +161,9 @@ async def write_latest(connection: asyncpg.Connection, latest: Latest) -> None:
         (JUDGEMENT, [*latest.judgement.items()]),
     ):  # fmt: skip
         await send(connection, statement, rows)
+    if latest.newest_s:
+        oldest = latest.newest_s - KEPT_AFTER_S
+        await connection.execute("DELETE FROM decline WHERE ends_s < $1", oldest)
     gone = [id for id, row in latest.declines.items() if row is None]
     if gone:
         await connection.execute("DELETE FROM decline WHERE message_id = ANY($1::text[])", gone)
@@ -181,9 +193,9 @@ CARDS = (
     "version = excluded.version, profile = excluded.profile"
 )
 DECLINES = (
-    "INSERT INTO decline (message_id, account_id, counters) "
-    "SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[]) "
-    "ON CONFLICT (message_id) DO UPDATE SET counters = excluded.counters"
+    "INSERT INTO decline (message_id, account_id, counters, ends_s) "
+    "SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[]) "
+    "ON CONFLICT (message_id) DO UPDATE SET counters = excluded.counters, ends_s = excluded.ends_s"
 )
 REVIEWS = (
     "INSERT INTO open_review (account_id, message_id, card_id, at_s, body) "

@@ -1,6 +1,8 @@
 """What the writer counts, under the names that docs/ledger.md explains. No label holds anything
 that came from a message."""
 
+from collections.abc import Mapping
+
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -9,6 +11,8 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+
+from ledger.clearing.outcome import Outcome
 
 FAILURES = ("postgres", "redis", "refused", "parked")
 # A full batch takes a quarter of a second on two cores; ten are a disk that does not keep up.
@@ -55,6 +59,10 @@ class Metrics:
         self._compared_at = Gauge(
             "authz_ledger_reconcile_time_seconds", "When that was, since 1970.", registry=r
         )
+        self._cleared = Gauge(
+            "authz_clearing_items", "Records of clearing files that wait for a person.",
+            ("outcome",), registry=r,
+        )  # fmt: skip
         self._by_lane: dict[int, int] = {}
 
     entries = 0  # written so far
@@ -86,6 +94,11 @@ class Metrics:
         self._lag.set(entries)
         self._lag_s.set(seconds)
         self._open.set(parked_open)
+
+    def cleared(self, waiting: Mapping[str, int]) -> None:
+        """How many records of clearing files wait for a person, by outcome."""
+        for outcome in Outcome:
+            self._cleared.labels(outcome).set(waiting.get(outcome, 0))
 
     def text(self) -> bytes:
         return generate_latest(self.registry)

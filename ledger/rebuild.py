@@ -20,6 +20,9 @@ AHEAD = 2  # pages read while one is loaded
 LOCK_TIMEOUT = "30s"  # a batch takes a fraction of a second; a reader may be longer
 
 
+ONE_AT_A_TIME = 0x72656275  # an advisory lock; those of migrations and shards are others
+
+
 class NothingToRebuildFrom(Exception):
     """The books cannot give a store back; the text says why."""
 
@@ -101,8 +104,8 @@ class Day(Struct, frozen=True):
 class Reader:
     """One reading of the books. Use `reading`."""
 
-    def __init__(self, connection: asyncpg.Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: asyncpg.Connection, transaction: Any) -> None:
+        self._connection, self._transaction = connection, transaction
 
     async def store(self) -> Store:
         """Raises: NothingToRebuildFrom."""
@@ -201,21 +204,21 @@ class Reader:
             yield [(row[0], row[1]) for row in rows]
 
     async def finish(self) -> int:
-        """Count the rebuild; how often it has been one."""
-        return int(
-            await self._connection.fetchval(
-                "UPDATE store SET rebuilt = rebuilt + 1 RETURNING rebuilt"
-            )
+        """Count the rebuild, and let the writer go on; how often it has been one."""
+        times = await self._connection.fetchval(
+            "UPDATE store SET rebuilt = rebuilt + 1 RETURNING rebuilt"
         )
+        await self._transaction.commit()
+        return int(times)
 
 
 PART = "account_id > $1 AND account_id <= $2"
 
 
 class reading:
-    """Everything as it stands when no batch is under way. Committed at the end, unless it raised.
+    """Everything as it stands when no batch is under way. One at a time, until its end.
 
-    Raises: OSError, asyncpg.PostgresError.
+    Raises: NothingToRebuildFrom, where there is another; OSError, asyncpg.PostgresError.
     """
 
     def __init__(self, dsn: str) -> None:
@@ -224,21 +227,25 @@ class reading:
     async def __aenter__(self) -> Reader:
         # An hour: to sort a week's answers takes a while, and nobody waits behind it.
         self._connection = await connect(self._dsn, name="authz rebuild", command_timeout=3600.0)
-        self._transaction = self._connection.transaction(isolation="repeatable_read")
-        await self._transaction.start()
-        # Before anything is read: the moment is that of the first look.
-        await self._connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
-        # Tables that were just filled have no statistics, and a page is a small part of them.
-        await self._connection.execute("SET LOCAL enable_seqscan = off")
-        await self._connection.execute("LOCK TABLE shard IN SHARE MODE")
-        return Reader(self._connection)
-
-    async def __aexit__(self, kind: Any, error: Any, trace: Any) -> None:
         try:
-            if kind is None:
-                await self._transaction.commit()
-        finally:
+            if not await self._connection.fetchval(
+                "SELECT pg_try_advisory_lock($1)", ONE_AT_A_TIME
+            ):
+                raise NothingToRebuildFrom("Another rebuild from these books is under way.")
+            transaction = self._connection.transaction(isolation="repeatable_read")
+            await transaction.start()
+            # Before anything is read: the moment is that of the first look.
+            await self._connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+            # Tables that were just filled have no statistics, and a page is a small part of them.
+            await self._connection.execute("SET LOCAL enable_seqscan = off")
+            await self._connection.execute("LOCK TABLE shard IN SHARE MODE")
+        except BaseException:
             await self._connection.close(timeout=5)
+            raise
+        return Reader(self._connection, transaction)
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._connection.close(timeout=5)  # which ends the lock, and what is not committed
 
 
 async def ahead(page: Callable[[], Awaitable[list[Account]]]) -> AsyncIterator[list[Account]]:

@@ -45,8 +45,17 @@ class Standing(NamedTuple):
     """How far the books have come in one stream, by its server."""
 
     position: bytes
-    entries_read: int  # so many before it, as far as the server can tell; -1: nobody knows
+    entries_read: int  # so many before it, as far as the server can tell
     lag: int | None  # entries behind it; None where the server cannot tell
+    # Where the group stands, with so many read, while older entries are read again; "" else.
+    ahead: bytes = b""
+
+    def after(self, ids: list[bytes]) -> "Standing":
+        """Behind these, the next that came."""
+        news = len(ids)
+        if self.ahead:
+            news = sum(place(id) > place(self.ahead) for id in ids)
+        return Standing(ids[-1], self.entries_read + news, None, b"" if news else self.ahead)
 
 
 class Source:
@@ -120,7 +129,7 @@ class Source:
             for shard, (stream_id, entries_read) in to.items():
                 pipeline.execute_command(
                     "XGROUP", "SETID", self.streams[shard], GROUP, stream_id,
-                    *(("ENTRIESREAD", entries_read) if entries_read >= 0 else ()),
+                    "ENTRIESREAD", entries_read,
                 )  # fmt: skip
             await pipeline.execute()
 
@@ -138,9 +147,9 @@ class Source:
                 oldest = now_ms - keep_s * 1000
                 if length > LONG and first:
                     # As if entries came evenly; the next times come nearer to it.
-                    span_ms = now_ms - ms_of(first[0][0])
+                    span_ms = now_ms - place(first[0][0])[0]
                     oldest = max(oldest, now_ms - span_ms * LONG // length)
-                least = min(ms_of(committed), oldest)
+                least = min(place(committed)[0], oldest)
                 pipeline.execute_command("XTRIM", self.streams[shard], "MINID", f"{least}-0")
             return sum(await pipeline.execute())
 
@@ -173,18 +182,17 @@ class Source:
         return replies
 
 
-def ms_of(stream_id: bytes) -> int:
-    return int(stream_id.partition(b"-")[0])
+def place(stream_id: bytes) -> tuple[int, int]:
+    ms, _, number = stream_id.partition(b"-")
+    return int(ms), int(number)
 
 
 def earlier(group: Standing, books: bytes) -> Standing:
     """Where to read on: at the group's position, or where the books stand in the stream, if that
     lies before it. So it does where they were restored from a backup. What is read again is known
-    by its digest."""
-    ms, _, number = books.partition(b"-")
-    group_ms, _, group_number = group.position.partition(b"-")
-    if (int(ms), int(number)) < (int(group_ms), int(group_number)):
-        return Standing(books, -1, None)
+    by its digest, and the group stays where it is until there is something new."""
+    if place(books) < place(group.position):
+        return Standing(books, group.entries_read, None, group.position)
     return group
 
 

@@ -261,17 +261,16 @@ class Lane:
         return page.entries
 
     async def _acknowledge(self, source: Source, page: Page) -> None:
-        to = {
-            shard: (raws[-1].stream_id, read_before + len(raws) if read_before >= 0 else -1)
-            for shard, raws in page.raws.items()
-            for read_before in (self._standings[shard].entries_read,)
-        }
-        await source.acknowledge(to)
-        for shard, (position, read) in to.items():
-            self._standings[shard] = Standing(position, read, None)
+        for shard, raws in page.raws.items():
+            ids = [raw.stream_id for raw in raws]
+            self._standings[shard] = self._standings[shard].after(ids)
+        now = {shard: self._standings[shard] for shard in page.raws}
+        to = {s: (at.position, at.entries_read) for s, at in now.items() if not at.ahead}
+        if to:
+            await source.acknowledge(to)
         if self._settings.trim_keep_s:
             self._at("trim")
-            committed = {shard: position for shard, (position, _) in to.items()}
+            committed = {shard: standing.position for shard, standing in now.items()}
             await source.trim(committed, self._settings.trim_keep_s)
 
     async def _refused(self, page: Page, books: Books, error: BaseException) -> None:

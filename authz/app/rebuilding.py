@@ -72,11 +72,11 @@ async def rebuild(
             )  # fmt: skip
             await load(books, loader, report, seconds * MS, lives)
             await books.finish()
-        named: dict[str, str | int] = {
-            keys.STORE_ID: about.id, keys.PAN_KEY: about.pan_key or pan_check,
-            keys.REBUILT: report.times,
-        }  # fmt: skip
-        await finish(client, named, source, cap)
+            named: dict[str, str | int] = {
+                keys.STORE_ID: about.id, keys.PAN_KEY: about.pan_key or pan_check,
+                keys.REBUILT: report.times,
+            }  # fmt: skip
+            await finish(client, named, source, cap)
     finally:
         await client.aclose()
     report.seconds = clock.monotonic() - started

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from authz.hot import admin, keys
 from authz.hot.lists import pack_rows, parts_of
 from authz.hot.quotas import centre_of
-from authz.hot.refold import Case, Word, centre_words, quota_words, refold
+from authz.hot.refold import Case, Refolded, Word, centre_words, quota_words, refold
 from authz.hot.resp import Argument, Connection, connect
 from ledger.journal import ENVELOPE, Envelope, JudgementBody
 from rules.judge import TEXTS
@@ -32,6 +32,8 @@ CHANGES_MAX, CHANGES_BYTES = 1000, 8_388_608  # why: lists.lua
 HARMLESS = {keys.STORE_ID, keys.PAN_KEY, keys.GATE_LOCK, keys.REBUILT}
 
 KEPT = {keys.REBUILDING, keys.PAN_KEY, keys.REBUILT}
+
+NOTHING = Refolded([], [], [], {}, 0)
 
 Call = tuple[Argument, ...]
 read_envelope = msgspec.msgpack.Decoder(Envelope).decode
@@ -103,9 +105,12 @@ class Loader:
     def _account(self, a: Any, sets: dict[str, list[Word]]) -> list[Call]:
         id = a.account_id
         _, key, expiry, _ = keys.account_keys.__wrapped__(id)  # each comes once
-        shard = keys.shard_of(id)
-        cases = [Case(r.message_id, r.card_id, r.at_s, r.body) for r in a.reviews]
-        told = refold(id, a.records, a.declines, cases)
+        told = NOTHING
+        if a.records or a.declines or a.reviews:
+            cases = [Case(r.message_id, r.card_id, r.at_s, r.body) for r in a.reviews]
+            told = refold(id, a.records, a.declines, cases)
+            sets.setdefault(expiry, []).extend(told.expiry)
+            sets.setdefault(keys.reviews(keys.shard_of(id)), []).extend(told.reviews)
         words: list[Word] = [
             "version", a.version, "profile", a.profile, "entries", a.entries, "digest", a.digest,
         ]  # fmt: skip
@@ -118,9 +123,8 @@ class Loader:
         for card in a.cards:
             words += (keys.card_field(card.card_id), b"%d %b" % (card.version, card.profile))
         words += told.words
-        sets.setdefault(expiry, []).extend(told.expiry)
-        sets.setdefault(keys.reviews(shard), []).extend(told.reviews)
         if told.quotas:
+            shard = keys.shard_of(id)
             mine = self._quotas.setdefault(shard, {})
             for counter, (use, ends) in told.quotas.items():
                 mine[counter] = mine.get(counter, (0, 0))[0] + use, ends

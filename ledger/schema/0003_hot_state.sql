@@ -36,9 +36,11 @@ ALTER TABLE journal_entry ADD COLUMN answer bytea;
 CREATE TABLE decline (
     message_id text PRIMARY KEY,
     account_id text NOT NULL,
-    counters bytea NOT NULL -- MessagePack: counter, scale, end, size of each
+    counters bytea NOT NULL, -- MessagePack: counter, scale, end, size of each
+    ends_s bigint NOT NULL   -- when the last of them does
 );
 CREATE INDEX decline_account ON decline (account_id);
+CREATE INDEX decline_end ON decline (ends_s);
 
 -- Referrals that wait for a person. The facts are the body of the entry.
 CREATE TABLE open_review (

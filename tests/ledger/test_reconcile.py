@@ -48,16 +48,16 @@ def test_equal_while_both_are_moving(fresh_redis: str, fresh_postgres: str) -> N
         positions: list[int] = []
 
         async def keep_busy() -> None:
-            while len(positions) < 3:
+            while len(positions) < 2:
                 await crowd.approve(50)
 
         busy = asyncio.ensure_future(keep_busy())
-        for _ in range(3):
+        for _ in range(2):
             report = await reconciled(fresh_redis, fresh_postgres)
             assert report.ok, report.differences[:5]
             positions.append(report.position)
         await busy
-        assert positions[0] < positions[1] < positions[2]
+        assert positions[0] < positions[1]
         writer.stop()
         await writing
 

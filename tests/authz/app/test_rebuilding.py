@@ -25,7 +25,7 @@ from authz.hot.store import RedisHotState
 from authz.judgement import add_entries, put_policy, remove_entries
 from authz.privacy import Pan
 from ledger.journal import CutOverBody, encode_body
-from ledger.rebuild import NothingToRebuildFrom
+from ledger.rebuild import NothingToRebuildFrom, reading
 from ledger.store import OtherStore
 from ledger.verify import verify
 from ledger.writer import Settings, Writer
@@ -214,6 +214,22 @@ def test_another_key_of_cards_is_refused(fresh_redis: str, fresh_postgres: str) 
             with pytest.raises(admin.NotFit, match="PAN key"):
                 await rebuild(fresh_redis, fresh_postgres, "another", WEEK, "test")
             assert await client.dbsize() == 0
+
+    asyncio.run(story())
+
+
+def test_there_is_one_at_a_time(fresh_redis: str, fresh_postgres: str) -> None:
+    async def story() -> None:
+        await load(fresh_redis)
+        await begin(fresh_postgres)
+        await drain(fresh_redis, fresh_postgres)
+        async with store_and_client(fresh_redis) as (_, client):
+            await lose(client)
+            async with reading(fresh_postgres):
+                with pytest.raises(NothingToRebuildFrom, match="Another rebuild"):
+                    await rebuild(fresh_redis, fresh_postgres, KEYS.check, WEEK, "test")
+                assert await client.dbsize() == 0
+            await rebuild(fresh_redis, fresh_postgres, KEYS.check, WEEK, "test")
 
     asyncio.run(story())
 
