@@ -2,8 +2,9 @@
 
 import asyncio
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import msgspec
@@ -12,8 +13,9 @@ from click.testing import CliRunner, Result
 
 from authz.app import cli
 from authz.hot import admin, keys
-from ledger import read, retain
+from ledger import read, retain, settlement_read
 from ledger.journal import Envelope
+from ledger.proof_reading import prove
 from ledger.retain import NotYet, PutAway, first_kept, put_away
 from ledger.verify import Verified, verify, verify_shard, verify_sums
 from tests.support.books import Crowd, begin, books, drain, owned
@@ -86,6 +88,10 @@ def test_the_books_are_whole_after_each_time(fresh_redis: str, fresh_postgres: s
             assert report.entries + report.put_away == whole.entries
             assert report.postings + first.postings + second.postings == whole.postings
             assert await looked(connection) == before
+            assert await settlement_read.check(connection) == []
+            for day in (date(2026, 7, 1), date(2026, 11, 20)):
+                proof = await prove(connection, day, ZoneInfo("UTC"), NOW_MS)
+                assert proof.ok, msgspec.json.encode(proof)[:2000]
             there = await connection.fetch(
                 "SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
                 "WHERE nspname = 'ledger_archive' AND relkind = 'r' ORDER BY 1"
