@@ -33,7 +33,7 @@ Promises: tests/authz/test_audit.py.
 from asyncio import gather, sleep
 from collections.abc import Callable, Iterable
 from secrets import token_hex
-from typing import Any
+from typing import NamedTuple, Protocol
 from urllib.parse import quote
 
 import msgspec
@@ -46,8 +46,10 @@ from authz.compare import compare, expiry_rows, listed_rows
 from authz.directory import Stray, strays, write_again
 from authz.hot import admin, keys
 from authz.hot.resp import Argument, Connection, connect
-from authz.replay import Gate, Journal, Told
-from authz.standing import Row, Seen, by_account, look_call, position, read_look
+from authz.replay import Told
+from authz.shard_journal import Gate, Journal, Past
+from authz.standing import Row, Seen, by_account, look_call, position, read_look, spell
+from authz.vouching import is_vouched_for, together
 
 TIMEOUT_S = 60.0  # of one call: a shard's whole expiry set is the longest
 SCAN_STEP = 5000  # keys looked through in one step of a scan: some 2 ms of the server's
@@ -71,8 +73,12 @@ class AuditReport(Struct, kw_only=True):
     ok: bool = True
     accounts: int = 0
     authorizations: int = 0  # approved and not withdrawn, by the journal
-    entries: int = 0  # of the journal
+    entries: int = 0  # of the journal, as far as it was told
+    position: int = 0  # entries that the accounts and gates say were ever journalled
+    positions: dict[str, str] = msgspec.field(default_factory=dict)  # by shard: newest stream id
     trimmed: int = 0  # entries that are no longer there to be told
+    cut: int = 0  # shards whose journal was not told from its beginning
+    from_past: int = 0  # entries that were told by the past
     repaired: int = 0  # cards whose row of the directory was written again
     found: int = 0  # differences, listed or not
     differences: list[Difference] = msgspec.field(default_factory=list)
@@ -85,13 +91,42 @@ class AuditReport(Struct, kw_only=True):
                 self.differences.append(Difference(account, field, hot, expected))
 
 
+class Beside(Protocol):
+    """Something else that each shard is compared with, in the same look at it."""
+
+    async def begin(self, shard: str) -> None:
+        """Before anything of the shard is looked at."""
+
+    async def compare(
+        self, store: Connection, shard: str, gate: Gate, accounts: dict[str, Seen]
+    ) -> dict[str, list[Row]]:
+        """Its accounts as they were seen: rows by account, "" for the shard's own."""
+        ...
+
+
+class With(NamedTuple):
+    """How an audit goes about it: as `audit` says."""
+
+    may_be_trimmed: bool
+    missing: list[Stray] | None
+    beside: Beside | None
+    past: Past | None
+
+
 async def audit_store(
-    url: str, *, may_be_trimmed: bool = False, missing: list[Stray] | None = None
+    url: str,
+    *,
+    may_be_trimmed: bool = False,
+    missing: list[Stray] | None = None,
+    beside: Beside | None = None,
+    past: Past | None = None,
 ) -> AuditReport:
     """`audit`, over a connection of its own. Raises: HotStateError, OSError, TimeoutError."""
     connection = await connect(url)
     try:
-        return await audit(connection, may_be_trimmed=may_be_trimmed, missing=missing)
+        return await audit(
+            connection, may_be_trimmed=may_be_trimmed, missing=missing, beside=beside, past=past
+        )
     finally:
         connection.close()
         await sleep(0)  # it is closed on the loop's next turn
@@ -102,23 +137,30 @@ async def audit(
     *,
     may_be_trimmed: bool = False,
     missing: list[Stray] | None = None,
+    beside: Beside | None = None,
+    past: Past | None = None,
 ) -> AuditReport:
-    """Compare everything. `may_be_trimmed`: somebody has the entries that are gone.
+    """Compare everything. `may_be_trimmed`: somebody has the entries that are gone, whatever the
+    store says (vouching.py). Else a journal that was cut has lost money.
 
-    Until a ledger has committed them nobody has, and a journal that was cut has lost money.
+    `beside`: what else each shard is compared with. `past`: who tells of what was cut.
     `missing`: rows of the directory that the journal proves are put there, for the caller to
     write again, rather than told as differences.
     Accounts that appear while it runs are left to the next one.
     Raises: HotStateError.
     """
     if isinstance(store, Redis):
-        return await audit_store(address_of(store), may_be_trimmed=may_be_trimmed, missing=missing)
+        return await audit_store(
+            address_of(store), may_be_trimmed=may_be_trimmed, missing=missing, beside=beside,
+            past=past,
+        )  # fmt: skip
     report = AuditReport()
     accounts = await scan_accounts(store, report)
     gates, shared = 0, False
     for shard in keys.ALL_SHARDS:
         ids = accounts.pop(shard, [])
-        journal = await audit_shard(store, shard, ids, may_be_trimmed, report, missing)
+        with_ = With(may_be_trimmed, missing, beside, past)
+        journal = await audit_shard(store, shard, ids, with_, report)
         gates += journal.gate.entries > 0
         shared |= bool(journal.gate.quotas)
         if shard == keys.HOME:
@@ -208,11 +250,12 @@ async def audit_shard(
     connection: Connection,
     shard: str,
     ids: list[str],
-    may_be_trimmed: bool,
+    with_: With,
     report: AuditReport,
-    missing: list[Stray] | None,
 ) -> Journal:
     """The gate first, then the accounts, then the journal up to where they were seen."""
+    if with_.beside is not None:
+        await with_.beside.begin(shard)
     gate = await read_gate(connection, shard)
     accounts: dict[str, Seen] = {}
     differing: dict[str, list[Row]] = {}
@@ -221,9 +264,13 @@ async def audit_shard(
         replies = await gather(*(connection.call(look_call(id), TIMEOUT_S) for id in some))
         for id, reply in zip(some, replies, strict=True):
             accounts[id], differing[id] = read_look(reply)
-    journal = Journal(shard, gate)
+    journal = Journal(shard, gate, with_.past)
     await journal.read(connection, accounts)
-    report.add("", journal.gate_rows(may_be_trimmed))
+    report.add("", journal.gate_rows())
+    if journal.is_cut:
+        report.cut += 1
+        if not (with_.may_be_trimmed or await is_vouched_for(connection, shard, gate)):
+            report.add("", [(f"journal of {shard}", "cut at its head", "whole")])
     report.add("", loose_ends.stream_rows(journal, accounts))
 
     for id in accounts.keys() | journal.told.keys():
@@ -234,9 +281,14 @@ async def audit_shard(
         elif not await connection.call(("EXISTS", keys.account(id)), TIMEOUT_S):
             differing[id] = [("account", None, "in the journal")]
     unwritten, wrong = await strays(connection, journal, accounts)
-    (wrong if missing is None else missing).extend(unwritten)
+    (wrong if with_.missing is None else with_.missing).extend(unwritten)
     for id, rows in directory.by_account(wrong).items():
         differing.setdefault(id, []).extend(rows)
+    if with_.beside is not None:
+        others = await with_.beside.compare(connection, shard, gate, accounts)
+        report.add("", others.pop("", []))
+        for id, rows in others.items():
+            differing.setdefault(id, []).extend(rows)
     listed = await compare_set(connection, keys.reviews(shard), accounts, listed_rows)
     for id, rows in listed.items():
         differing.setdefault(id, []).extend(rows)
@@ -254,6 +306,10 @@ async def audit_shard(
 
     report.accounts += len(accounts)
     report.entries += journal.entries
+    report.position += gate.entries + sum(seen.entries for seen in accounts.values())
+    newest = max([gate.newest, *(seen.position for seen in accounts.values())])
+    report.positions[shard] = spell(newest)
+    report.from_past += journal.from_past
     report.trimmed += journal.trimmed
     for id, seen in accounts.items():
         report.trimmed += max(seen.entries - journal.told.get(id, Told()).entries, 0)
@@ -286,6 +342,8 @@ async def read_gate(connection: Connection, shard: str) -> Gate:
         {n[2:]: " ".join(v.split(" ")[:2]) for n, v in control.items() if n.startswith("d:")},
         quotas.numbers(control, "q:"),
         quotas.clock(control, "qw"),
+        int(told.get(b"length", 0)),
+        control.get(keys.FROM_BOOKS) == "1",
     )
 
 
@@ -315,13 +373,3 @@ async def compare_set(
         for id, reply in zip(some, looks, strict=True):
             rows[id] = compared(read_look(reply)[0], ends.get(id, {}))
     return rows
-
-
-async def together(connection: Connection, *calls: tuple[Argument, ...]) -> list[Any]:
-    """These calls in one step. They are handed over in one go, so nobody's come between."""
-    sent = [connection.call(call, TIMEOUT_S) for call in (("MULTI",), *calls, ("EXEC",))]
-    replies: list[Any] = (await gather(*sent))[-1]
-    for reply in replies:
-        if isinstance(reply, Exception):
-            raise reply
-    return replies

@@ -67,8 +67,8 @@ def compare_records(seen: Seen, told: Told) -> list[Row]:
             rows.append((f"record {id}", f"holds {record.holds}", f"its acts hold {hold}"))
         if record.posted != posted:
             rows.append((f"record {id}", f"posted {record.posted}", f"its acts post {posted}"))
-        if not told.whole and id not in told.judged_by:
-            continue  # it may have begun in what was trimmed
+        if not told.whole and (id not in told.judged_by or id in told.begun_before):
+            continue  # it may have begun in what was cut
         if id not in expected:
             rows.append((f"record {id}", f"original {record.original or 'none'}", None))
             continue

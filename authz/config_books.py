@@ -36,7 +36,14 @@ class SettleConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     linger_ms: Annotated[int, Meta(ge=1, le=5000)] = 250  # until the next look, if it was not full
     lanes: Annotated[int, Meta(ge=1, le=16)] = 3  # sessions of Postgres that share the shards
     parked_max: Annotated[int, Meta(ge=1)] = 10_000  # open ones, above which nothing is taken
-    trim_keep_s: Annotated[int, Meta(ge=0)] = 0  # what is trimmed is older; 0: nothing ever is
+    # What is trimmed from the journal in the store is in the books, and older; 0: nothing ever is.
+    # After a day nearly all that people ask about has been asked.
+    trim_keep_s: Annotated[int, Meta(ge=0)] = 86_400
+    # Seconds between looks at whether hot state and books are equal, by their chains; 0: never.
+    reconcile_every_s: Annotated[int, Meta(ge=0)] = 3600
+    # Months of entries that `authz ledger retain` keeps besides this one; none: all of them. At
+    # least what a rebuild reads: windows of 92 days.
+    retain_months: Annotated[int, Meta(ge=4)] | None = None
     metrics_host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
     metrics_port: Port = 9584
 

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 
 from authz.hot import keys
 from authz.hot.resp import Connection
-from authz.replay import Journal
+from authz.shard_journal import Journal
 from authz.standing import Row, Seen
 
 TIMEOUT_S = 60.0

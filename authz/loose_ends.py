@@ -17,7 +17,8 @@ from authz.hot import keys
 from authz.hot.lists import Standing, parts_of, read_rows, standing_of
 from authz.hot.model import NAMED_MAX, SEVERAL
 from authz.hot.resp import Connection
-from authz.replay import Journal, Told
+from authz.replay import Told
+from authz.shard_journal import Journal
 from authz.standing import Row, Seen
 from rules.judge import TEXTS
 

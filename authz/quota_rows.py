@@ -5,7 +5,7 @@ from typing import Any
 
 from authz.hot import keys
 from authz.hot.quotas import centre_of
-from authz.replay import Gate
+from authz.shard_journal import Gate
 from authz.standing import Row, Seen
 from rules.counters import share, spans_shards
 

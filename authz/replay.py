@@ -2,10 +2,9 @@
 
 The second model of the audit. It adds up what each entry says that it moved, and
 watches that each begins where the one before it ended. It never looks at the hot state.
+authz/shard_journal.py reads the stream.
 """
 
-import zlib
-from asyncio import sleep
 from dataclasses import dataclass, field
 from hashlib import sha1
 from typing import Any
@@ -13,30 +12,22 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from authz.hot import keys
-from authz.hot.resp import Connection
 from authz.profiles import read_account
-from authz.standing import Position, Row, Seen, position, spell
+from authz.standing import Row
 from ledger.journal import (
-    BODY,
-    ENVELOPE,
     AccountBody,
     AdviceBody,
     AuthorizationBody,
     Body,
     CardBody,
     ClearingBody,
-    CutOverBody,
     Envelope,
     IncrementBody,
-    JudgementBody,
-    ListRows,
     ReversalBody,
 )
 from rules.counters import spans_shards
 from rules.facts import CREDITS
 
-TIMEOUT_S = 60.0
 # An act as it was asked for: its message, its kind, when it was sent, the amount (of a reversal,
 # what stays), in which currency.
 Asked = tuple[str, str, int, int, str]
@@ -44,8 +35,6 @@ Asked = tuple[str, str, int, int, str]
 ACTS = frozenset(
     {"reversal", "advice", "completion", "clearing", "increment", "close"}
 )  # kinds of entries that join one
-PAGE = 1000  # entries in one reply
-PAUSE_AFTER = 2000  # list entries: one change may have a thousand, and the links are to be answered
 
 read_envelope = msgspec.msgpack.Decoder(Envelope).decode
 read_body = msgspec.msgpack.Decoder(Body).decode
@@ -63,8 +52,9 @@ class Card(Struct, frozen=True):
 class Told:
     """One account as its journal entries leave it.
 
-    `whole` is False where the stream has been cut at its head: then the first entry that
-    names an amount is believed about what came before it.
+    `whole` is False where what came before its first entry here was cut off: then the first entry
+    that names an amount is believed about it, and an authorization is only added up if all of it
+    came since.
     """
 
     whole: bool = True
@@ -82,6 +72,8 @@ class Told:
     approved: set[str] = field(default_factory=set)  # message ids, not withdrawn
     asked: set[Asked] = field(default_factory=set)  # acts, as they were asked for
     absorbed: set[str] = field(default_factory=set)  # tombstones that others took in
+    # Authorizations that began in what was cut, or may have.
+    begun_before: set[str] = field(default_factory=set)
     withdrawals: int = 0
     reviews: set[str] = field(default_factory=set)  # referrals that wait for a person
     cards: dict[str, Card] = field(default_factory=dict)  # by card id
@@ -111,6 +103,8 @@ class Told:
             self.used[counter] = after
         id = e.authorization_id
         if id:
+            if not self.whole and (e.absorbed or (id not in self.held_by and not judges(e))):
+                self.begun_before.add(id)
             self.held_by[id] = self.held_by.get(id, 0) + e.held_delta
             self.posted_by[id] = self.posted_by.get(id, 0) + e.posted_delta
         for other in e.absorbed:
@@ -205,6 +199,11 @@ class Told:
         amounts[e.currency] = after
 
 
+def judges(e: Envelope) -> bool:
+    """Whether it is the first of an authorization, and not one that an act came before."""
+    return e.kind == "authorization"
+
+
 def took(e: Envelope) -> bool:
     """Whether it left less available than there was: held more, or posted it."""
     return e.held_delta > e.posted_delta
@@ -230,158 +229,6 @@ def as_asked(message_id: str, body: Any) -> Asked:
     if remaining < 0:
         return message_id, "full", sent_at, 0, ""
     return message_id, "part", sent_at, remaining, currency
-
-
-class Gate(Struct, frozen=True):
-    """What a shard's gate says of its own entries, read in one step with the journal's end."""
-
-    entries: int
-    digest: str
-    lists: int
-    newest: Position
-    added: int = 0  # entries that the stream ever had, up to the newest
-    totals: dict[str, str] = {}  # "<network>/<day>/<currency>/<kind>": "<how many> <amount>"
-    totals_from: int = 0  # the first day whose totals are still kept
-    days: dict[str, str] = {}  # by network: the business day in force, and the one that ended
-    quotas: dict[str, list[int]] = {}  # of programs' counters: authz/hot/quotas.lua
-    quota_clock: int = 0  # what has ended by then does not move any more
-
-
-class Journal:
-    """One shard's stream, told from its start to where the accounts were looked at."""
-
-    def __init__(self, shard: str, gate: Gate) -> None:
-        self.shard = shard
-        self.gate = gate
-        self.told: dict[str, Told] = {}
-        self.rows: list[Row] = []
-        self.whole = False  # whether it still begins with the opening of a new store
-        self.entries = 0
-        self._own = Told()  # the shard's entries that are no account's, up to the gate's look
-        self._lists = 0
-        self.judgement: tuple[int, dict[str, str | ListRows]] = (0, {})  # as the home's entries say
-        self._spelt: dict[str | ListRows, str | ListRows] = {}  # a million entries have few rows
-        self._since_pause = 0  # list entries that were told without one
-        self.until_gate = 0  # entries up to the gate's look
-        self.totals: dict[str, tuple[int, int]] = {}
-        self.days: dict[str, str] = {}
-        self.used: dict[str, int] = {}  # of programs' counters
-
-    async def read(self, connection: Connection, accounts: dict[str, Seen]) -> None:
-        """Tell each account up to the position that it was looked at."""
-        key = keys.journal(self.shard)
-        until = max([self.gate.newest, *(seen.position for seen in accounts.values())])
-        start = "-"
-        while True:
-            page = await connection.call(
-                ("XRANGE", key, start, spell(until), "COUNT", PAGE), TIMEOUT_S
-            )
-            for stream_id, flat in page:
-                self._tell(stream_id, dict(zip(flat[::2], flat[1::2], strict=True)), accounts)
-                if self._since_pause >= PAUSE_AFTER:
-                    self._since_pause = 0
-                    await sleep(0)
-            if len(page) < PAGE:
-                return
-            start = f"({page[-1][0].decode()}"
-
-    def gate_rows(self, may_be_trimmed: bool) -> list[Row]:
-        """Count, digest and lists of the gate against the stream's."""
-        gate, rows = self.gate, list[Row]()
-        if gate.entries and not self.whole and not may_be_trimmed:
-            rows.append((f"journal of {self.shard}", "cut at its head", "whole"))
-        rows += chain_rows(f" of {self.shard}", gate.entries, gate.digest, self._own, self.whole)
-        if gate.lists != self._lists and (self.whole or self._lists):
-            rows.append((f"lists of {self.shard}", gate.lists, self._lists))
-        if self.whole:
-            rows += self._totals_rows()
-            for counter in sorted(gate.quotas.keys() | self.used.keys()):
-                used, told = gate.quotas.get(counter, [0, 0])[1], self.used.get(counter, 0)
-                if used != told:
-                    rows.append((f"quota {counter} of {self.shard}", used, told))
-        return rows + self.rows
-
-    def _totals_rows(self) -> list[Row]:
-        """Totals and business days of networks against what the entries counted."""
-        rows: list[Row] = []
-        told = {
-            name: f"{count} {amount}"
-            for name, (count, amount) in self.totals.items()
-            if int(name.split("/")[1]) >= self.gate.totals_from
-        }
-        kept = self.gate.totals
-        for name in sorted(kept.keys() | told.keys()):
-            if kept.get(name, "0 0") != told.get(name, "0 0"):
-                rows.append((f"total {name}", kept.get(name), told.get(name)))
-        for network in sorted(self.gate.days.keys() | self.days.keys()):
-            hot, expected = self.gate.days.get(network), self.days.get(network)
-            if hot != expected:
-                rows.append((f"business day of {network}", hot, expected))
-        return rows
-
-    def _count(self, e: Envelope, body: bytes) -> None:
-        for name, count, amount in e.totals:
-            before = self.totals.get(name, (0, 0))
-            self.totals[name] = before[0] + count, before[1] + amount
-        for counter, was, after in e.counters:
-            if spans_shards(counter):
-                known = self.used.get(counter, 0 if self.whole else was)
-                if known != was:
-                    self.rows.append((f"quota {counter} before {e.message_id}", was, known))
-                self.used[counter] = after
-        if (e.kind, e.verdict) == ("cut_over", "moved"):
-            told = read_body(body)
-            assert isinstance(told, CutOverBody)
-            self.days[told.network] = e.detail
-
-    def _judge(self, body: bytes) -> None:
-        """One more version: texts by their kind, entries by their field."""
-        told = read_body(body)
-        assert isinstance(told, JudgementBody)
-        change, there = told.change, self.judgement[1]
-        self._since_pause += len(change.entries)
-        for name, _, after in (*change.texts, *change.entries):
-            if after:
-                there[name] = self._spelt.setdefault(after, after)
-            else:
-                there.pop(name, None)
-        self.judgement = told.version, there
-
-    @property
-    def trimmed(self) -> int:
-        """How many of the gate's own entries are no longer there."""
-        return max(self.gate.entries - self._own.entries, 0)
-
-    def _tell(
-        self, stream_id: bytes, fields: dict[bytes, bytes], accounts: dict[str, Seen]
-    ) -> None:
-        at = position(stream_id)
-        self.until_gate += at <= self.gate.newest
-        try:
-            envelope, body = fields[ENVELOPE], fields[BODY]
-            e = read_envelope(envelope)
-            if self.entries == 0:
-                self.whole = (e.kind, e.verdict) == ("gate", "new")
-            if at <= self.gate.newest:
-                self._count(e, body)
-            seen = accounts.get(e.account_id)
-            if not e.account_id:
-                if at <= self.gate.newest:
-                    self._own.chain(envelope, body)
-                    if e.kind == "judgement":
-                        self._judge(body)
-                    elif e.kind == "lists":
-                        self._lists = max(self._lists, e.versions[0])
-            elif seen is None or at <= seen.position:
-                told = self.told.get(e.account_id)
-                if told is None:
-                    told = self.told[e.account_id] = Told(whole=self.whole)
-                told.chain(envelope, body)
-                told.add(e, body)
-        except (KeyError, IndexError, AssertionError, msgspec.MsgspecError, zlib.error):
-            # A body of another kind than its envelope says is as unreadable as no body.
-            self.rows.append((f"entry {stream_id.decode()} of {self.shard}", "unreadable", None))
-        self.entries += 1
 
 
 def chain_rows(of: str, entries: int, digest: str, told: Told, whole: bool) -> list[Row]:

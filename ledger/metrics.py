@@ -48,6 +48,17 @@ class Metrics:
         )
         self._owned = Gauge("authz_ledger_shards_owned", "Shards that we write.", registry=r)
         self._open = Gauge("authz_ledger_parked_open", "Parked, and not resolved.", registry=r)
+        self._differ = Gauge(
+            "authz_ledger_reconcile_differences", "Accounts that differ from the hot state's.",
+            registry=r,
+        )  # fmt: skip
+        self._compared = Gauge(
+            "authz_ledger_reconcile_accounts", "Looked at for that, or left out.", ("what",),
+            registry=r,
+        )  # fmt: skip
+        self._compared_at = Gauge(
+            "authz_ledger_reconcile_time_seconds", "When that was, since 1970.", registry=r
+        )
         self._cleared = Gauge(
             "authz_clearing_items", "Records of clearing files that wait for a person.",
             ("outcome",), registry=r,
@@ -70,6 +81,13 @@ class Metrics:
     def owns(self, lane: int, shards: int) -> None:
         self._by_lane[lane] = shards
         self._owned.set(sum(self._by_lane.values()))
+
+    def compared(self, accounts: int, differing: int, left_out: int) -> None:
+        """Hot state and books, account by account, by their chains."""
+        self._compared.labels("compared").set(accounts)
+        self._differ.set(differing)
+        self._compared.labels("left_out").set(left_out)
+        self._compared_at.set_to_current_time()
 
     def stands(self, entries: int, seconds: float, parked_open: int) -> None:
         """As the watch of the writer found it last."""

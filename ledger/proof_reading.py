@@ -74,7 +74,8 @@ async def read_shard(
     for neighbour in (low - 1, high + 1):
         if 0 < neighbour <= top:
             there = await connection.fetchval(
-                "SELECT count(*) FROM journal_entry WHERE shard = $1 AND seq = $2",
+                "SELECT count(*) FROM (SELECT shard, seq FROM journal_entry "
+                "UNION ALL SELECT shard, seq FROM anchor) x WHERE shard = $1 AND seq = $2",
                 shard.number, neighbour,
             )  # fmt: skip
             proof.compare("places", shard.place(neighbour), "entries", there, 1)
@@ -247,7 +248,10 @@ async def read_totals(
     for currency, role, before, after, amount in await connection.fetch(
         "SELECT currency, role, coalesce(sum(amount_minor) FILTER (WHERE at_ms < $1), 0)::bigint, "
         "coalesce(sum(amount_minor) FILTER (WHERE at_ms < $2), 0)::bigint, "
-        "sum(amount_minor)::bigint FROM posting GROUP BY currency, role", begins, ends,
+        "sum(amount_minor)::bigint FROM (SELECT currency, role, at_ms, amount_minor FROM posting "
+        # Months that were put away are in what every kept day began with.
+        "UNION ALL SELECT currency, role, 0, amount_minor FROM carried) x GROUP BY currency, role",
+        begins, ends,
     ):  # fmt: skip
         totals.append((currency, role, before, after))
         now[currency, role] = amount

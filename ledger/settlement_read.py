@@ -203,7 +203,7 @@ CHECKS = {
         SELECT coalesce(p.account, u.account), p.balance::bigint, u.unsettled::bigint FROM (
             SELECT subject || ' ' || program || ' ' || currency AS account,
                 sum(amount_minor) AS balance
-            FROM posting WHERE role = 'network' GROUP BY 1
+            FROM moved WHERE role = 'network' GROUP BY 1
         ) p FULL JOIN (
             SELECT account, sum(minor) AS unsettled FROM (
                 SELECT network || ' ' || program || ' ' || currency AS account, net_minor AS minor

@@ -25,6 +25,11 @@ GROUP = "ledger"
 TIMEOUT_S = 30.0  # of one call: a page of every stream; longer means that the server hangs
 
 
+# Entries of a stream above which their age does not keep them: half of those at which the hot state
+# takes no more (authz/hot/admin.py), so that a busy day never closes its doors.
+LONG = 500_000
+
+
 class Raw(NamedTuple):
     """One entry as the stream has it."""
 
@@ -129,12 +134,22 @@ class Source:
             await pipeline.execute()
 
     async def trim(self, to: Mapping[int, bytes], keep_s: int) -> int:
-        """Drop what is committed, and older than so much by the store's clock; how many went."""
+        """Drop what is committed, and older than so much by the store's clock; of a stream that has
+        grown long, also what is younger. How many went."""
         now_s, _ = await self._client.time()
-        oldest = (now_s - keep_s) * 1000
+        now_ms = now_s * 1000
         async with self._client.pipeline(transaction=False) as pipeline:
-            for shard, committed in to.items():
-                least = min(int(committed.partition(b"-")[0]), oldest)
+            for shard in to:
+                pipeline.execute_command("XLEN", self.streams[shard])
+                pipeline.execute_command("XRANGE", self.streams[shard], "-", "+", "COUNT", 1)
+            replies = await pipeline.execute()
+            for (shard, committed), length, first in zip(to.items(), replies[::2], replies[1::2]):
+                oldest = now_ms - keep_s * 1000
+                if length > LONG and first:
+                    # As if entries came evenly; the next times come nearer to it.
+                    span_ms = now_ms - place(first[0][0])[0]
+                    oldest = max(oldest, now_ms - span_ms * LONG // length)
+                least = min(place(committed)[0], oldest)
                 pipeline.execute_command("XTRIM", self.streams[shard], "MINID", f"{least}-0")
             return sum(await pipeline.execute())
 

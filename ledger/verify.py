@@ -1,9 +1,10 @@
 """Are the books whole? What can be told from entries and lines is told again and compared.
 
-The chain of each shard is made anew from the entries' bytes and their lines, so whoever altered,
-dropped or added one is found at the first entry that differs. Then sums: each currency's lines, the
-balances beside them, and what authorizations say. Reads all of the books, in pages, one shard after
-another; in one snapshot, so it may run while a writer writes.
+The chain of each shard is made anew from the entries' bytes and their lines, from its start or from
+where older months were put away (retain.py), so whoever altered, dropped or added one is found at
+the first entry that differs. Then sums: each currency's lines, the balances beside them, and what
+authorizations say. Reads all of the books, in pages, one shard after another; in one snapshot, so
+it may run while a writer writes.
 """
 
 from typing import Any
@@ -33,6 +34,7 @@ class Verified(Struct, kw_only=True):
     shards: int = 0
     entries: int = 0
     postings: int = 0
+    put_away: int = 0  # entries before these, of which only sums and the ends of chains are kept
     parked: int = 0  # open ones: money in them is not in the books
     notices: int = 0
     found: int = 0  # differences, listed or not
@@ -52,6 +54,9 @@ async def verify(connection: asyncpg.Connection) -> Verified:
         for row in await connection.fetch("SELECT * FROM shard ORDER BY shard"):
             await verify_shard(connection, row, report)
         await verify_sums(connection, report)
+        report.put_away = await connection.fetchval(
+            "SELECT coalesce(sum(entries), 0)::bigint FROM retention"
+        )
         report.parked = await connection.fetchval(
             "SELECT count(*) FROM parked WHERE resolved_at IS NULL"
         )
@@ -62,6 +67,9 @@ async def verify(connection: asyncpg.Connection) -> Verified:
 async def verify_shard(connection: asyncpg.Connection, head: Any, report: Verified) -> None:
     """Its chain, link by link; it stops at the first that is broken, as all later ones are."""
     shard, digest, seq = head["shard"], START, 0
+    anchor = await connection.fetchrow("SELECT seq, digest FROM anchor WHERE shard = $1", shard)
+    if anchor is not None:  # what came before it was put away
+        seq, digest = anchor
     report.shards += 1
     while True:
         entries = await connection.fetch(
@@ -129,13 +137,13 @@ BY_LINES = """
             SELECT subject, currency,
                 (-sum(amount_minor) FILTER (WHERE role = 'open'))::bigint AS open,
                 (-sum(amount_minor) FILTER (WHERE role = 'held'))::bigint AS lines_held
-            FROM posting WHERE role IN ('open', 'held') GROUP BY subject, currency
+            FROM moved WHERE role IN ('open', 'held') GROUP BY subject, currency
         ) l ON l.subject = b.account_id AND l.currency = b.currency
     )"""
 # What is kept beside the lines, against their sums: where, what, as it is kept, as it must be.
 SUMS = {
     "a currency does not sum to zero": """
-        SELECT currency, sum(amount_minor)::bigint, 0::bigint FROM posting
+        SELECT currency, sum(amount_minor)::bigint, 0::bigint FROM moved
         GROUP BY currency HAVING sum(amount_minor) <> 0""",
     "what a balance says is open is not the sum of its lines": """
         SELECT 'account ' || account_id || ' ' || currency, posted - held, coalesce(open, 0)
@@ -152,9 +160,13 @@ SUMS = {
         WHERE b.held_minor <> coalesce(a.held, 0)""",
     "an authorization is approved without an approval": """
         SELECT 'authorization ' || a.authorization_id, 1::bigint, 0::bigint FROM "authorization" a
-        WHERE a.approved AND NOT EXISTS (
+        WHERE a.approved AND a.first_at_ms >= kept_from_ms() AND NOT EXISTS (
             SELECT FROM journal_entry e WHERE e.message_id = a.authorization_id
             AND e.kind = 'authorization' AND e.verdict = 'held')""",
+    "the sums of what was put away are not those that were written then": """
+        SELECT 'retention ' || number, encode(carried_digest(), 'hex'), encode(sums, 'hex')
+        FROM retention WHERE number = (SELECT max(number) FROM retention)
+        AND sums <> carried_digest()""",
 }
 
 

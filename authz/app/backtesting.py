@@ -14,8 +14,9 @@ from msgspec import Struct
 from redis.asyncio import Redis
 
 from authz.app.explaining import request_of
-from authz.app.history import PAGE_MIN, Row
+from authz.app.history import PAGE_MIN, Placed, Row, placed
 from authz.app.judgements import Judgements
+from authz.app.past import Past, first_of, is_cut, stream_id
 from authz.clock import utc
 from authz.hot import keys
 from authz.profiles import read_account, read_card
@@ -74,39 +75,54 @@ class Order(Struct, frozen=True, kw_only=True):
     entries_max: int = ENTRIES_MAX
 
 
-class Pages:
-    """One shard's stream from its beginning, a page at a time."""
+async def rows_of(client: Redis, shard: str, past: Past) -> AsyncIterator[Placed]:
+    """One shard's journal from its beginning, a page at a time. What was cut of its stream, before
+    this or while it is read, comes from the books."""
+    start, last = "-", list[Row]()
+    while True:
+        page = await client.execute_command(  # type: ignore[no-untyped-call]
+            "XRANGE", keys.journal(shard), start, "+", "COUNT", PAGE_MIN
+        )
+        if await is_missing_before(client, shard, last):
+            before_last = await past.place(shard, [last[0][1]]) if last else -1
+            if before_last is not None:
+                first = [fields for _, fields in page]
+                async for row in past.rows(shard, first, before_last + 1):
+                    yield row.at_ms, row.seq, stream_id(row), row.fields
+        for row in page:
+            yield placed(*row)
+        if len(page) < PAGE_MIN:
+            return
+        last = page[-1:]
+        start = f"({last[0][0].decode()}"
 
-    def __init__(self, client: Redis, shard: str) -> None:
-        self._client, self._key, self._start = client, keys.journal(shard), "-"
-        self._page: list[Row] = []  # the oldest last
-        self._more = True
 
-    async def next(self) -> Row | None:
-        if not self._page and self._more:
-            page = await self._client.execute_command(  # type: ignore[no-untyped-call]
-                "XRANGE", self._key, self._start, "+", "COUNT", PAGE_MIN
-            )
-            self._more = len(page) == PAGE_MIN
-            if page:
-                self._start = f"({page[-1][0].decode()}"
-            self._page = page[::-1]
-        return self._page.pop() if self._page else None
+async def is_missing_before(client: Redis, shard: str, last: list[Row]) -> bool:
+    """Whether something between what was read last and the next page is no longer in the stream."""
+    if not last:
+        return await is_cut(client, shard)
+    first = await first_of(client, shard, 1)
+    return bool(first) and in_order(first[0][0]) > in_order(last[0][0])
 
 
-async def oldest_first(client: Redis, read: Read, order: Order) -> AsyncIterator[Entry]:
+def in_order(id: bytes) -> tuple[int, int]:
+    ms, _, sequence = id.partition(b"-")
+    return int(ms), int(sequence)
+
+
+async def oldest_first(client: Redis, read: Read, order: Order, past: Past) -> AsyncIterator[Entry]:
     """Entries of all shards by the store's clock, within one as written."""
     shards = list(keys.ALL_SHARDS)
-    pages = [Pages(client, shard) for shard in shards]
+    journals = [rows_of(client, shard, past) for shard in shards]
     heads: list[tuple[int, int, int, Row]] = []
 
     async def put_forward(number: int) -> None:
-        row = await pages[number].next()
+        row = await anext(journals[number], None)
         if row is not None:
-            ms, _, sequence = row[0].partition(b"-")
-            heappush(heads, (int(ms), int(sequence), number, row))
+            ms, sequence, stream_id, fields = row
+            heappush(heads, (ms, sequence, number, (stream_id, fields)))
 
-    for number in range(len(pages)):
+    for number in range(len(journals)):
         await put_forward(number)
     begun: set[int] = set()
     while heads:
@@ -166,15 +182,16 @@ class Draft:
         return self._judge
 
 
-async def backtest(client: Redis, order: Order) -> Answer:
+async def backtest(client: Redis, order: Order, past: Past | None = None) -> Answer:
     """Raises: PolicyError, where a policy that was in force can no longer be read."""
     holds = make_policy(order.hold_rules, order.hold_days)
     draft = as_then if order.draft is None else Draft(order.draft).judge
     replay = Backtest(draft, lambda request: hold_for(request, holds.of(request)))
     version = order.draft.version if order.draft else "as it was in force"
     differences, told, read = Differences(version, order.labels), Told(), Read()
-    await told.judgements.learn(client)
-    async for entry in oldest_first(client, read, order):
+    past = past or Past()
+    await told.judgements.learn(client, past)
+    async for entry in oldest_first(client, read, order, past):
         e, body = entry.envelope, entry.body
         told.add(entry)
         if isinstance(body, AuthorizationBody | IncrementBody) and e.kind not in TAKES_BACK:

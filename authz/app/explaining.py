@@ -17,6 +17,7 @@ from authz.app.exceptions import exception_told
 from authz.app.history import Plain, Reach, newest_first, price_of, reason_of, refusal
 from authz.app.judgements import ENTRIES_MAX, as_it_was
 from authz.app.looking import NotThere
+from authz.app.past import Past
 from authz.clock import SystemClock, utc
 from authz.hot import keys
 from authz.profiles import read_account, read_card
@@ -71,9 +72,11 @@ class AsOf(Struct, frozen=True):
     judge: Judge
 
 
-async def explain(client: Redis, message_id: str, account_id: str, timed: bool) -> Plain:
+async def explain(
+    client: Redis, message_id: str, account_id: str, timed: bool, past: Past | None = None
+) -> Plain:
     """Of that account, or of whichever it is. Raises: NotThere."""
-    asked = await find(client, message_id, account_id)
+    asked = await find(client, message_id, account_id, past)
     body = asked.body.asked if isinstance(asked.body, IncrementBody) else asked.body
     assert isinstance(body, AuthorizationBody)
     e = asked.envelope
@@ -100,7 +103,7 @@ async def explain(client: Redis, message_id: str, account_id: str, timed: bool) 
     if not e.versions:  # a card that is not ours: there was nothing else to look at
         no = {"check": Reason.CARD_UNKNOWN, "saw": "no such card", "says": body.planned}
         return told | {"checks": [no], "decided_again": body.planned, "same": True}
-    as_of = await what_it_was_made_from(client, asked, request_of(body))
+    as_of = await what_it_was_made_from(client, asked, request_of(body), past)
     made_from = as_of.card, as_of.account, as_of.lists, as_of.judge
     in_part = isinstance(asked.body, IncrementBody)
     priced, plan = plan_of(request_of(body), *made_from, in_part=in_part)
@@ -139,11 +142,11 @@ def exception_of(body: AuthorizationBody, card: CardProfile) -> Plain:
     return {"exception": exception_told(found[0])} if found else {}
 
 
-async def find(client: Redis, message_id: str, account_id: str) -> Entry:
+async def find(client: Redis, message_id: str, account_id: str, past: Past | None = None) -> Entry:
     """The question. Raises: NotThere."""
     reach = Reach(ENTRIES_MAX)
     shards = (keys.shard_of(account_id),) if account_id else keys.ALL_SHARDS
-    async for entry in newest_first(client, shards, reach):
+    async for entry in newest_first(client, shards, reach, past=past):
         body, e = entry.body, entry.envelope
         if e.message_id != message_id or account_id not in ("", e.account_id):
             continue
@@ -156,8 +159,11 @@ async def find(client: Redis, message_id: str, account_id: str) -> Entry:
                 "so nothing was judged"
             )
     where = "on this account" if account_id else "in the journal"
-    raise NotThere(f"no request of that id {where}" if reach.whole
-                   else "no request of that id in what was looked through")  # fmt: skip
+    raise NotThere(
+        f"no request of that id {where}"
+        if reach.whole
+        else f"no request of that id in what was looked through{reach.but}"
+    )
 
 
 def answer_to(asked: Entry) -> str:
@@ -169,7 +175,9 @@ def answer_to(asked: Entry) -> str:
     return reason_of(asked)
 
 
-async def what_it_was_made_from(client: Redis, asked: Entry, request: AuthorizationRequest) -> AsOf:
+async def what_it_was_made_from(
+    client: Redis, asked: Entry, request: AuthorizationRequest, past: Past | None = None
+) -> AsOf:
     """Card, account, lists and policy of exactly the versions that the entry names, and of no
     other. Raises: NotThere."""
     e = asked.envelope
@@ -177,7 +185,7 @@ async def what_it_was_made_from(client: Redis, asked: Entry, request: Authorizat
     account: AccountProfile | None = None
     card: CardProfile | None = None
     shard, reach = keys.shard_of(e.account_id), Reach(ENTRIES_MAX)
-    async for entry in newest_first(client, (shard,), reach, until=asked.stream_id):
+    async for entry in newest_first(client, (shard,), reach, 0, asked.stream_id, past):
         body, other = entry.body, entry.envelope
         of_account, of_card = other.account_id == e.account_id, other.card_id == e.card_id
         if isinstance(body, AccountBody) and of_account and other.versions == [account_version]:
@@ -187,7 +195,7 @@ async def what_it_was_made_from(client: Redis, asked: Entry, request: Authorizat
         if account and card:
             break
     nobody = CardProfile(e.card_id, e.account_id, "", "", CardState.ACTIVE)
-    was = await as_it_was(client, lists_version, request, card or nobody)
+    was = await as_it_was(client, lists_version, request, card or nobody, past)
     missing = [
         f"{name} {version}"
         for name, version, found in (
@@ -198,7 +206,8 @@ async def what_it_was_made_from(client: Redis, asked: Entry, request: Authorizat
         if found is None
     ]
     if account is None or card is None or was is None:
-        raise NotThere(f"the journal does not have what it was judged by: {', '.join(missing)}")
+        what = ", ".join(missing)
+        raise NotThere(f"the journal does not have what it was judged by: {what}{reach.but}")
     try:
         judge = was.judge()
     except (PolicyError, RatesError) as error:

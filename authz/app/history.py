@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 from redis.asyncio import Redis
 
+from authz.app.past import KNOWN, Past, first_of, is_cut, place_in, stream_id
 from authz.clock import day_named, utc
 from authz.hot import keys
 from authz.hot.life import ACTS
@@ -43,7 +44,9 @@ PAGE_MIN = 200  # of each, where all shards are read: some 10 MB at the start
 MINOR = "_minor"
 CLEARING = "clearing"  # the kind of entry that no message made
 Plain = dict[str, Any]
-Row = tuple[bytes, dict[bytes, bytes]]
+Fields = dict[bytes, bytes]
+Row = tuple[bytes, Fields]
+Placed = tuple[int, int, bytes, Fields]  # by when, and in which order within one shard
 
 
 class Reach(Struct):
@@ -53,50 +56,91 @@ class Reach(Struct):
     looked_at: int = 0
     unreadable: int = 0
     whole: bool = False  # back to the beginning, of the journal or of the time asked for
+    missing: str = ""  # why what was cut off the journal could not be read
+
+    @property
+    def but(self) -> str:
+        """To be added to what says that something was not found."""
+        return f"; older entries are no longer in the store: {self.missing}" if self.missing else ""
 
 
 class Shelf:
-    """One shard's stream from its end, a page at a time."""
+    """One shard's stream from its end, a page at a time; and on in the books, where it was cut."""
 
     def __init__(
-        self, client: Redis, shard: str, since_ms: int, count: int, until: str = "+"
+        self, client: Redis, shard: str, since_ms: int, count: int, until: str, past: Past
     ) -> None:
-        self._client = client
-        self._key = keys.journal(shard)
-        self._since, self._end, self._count = str(since_ms), until, count
-        self._page: list[Row] = []  # the newest last
+        self._client, self._shard, self._past = client, shard, past
+        self._since, self._end, self._count = since_ms, until, count
+        self._page: list[Placed] = []  # the newest last
+        self._oldest: list[Fields] = []  # of the stream, as far as it was read
+        self._place: int | None = place_in(until) or None  # in the books, to be read from there on
         self._more = True
+        self.missing = False  # there was more, and nobody has it
 
-    async def next(self) -> Row | None:
-        if not self._page and self._more:
-            page = await self._client.execute_command(  # type: ignore[no-untyped-call]
-                "XREVRANGE", self._key, self._end, self._since, "COUNT", self._count
-            )
-            self._more = len(page) == self._count
-            if page:
-                self._end = f"({page[-1][0].decode()}"
-            self._page = page[::-1]
+    async def next(self) -> Placed | None:
+        while not self._page and self._more:
+            await (self._from_stream() if self._place is None else self._from_books())
         return self._page.pop() if self._page else None
+
+    async def _from_stream(self) -> None:
+        page = await self._client.execute_command(  # type: ignore[no-untyped-call]
+            "XREVRANGE", keys.journal(self._shard), self._end, str(self._since),
+            "COUNT", self._count,
+        )  # fmt: skip
+        if page:
+            self._end = f"({page[-1][0].decode()}"
+            self._oldest = ([f for _, f in page[::-1]] + self._oldest)[:KNOWN]
+        self._page = [placed(*row) for row in page[::-1]]
+        if len(page) == self._count:
+            return
+        self._more = await is_cut(self._client, self._shard)
+        first = await first_of(self._client, self._shard) if self._more else []
+        if first and int(first[0][0].partition(b"-")[0]) < self._since:
+            self._more = False  # all of the time that was asked for
+        elif self._more:
+            # What was cut since it was read is known by what was read before it.
+            known = self._oldest or [fields for _, fields in first]
+            self._place = await self._past.place(self._shard, known)
+            self.missing = self._place is None
+            self._more = not self.missing
+
+    async def _from_books(self) -> None:
+        assert self._place is not None
+        rows = await self._past.newest(self._shard, self._place, self._since, self._count)
+        self._page = [(row.at_ms, row.seq, stream_id(row), row.fields) for row in rows[::-1]]
+        self._place = rows[-1].seq - 1 if rows else 0
+        if len(rows) < self._count:
+            self._more = False
+            # Of a time that was asked for nothing is missing, if they have anything before it.
+            first = await self._past.oldest(self._shard, 0, 2**62, 1)
+            self.missing = not first or (first[0].seq > 1 and first[0].at_ms >= self._since)
 
 
 async def newest_first(
-    client: Redis, shards: Sequence[str], reach: Reach, since_ms: int = 0, until: str = "+"
+    client: Redis,
+    shards: Sequence[str],
+    reach: Reach,
+    since_ms: int = 0,
+    until: str = "+",
+    past: Past | None = None,
 ) -> AsyncIterator[Entry]:
     """Entries of these shards by the store's clock, from now back to `since_ms`; of one shard, from
-    the position `until`.
+    the position `until`. Where a stream was cut they come from the books behind it, `past`.
 
     `reach` bounds the reading and is told of it; an entry that cannot be read is counted
     there and left out, as the audit tells of it.
     """
+    past = past or Past()
     count = max(PAGE // len(shards), PAGE_MIN)
-    shelves = [Shelf(client, shard, since_ms, count, until) for shard in shards]
+    shelves = [Shelf(client, shard, since_ms, count, until, past) for shard in shards]
     heads: list[tuple[int, int, int, Row]] = []  # the newest is the least
 
     async def put_forward(number: int) -> None:
         row = await shelves[number].next()
         if row is not None:
-            ms, _, sequence = row[0].partition(b"-")
-            heappush(heads, (-int(ms), -int(sequence), number, row))
+            ms, sequence, stream_id, fields = row
+            heappush(heads, (-ms, -sequence, number, (stream_id, fields)))
 
     for number in range(len(shelves)):
         await put_forward(number)
@@ -112,7 +156,14 @@ async def newest_first(
             reach.unreadable += 1
         else:
             yield entry
-    reach.whole = True
+    reach.whole = not any(shelf.missing for shelf in shelves)
+    if not reach.whole:
+        reach.missing = past.why or "the books do not have it any more"
+
+
+def placed(stream_id: bytes, fields: Fields) -> Placed:
+    ms, _, sequence = stream_id.partition(b"-")
+    return int(ms), int(sequence), stream_id, fields
 
 
 def reason_of(entry: Entry) -> str:

@@ -14,6 +14,7 @@ from msgspec import Struct
 from redis.asyncio import Redis
 
 from authz.app.history import Reach, newest_first
+from authz.app.past import Past
 from authz.catching_up import periods_of
 from authz.hot import keys
 from authz.hot.lists import field_of, parts_of, read_rows, standing_of
@@ -69,7 +70,11 @@ async def as_it_is(client: Redis, request: AuthorizationRequest, card: CardProfi
 
 
 async def as_it_was(
-    client: Redis, version: int, request: AuthorizationRequest, card: CardProfile
+    client: Redis,
+    version: int,
+    request: AuthorizationRequest,
+    card: CardProfile,
+    past: Past | None = None,
 ) -> AsItWas | None:
     """The same, of the version that it was judged by; None where the journal does not tell."""
     was = await as_it_is(client, request, card)
@@ -77,7 +82,7 @@ async def as_it_was(
     wanted, oldest = frozenset(fields_for(request, card)), newest + 1
     if version == newest:
         return was
-    async for entry in newest_first(client, (keys.HOME,), Reach(ENTRIES_MAX)):
+    async for entry in newest_first(client, (keys.HOME,), Reach(ENTRIES_MAX), past=past):
         body = entry.body
         if not is_change(body) or body.version > newest:
             continue
@@ -119,14 +124,14 @@ class Judgements:
         self._place: dict[int, int] = {}  # of a version: behind so many of them
         self._at = 0
 
-    async def learn(self, client: Redis) -> None:
+    async def learn(self, client: Redis, past: Past | None = None) -> None:
         """What is in force, and all changes. Those since that reading began are in them, so the
         last of them has it right whatever was read meanwhile."""
         standing = await standing_in(client)
         self._was.texts = dict(standing.texts)
         async for field, rows in entries_in(client):
             self._was.put(field, rows)
-        async for entry in newest_first(client, (keys.HOME,), Reach(ENTRIES_MAX)):
+        async for entry in newest_first(client, (keys.HOME,), Reach(ENTRIES_MAX), past=past):
             if is_change(entry.body):
                 self._bodies.append(entry.body)
         self._bodies.reverse()

@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from authz.app.exceptions import in_force
 from authz.app.history import Plain, Reach, facts_of, newest_first, told
 from authz.app.meaning import is_id
+from authz.app.past import Past
 from authz.clock import SystemClock, day_named, utc
 from authz.hot import keys
 from authz.hot.life import ACTS, state_of
@@ -62,7 +63,9 @@ class NotThere(Exception):
     """No such thing, or not within the bound of the search. The text says which."""
 
 
-async def look_at_account(client: Redis, account_id: str, acts: int = 0) -> Plain:
+async def look_at_account(
+    client: Redis, account_id: str, acts: int = 0, past: Past | None = None
+) -> Plain:
     """Raises: NotThere."""
     profile, seen = await read_one(client, account_id)
     posted = seen.amounts.get(f"posted:{profile.currency}", 0)
@@ -86,12 +89,17 @@ async def look_at_account(client: Redis, account_id: str, acts: int = 0) -> Plai
         **authorizations(seen.records),
     }
     return found | await latest(
-        client, account_id, acts, lambda entry: entry.envelope.account_id == account_id
+        client, account_id, acts, lambda entry: entry.envelope.account_id == account_id, past
     )
 
 
 async def look_at_card(
-    client: Redis, card_id: str, account_id: str | None, acts: int = 0, card_key: str = ""
+    client: Redis,
+    card_id: str,
+    account_id: str | None,
+    acts: int = 0,
+    card_key: str = "",
+    past: Past | None = None,
 ) -> Plain:
     """`card_key` also finds what was only taken note of. Raises: NotThere."""
     if not is_id(card_id):
@@ -121,7 +129,9 @@ async def look_at_card(
         "exceptions": in_force(card, seen.used, SystemClock().now_ms() // 1000),
         "counters": {k: v for k, v in sorted(seen.used.items()) if k.startswith(mine)},
         **authorizations({id: r for id, r in seen.records.items() if r.card == card_id}),
-    } | await latest(client, account_id, acts, lambda entry: is_of_card(entry, card_id, card_key))
+    } | await latest(
+        client, account_id, acts, lambda entry: is_of_card(entry, card_id, card_key), past
+    )
 
 
 def authorizations(records: Mapping[str, Record]) -> Plain:
@@ -154,14 +164,20 @@ def is_of_card(entry: Entry, card_id: str, card_key: str) -> bool:
 
 
 async def latest(
-    client: Redis, account_id: str, count: int, is_wanted: Callable[[Entry], bool]
+    client: Redis,
+    account_id: str,
+    count: int,
+    is_wanted: Callable[[Entry], bool],
+    past: Past | None,
 ) -> Plain:
     """The newest acts in the account's shard, of those that are wanted."""
     if count == 0:
         return {}
     shards, reach = (keys.shard_of(account_id),), Reach(JOURNAL_MAX)
-    acts, is_all = await gather(client, newest_first(client, shards, reach), count, is_wanted)
-    return {"latest_acts": acts, "older_left_out": not (is_all and reach.whole)}
+    acts, is_all = await gather(
+        client, newest_first(client, shards, reach, past=past), count, is_wanted
+    )
+    return {"latest_acts": acts, "older_left_out": not (is_all and reach.whole)} | lacking(reach)
 
 
 async def gather(
@@ -192,27 +208,36 @@ async def told_with_ceiling(client: Redis, entry: Entry) -> Plain:
     return act | {"detail": "per_transaction; the card was changed since"}
 
 
-async def look_for_message(client: Redis, wanted: Wanted, count: int) -> Plain:
+async def look_for_message(
+    client: Redis, wanted: Wanted, count: int, past: Past | None = None
+) -> Plain:
     """Acts by what their message carried, over all shards or the account's. Raises: NotThere."""
     shards = keys.ALL_SHARDS
     if wanted.account_id:
         shards = (keys.shard_of(wanted.account_id),)
     reach = Reach(MESSAGES_MAX)
-    entries = newest_first(client, shards, reach, wanted.since_ms)
+    entries = newest_first(client, shards, reach, wanted.since_ms, past=past)
     messages, is_all = await gather(client, entries, count, wanted.is_met_by)
     if not messages:
-        where = "" if reach.whole else f" among the {MESSAGES_MAX:,} newest entries"
-        raise NotThere(f"no such message{where}; {NOT_JOURNALLED}")
+        where = (
+            "" if reach.whole or reach.missing else f" among the {MESSAGES_MAX:,} newest entries"
+        )
+        raise NotThere(f"no such message{where}{reach.but}; {NOT_JOURNALLED}")
     return {
         "messages": messages,
         "older_left_out": not (is_all and reach.whole),
         "entries_looked_at": reach.looked_at,
         "entries_unreadable": reach.unreadable,
-    }
+    } | lacking(reach)
 
 
 async def look_for_exceptions(
-    client: Redis, wanted: Wanted, count: int, *, with_cleared: bool = True
+    client: Redis,
+    wanted: Wanted,
+    count: int,
+    *,
+    with_cleared: bool = True,
+    past: Past | None = None,
 ) -> Plain:
     """What was taken in without the authorization that it belongs to, or could not be applied;
     less what has found its authorization since. `with_cleared`: what clearing files left, too, as
@@ -222,7 +247,7 @@ async def look_for_exceptions(
         await read_one(client, wanted.account_id)
     shards = (keys.shard_of(wanted.account_id),) if wanted.account_id else keys.ALL_SHARDS
     reach, found = Reach(MESSAGES_MAX), list[Plain]()
-    async for entry in newest_first(client, shards, reach, wanted.since_ms):
+    async for entry in newest_first(client, shards, reach, wanted.since_ms, past=past):
         asked_for = entry.envelope.verdict in EXCEPTIONS and wanted.is_met_by(entry)
         if not with_cleared and isinstance(entry.body, ClearingBody | LedgerBody):
             continue
@@ -230,7 +255,12 @@ async def look_for_exceptions(
             if len(found) == count:
                 return {"exceptions": found, "older_left_out": True}
             found.append(told(entry))
-    return {"exceptions": found, "older_left_out": not reach.whole}
+    return {"exceptions": found, "older_left_out": not reach.whole} | lacking(reach)
+
+
+def lacking(reach: Reach) -> Plain:
+    """Why something may not be in what was found; nothing where all of it could be read."""
+    return {"not_readable": reach.missing} if reach.missing else {}
 
 
 async def still_alone(client: Redis, entry: Entry) -> bool:
@@ -255,7 +285,9 @@ async def still_alone(client: Redis, entry: Entry) -> bool:
     return not targets_of(record.acts) & {name for name in named if name}
 
 
-async def look_at_authorization(client: Redis, id: str, account_id: str | None) -> Plain:
+async def look_at_authorization(
+    client: Redis, id: str, account_id: str | None, past: Past | None = None
+) -> Plain:
     """Raises: NotThere."""
     if account_id is None:
         account_id = await search(client, keys.authorization_field(id))
@@ -263,7 +295,7 @@ async def look_at_authorization(client: Redis, id: str, account_id: str | None) 
     record = seen.records.get(id)
     if record is None:
         raise NotThere("no such authorization on this account")
-    entries, all_read = await entries_of(client, account_id, id)
+    entries, all_read = await entries_of(client, account_id, id, past)
     raised = [amounts_of(record, act)[0] for act in record.acts if act.kind == "more"]
     return {
         "authorization_id": id,
@@ -354,10 +386,12 @@ async def look_for_card(client: Redis, card_id: str) -> tuple[str, str, str]:
     raise NotThere("no such card")
 
 
-async def entries_of(client: Redis, account_id: str, id: str) -> tuple[list[Plain], bool]:
+async def entries_of(
+    client: Redis, account_id: str, id: str, past: Past | None
+) -> tuple[list[Plain], bool]:
     """The authorization's journal entries, oldest first, and whether all the journal was read."""
     found, reach = list[Plain](), Reach(JOURNAL_MAX)
-    async for entry in newest_first(client, (keys.shard_of(account_id),), reach):
+    async for entry in newest_first(client, (keys.shard_of(account_id),), reach, past=past):
         e = entry.envelope
         if e.account_id == account_id and id in (e.authorization_id, e.message_id):
             found.append(told(entry))

@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from authz.app.cli import hidden
 from authz.app.history import Plain, Reach, newest_first
 from authz.app.looking import NotThere, read_one
+from authz.app.past import Past
 from authz.clock import utc
 from authz.hot import keys
 from authz.hot.reviews import COUNTS, Case, ReviewCounts
@@ -48,12 +49,12 @@ async def waiting(client: Redis, most: int) -> tuple[list[Waiting], ReviewCounts
         return cases, ReviewCounts.of(await pipeline.execute())
 
 
-async def find(client: Redis, message_id: str) -> Waiting:
+async def find(client: Redis, message_id: str, past: Past | None = None) -> Waiting:
     """One that waits. Raises: NotThere, with what became of it."""
     named = [one for one in await members(client) if one[2] == message_id]
     cases = await read(client, named)
     if not cases:
-        raise NotThere(await what_became_of(client, message_id))
+        raise NotThere(await what_became_of(client, message_id, past))
     return cases[0]
 
 
@@ -89,9 +90,9 @@ async def read(client: Redis, found: Iterable[tuple[int, str, str]]) -> list[Wai
     return cases
 
 
-async def what_became_of(client: Redis, message_id: str) -> str:
+async def what_became_of(client: Redis, message_id: str, past: Past | None = None) -> str:
     reach = Reach(ENTRIES_MAX)
-    async for entry in newest_first(client, keys.ALL_SHARDS, reach):
+    async for entry in newest_first(client, keys.ALL_SHARDS, reach, past=past):
         e, body = entry.envelope, entry.body
         if e.message_id != message_id:
             continue
@@ -105,7 +106,7 @@ async def what_became_of(client: Redis, message_id: str) -> str:
             return "there was no room for a case when that message was referred"
         if isinstance(body, AuthorizationBody | IncrementBody):
             return "that message opened no case: it was not referred, or its answer was withdrawn"
-    return "no case of that id" + ("" if reach.whole else " in what was looked through")
+    return "no case of that id" + ("" if reach.whole else f" in what was looked through{reach.but}")
 
 
 async def allowed_by(client: Redis, case: Waiting) -> int:

@@ -14,7 +14,7 @@ from authz.hot.record import decode_record
 from ledger.chart import Role
 from ledger.verify import verify
 from tests.scenarios.test_many_cards import PHASES, ManyCards, Town
-from tests.support.books import begin, books, drain
+from tests.support.books import begin, books, drain, reconciled, trim
 
 DEEP = settings.default is not None and settings.default.max_examples > 100
 LIVES = 100 if DEEP else 6
@@ -74,6 +74,13 @@ def test_any_life_is_in_the_books(fresh_redis: str, fresh_postgres: str) -> None
             await drain(fresh_redis, fresh_postgres, batch=97)
             async with books(fresh_postgres) as connection:
                 await compare(self.town, connection)
+            for left in (10**9, 3, 1):  # the journal in the store is whole, short, and shorter
+                await trim(self.town.client, left)
+                report = await reconciled(fresh_redis, fresh_postgres)
+                assert (report.ok, report.cut) == (True, 0), report.differences[:5]
+                light = await reconciled(fresh_redis, fresh_postgres, light=True)
+                assert light.ok, light.differences[:5]
+                assert light.position == report.position
 
     run_state_machine_as_test(
         Booked, settings=settings(max_examples=LIVES, stateful_step_count=60, phases=PHASES)

@@ -9,7 +9,12 @@ from typing import Any
 
 import asyncpg
 
-from authz.hot import keys
+from authz.app.past import Past
+from authz.app.reconciling import BesideBooks
+from authz.audit import AuditReport, audit_store
+from authz.config import Config
+from authz.config_books import PostgresConfig
+from authz.hot import admin, keys
 from authz.hot.acts import Authorize, Verdict
 from bench import hot as bench_hot
 from ledger.database import connect, migrate
@@ -137,3 +142,31 @@ async def unbalanced(dsn: str) -> int:
                 "HAVING sum(amount_minor) <> 0) x"
             )
         )
+
+
+async def trim(client: Any, left: int = 1) -> int:
+    """Of each stream, what the books have is cut but for so many entries; how many went."""
+    gone = 0
+    for key in STREAMS.values():
+        for group in await client.xinfo_groups(key) if await client.exists(key) else ():
+            rows = await client.xrevrange(key, max=group["last-delivered-id"], count=left)
+            if rows:
+                gone += await client.xtrim(key, minid=rows[-1][0], approximate=False)
+    return gone
+
+
+async def reconciled(url: str, dsn: str, *, light: bool = False) -> AuditReport:
+    """The audit of the hot state with the books beside it, and behind its streams."""
+    client, config = admin.administrator(url), Config(postgres=PostgresConfig(url=dsn))
+    try:
+        async with books(dsn) as beside, Past(client, config) as past:
+            behind = None if light else past
+            return await audit_store(url, beside=BesideBooks(beside), past=behind)
+    finally:
+        await client.aclose()
+
+
+async def owned(connection: Any, statement: str) -> None:
+    """As who owns the tables: nothing refuses it."""
+    await connection.execute("SET session_replication_role = replica")
+    assert await connection.execute(statement) != "UPDATE 0"

@@ -6,15 +6,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+from redis.asyncio import Redis
 
 from authz.app.at_store import at_store
 from authz.app.backtest_page import page
 from authz.app.backtest_words import in_words
 from authz.app.backtesting import ENTRIES_MAX, Answer, Order
 from authz.app.backtesting import backtest as replay
+from authz.app.books import of_books
 from authz.app.options import configured
 from authz.app.output import write_json
+from authz.app.past import Past
 from authz.app.policy_file import FILE, read
+from authz.app.store import Store
 from authz.config import Config
 from rules.fx import RatesError
 from rules.policy_text import PolicyError
@@ -63,6 +67,7 @@ LABELS_MAX = 5_000_000
     "--entries-max", type=click.IntRange(1), default=ENTRIES_MAX, show_default=True,
     help="Read no more of the journal than this.",
 )  # fmt: skip
+@of_books
 @configured
 def backtest(
     draft: Path | None,
@@ -72,6 +77,7 @@ def backtest(
     json_file: str | None,
     html_file: Path | None,
     entries_max: int,
+    ledger_dir: Path | None,
     config: Config,
 ) -> None:
     """Replay the journal under DRAFT, or under what was in force then; nothing is changed."""
@@ -87,10 +93,13 @@ def backtest(
         hold_days=config.engine.hold_days,
         entries_max=entries_max,
     )
+
+    async def work(client: Redis, _: Store) -> Answer:
+        async with Past(client, config, ledger_dir) as past:
+            return await replay(client, order, past)
+
     try:
-        answer = asyncio.run(
-            at_store(config, "authz rules backtest", lambda client, _: replay(client, order))
-        )
+        answer = asyncio.run(at_store(config, "authz rules backtest", work))
     except (PolicyError, RatesError) as error:
         raise click.ClickException(f"A policy or rates that were in force: {error}") from None
     if json_file != "-":

@@ -18,6 +18,7 @@ from authz.app.history import Plain
 from authz.app.looking import Wanted, look_for_exceptions
 from authz.app.options import configured
 from authz.app.output import sentence
+from authz.app.past import Past
 from authz.app.plain_text import lines, money
 from authz.app.store import Store
 from authz.clock import SystemClock, utc
@@ -82,11 +83,13 @@ def command(
     )
     with_books = has_books(config, ledger_dir)
 
-    async def look(client: Redis) -> Plain:
-        found = await look_for_exceptions(client, wanted, acts, with_cleared=not with_books)
+    async def look(client: Redis, past: Past) -> Plain:
+        found = await look_for_exceptions(
+            client, wanted, acts, with_cleared=not with_books, past=past
+        )
         return found | (await in_books(config, ledger_dir, wanted, acts) if with_books else {})
 
-    show(config, look, plain, as_text)
+    show(config, ledger_dir, look, plain, as_text)
 
 
 def seen_to(config: Config, folder: Path | None, item: str, card_id: str | None, by: str) -> str:
@@ -183,4 +186,5 @@ def as_text(found: Plain) -> list[str]:
     if found["exceptions"] or found.get("clearing"):
         return [*said, *lines({name: found[name] for name in found if name != "books"})]
     left_out = found["older_left_out"] or found.get("clearing_left_out")
-    return [*said, "no exceptions" + (" in what was looked through" if left_out else "")]
+    why = f": {found['not_readable']}" if "not_readable" in found else ""
+    return [*said, "no exceptions" + (f" in what was looked through{why}" if left_out else "")]

@@ -1,13 +1,17 @@
 """authz explain: every check of one decision, from what the journal kept."""
 
+from pathlib import Path
+
 import click
 from redis.asyncio import Redis
 
+from authz.app.books import of_books
 from authz.app.commands.show import as_json, refuse_card_numbers, show
 from authz.app.explaining import explain
 from authz.app.explanation import in_words
 from authz.app.history import Plain
 from authz.app.options import configured
+from authz.app.past import Past
 from authz.config import Config
 
 EXAMPLES = """
@@ -36,16 +40,24 @@ Exit codes:
 @click.option("--account", "account_id", default="", help="Its account: found sooner.")
 @click.option("--replay", is_flag=True, help="Also how long the decision takes.")
 @as_json
+@of_books
 @configured
-def command(message_id: str, account_id: str, replay: bool, plain: bool, config: Config) -> None:
+def command(
+    message_id: str,
+    account_id: str,
+    replay: bool,
+    plain: bool,
+    ledger_dir: Path | None,
+    config: Config,
+) -> None:
     """Why a request was answered as it was."""
     refuse_card_numbers(message_id, account_id)
     told: Plain = {}
 
-    async def look(client: Redis) -> Plain:
-        told.update(await explain(client, message_id, account_id, replay))
+    async def look(client: Redis, past: Past) -> Plain:
+        told.update(await explain(client, message_id, account_id, replay, past))
         return told
 
-    show(config, look, plain, in_words)
+    show(config, ledger_dir, look, plain, in_words)
     if not told["same"]:
         raise SystemExit(1)

@@ -15,6 +15,7 @@ from authz.app.looking import NotThere, read_one
 from authz.app.options import configured
 from authz.app.output import counted as some
 from authz.app.output import write_json
+from authz.app.past import Past
 from authz.app.plain_text import lines
 from authz.app.reviewing import allowed_by, counted, facts, find, listed, waiting, what_became_of
 from authz.app.store import Store, opened
@@ -67,7 +68,7 @@ def command() -> None:
 def list_(most: int, target: str, config: Config) -> None:
     """Cases that wait, the oldest first."""
 
-    async def look(client: Redis) -> Plain:
+    async def look(client: Redis, past: Past) -> Plain:
         cases, counts = await waiting(client, most)
         now_s, told = SystemClock().now_ms() // 1000, facts if target else listed
         return {"reviews": [told(case, now_s) for case in cases]} | counted(counts)
@@ -104,10 +105,10 @@ def show_(review_id: str, plain: bool, config: Config) -> None:
     """All that is known of a case."""
     refuse_card_numbers(review_id)
 
-    async def look(client: Redis) -> Plain:
-        return facts(await find(client, review_id), SystemClock().now_ms() // 1000)
+    async def look(client: Redis, past: Past) -> Plain:
+        return facts(await find(client, review_id, past), SystemClock().now_ms() // 1000)
 
-    show(config, look, plain)
+    show(config, None, look, plain)
 
 
 @command.command(epilog=EXAMPLES)

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from authz.app.announce import CannotListen, announce_when_ready, listening
 from authz.app.books import NO_BOOKS, FoundBooks, find_books, of_books
+from authz.app.chain_watch import ChainWatch
 from authz.app.compose import GC_THRESHOLDS
 from authz.app.http import Health, start_http
 from authz.app.options import configured
@@ -126,6 +127,11 @@ async def run(
     if not once:
         saying = announce_when_ready(watch.has_looked, {}, http.port, announce)
         tasks.append(asyncio.ensure_future(saying))
+        if s.reconcile_every_s:
+            chains = ChainWatch(
+                redis_url, books.dsn, metrics, s.reconcile_every_s, lambda: writer.owned > 0
+            )
+            tasks.append(asyncio.ensure_future(chains.run()))
         if config.settlement.batches:
             tasks.append(asyncio.ensure_future(batching.run()))
     try:

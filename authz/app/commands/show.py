@@ -5,12 +5,15 @@ import re
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import click
 import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from authz.app.book_views import account_told, life_told
+from authz.app.books import of_books
 from authz.app.history import Plain
 from authz.app.looking import (
     JOURNAL_MAX,
@@ -27,12 +30,14 @@ from authz.app.looking import (
 from authz.app.meaning import is_like_a_pan
 from authz.app.options import configured
 from authz.app.output import sentence
+from authz.app.past import Past
 from authz.app.plain_text import lines
 from authz.app.store import NO_STORE, find_store, pan_keys
 from authz.clock import SystemClock, utc
 from authz.config import Config, ConfigError
 from authz.hot import admin, keys
 from authz.privacy import Pan
+from ledger import read
 
 EXAMPLES = """
 \b
@@ -111,8 +116,16 @@ def command() -> None:
 @on_account
 @how_many
 @as_json
+@of_books
 @configured
-def card(card_id: str, account_id: str | None, acts: int, plain: bool, config: Config) -> None:
+def card(
+    card_id: str,
+    account_id: str | None,
+    acts: int,
+    plain: bool,
+    ledger_dir: Path | None,
+    config: Config,
+) -> None:
     """A card, and its latest acts.
 
     By its id; with - by its number, on standard input.
@@ -120,44 +133,72 @@ def card(card_id: str, account_id: str | None, acts: int, plain: bool, config: C
     refuse_card_numbers(card_id, account_id)
     pan = pan_from_stdin() if card_id == "-" else None
 
-    async def look(client: Redis) -> Plain:
+    async def look(client: Redis, past: Past) -> Plain:
         if pan is None:
-            return await look_at_card(client, card_id, account_id, acts)
+            return await look_at_card(client, card_id, account_id, acts, past=past)
         key = pan_keys(config).card_key(pan)
         owner = await card_owner(client, key)
-        return {"pan": pan.masked, **await look_at_card(client, *owner, acts, key)}
+        return {"pan": pan.masked, **await look_at_card(client, *owner, acts, key, past)}
 
-    show(config, look, plain)
+    show(config, ledger_dir, look, plain)
 
 
 @command.command(epilog=OF_ACCOUNT)
 @click.argument("account_id", metavar="ID")
 @how_many
 @as_json
+@of_books
 @configured
-def account(account_id: str, acts: int, plain: bool, config: Config) -> None:
+def account(
+    account_id: str, acts: int, plain: bool, ledger_dir: Path | None, config: Config
+) -> None:
     """An account, and its latest acts.
 
     Balances, what is available, counters, open authorizations.
     """
     refuse_card_numbers(account_id)
-    show(config, lambda client: look_at_account(client, account_id, acts), plain)
+
+    async def look(client: Redis, past: Past) -> Plain:
+        try:
+            return await look_at_account(client, account_id, acts, past)
+        except NotThere:
+            found = await past.ask(lambda c: read.account(c, account_id), None)
+            if found is None:
+                raise
+            return OF_BOOKS | account_told(found)
+
+    show(config, ledger_dir, look, plain)
 
 
 @command.command(epilog=OF_AUTHORIZATION)
 @click.argument("authorization_id", metavar="ID")
 @on_account
 @as_json
+@of_books
 @configured
 def authorization(
-    authorization_id: str, account_id: str | None, plain: bool, config: Config
+    authorization_id: str,
+    account_id: str | None,
+    plain: bool,
+    ledger_dir: Path | None,
+    config: Config,
 ) -> None:
     """An authorization, and the acts on it.
 
     Its record, and its journal entries.
     """
     refuse_card_numbers(authorization_id, account_id)
-    show(config, lambda client: look_at_authorization(client, authorization_id, account_id), plain)
+
+    async def look(client: Redis, past: Past) -> Plain:
+        try:
+            return await look_at_authorization(client, authorization_id, account_id, past)
+        except NotThere:
+            found = await past.ask(lambda c: read.authorization(c, authorization_id), None)
+            if found is None:
+                raise
+            return OF_BOOKS | life_told(found)
+
+    show(config, ledger_dir, look, plain)
 
 
 @command.command(epilog=OF_MESSAGE)
@@ -168,6 +209,7 @@ def authorization(
 @click.option("--since", help="Not before: HH:MM, the last time that it was, or ISO 8601; UTC.")
 @how_many
 @as_json
+@of_books
 @configured
 def message(
     stan: str | None,
@@ -177,6 +219,7 @@ def message(
     since: str | None,
     acts: int,
     plain: bool,
+    ledger_dir: Path | None,
     config: Config,
 ) -> None:
     """A request, by what it carried.
@@ -199,17 +242,18 @@ def message(
     )
     pan = pan_from_stdin() if card_id == "-" else None
 
-    async def look(client: Redis) -> Plain:
+    async def look(client: Redis, past: Past) -> Plain:
         if pan is not None:
             key = pan_keys(config).card_key(pan)
-            return await look_for_message(client, await of_number(client, key, wanted), acts)
+            met = await of_number(client, key, wanted)
+            return await look_for_message(client, met, acts, past)
         on = wanted
         if on.card_id and not on.account_id:
             found = await search(client, keys.card_field(on.card_id))
             on = msgspec.structs.replace(on, account_id=found)
-        return await look_for_message(client, on, acts)
+        return await look_for_message(client, on, acts, past)
 
-    show(config, look, plain)
+    show(config, ledger_dir, look, plain)
 
 
 def read_since(text: str, now: datetime) -> int:
@@ -258,13 +302,20 @@ def pan_from_stdin() -> Pan:
         raise click.UsageError("Standard input has no card number on its first line.") from None
 
 
+OF_BOOKS = {"from": "the books; the store has none"}
+
+# What is looked up: in the store, and in the books for what its journal has no more.
+Look = Callable[[Redis, Past], Awaitable[Plain]]
+
+
 def show(
     config: Config,
-    look: Callable[[Redis], Awaitable[Plain]],
+    ledger_dir: Path | None,
+    look: Look,
     plain: bool,
     as_text: Callable[[Plain], list[str]] = lines,
 ) -> None:
-    write(asyncio.run(run(config, look)), plain, as_text)
+    write(asyncio.run(run(config, look, ledger_dir)), plain, as_text)
 
 
 def write(found: Plain, plain: bool, as_text: Callable[[Plain], list[str]]) -> None:
@@ -274,14 +325,15 @@ def write(found: Plain, plain: bool, as_text: Callable[[Plain], list[str]]) -> N
         click.echo("\n".join(as_text(found)))
 
 
-async def run(config: Config, look: Callable[[Redis], Awaitable[Plain]]) -> Plain:
+async def run(config: Config, look: Look, ledger_dir: Path | None = None) -> Plain:
     try:
         store = await find_store(config, make=False)
     except NO_STORE as error:
         raise click.ClickException(str(error)) from None
     client = admin.administrator(store.url)
     try:
-        return await look(client)
+        async with Past(client, config, ledger_dir) as past:
+            return await look(client, past)
     except NotThere as error:
         raise click.ClickException(sentence(error)) from None
     except ConfigError as error:

@@ -44,8 +44,9 @@ def damage(url: str, by: int = 1) -> None:
 def test_agreement_is_exit_0(store: str) -> None:
     result = run(store)
     assert result.exit_code == 0
-    assert result.stdout == (
+    assert result.stdout.startswith(
         "Everything agrees: 1 account, 0 approved authorizations, 65 journal entries.\n"
+        "Not compared with books. There are no books in "
     )
 
 
