@@ -6,6 +6,8 @@ completes an authorization, or posts by force where there is none. Which does wh
 says: authz/wire/meanings.py.
 """
 
+from msgspec.structs import replace
+
 from authz import identity
 from authz.authorize import DAY_S, authorization_body, fingerprint, message_id
 from authz.budget import Budget
@@ -28,7 +30,12 @@ from rules.windows import civil_date
 async def advise(engine: Engine, advice: Advice, received: float) -> Outcome:
     """Take it in, and say so. There is nothing to withdraw: the network asks again until it is
     acknowledged, and that is the same act."""
-    told, posts = advice.told, advice.does is not Does.SET
+    told = advice.told
+    awaits_file = advice.approved and engine.moves_by_file(told.network)
+    in_part = advice.does is Does.PART or advice.shipments > 1
+    if awaits_file:
+        advice = replace(advice, does=Does.SET)
+    posts = advice.does is not Does.SET
     budget = engine.budget(received)
     attempt = engine.attempt()
     ttl_s = engine.answer_ttl_s(engine.settings.advice_window_s)
@@ -42,10 +49,11 @@ async def advise(engine: Engine, advice: Advice, received: float) -> Outcome:
         )
         exact = identity.exact_among(references)
         takes_back = not advice.approved and not posts and exact > 0
-        if known is None or too_old or not (advice.approved or takes_back):
+        idle = (awaits_file and in_part) or not (advice.approved or takes_back)
+        if known is None or too_old or idle:
             # Nothing of ours, nothing that moved, or too old to tell from a repeat: taken note
             # of, for the books to look at.
-            why = why_not(known is None, too_old)
+            why = why_not(known is None, too_old, advice.approved)
             note = note_of(advice, known, why, attempt, deadline_ms, ttl_s)
             verdict = await engine.hot.note(note, budget.left_s())
         else:
@@ -160,11 +168,14 @@ def terms_of(rule: HoldRule) -> Terms:
     return Terms(rule.tolerance_percent, rule.tolerance_minor, rule.overdue_days * DAY_S)
 
 
-def why_not(unknown: bool, too_old: bool) -> str:
+def why_not(unknown: bool, too_old: bool, approved: bool) -> str:
     """What a note says of an advice that moves nothing."""
     if unknown:
         return "unmatched"
-    return "unapplied" if too_old else "declined_elsewhere"
+    if too_old:
+        return "unapplied"
+    # One of several completions, where the clearing file tells of each.
+    return "awaits_file" if approved else "declined_elsewhere"
 
 
 def advice_body(

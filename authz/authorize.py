@@ -130,12 +130,12 @@ def plan_act(
         sent_at=request.sent_at,
         expires_at=request.sent_at + rule.days * DAY_S,
         answer_ttl_s=engine.answer_ttl_s(engine.settings.answer_window_s),
-        posts=moves(request, rule),
+        posts=moves(request, rule, by_file=engine.moves_by_file(request.network)),
         sign=request.sign,
         part_reference=identity.reference_of_part(code, subject) if request.partial_ok else "",
         inquires=request.purpose is Purpose.BALANCE_INQUIRY,
         exact=2 if request.life_cycle else 1,
-        tally=engine.tally(request.network, counted_as(request)),
+        tally=engine.tally(request.network, counted_as(engine, request)),
         review=Reason.REFERRED if may_be_referred(plan) else "",
         body=journal_body(priced, plan, account.credit_line_minor, engine.judge.version),
     )
@@ -147,11 +147,12 @@ def may_be_referred(plan: Plan) -> bool:
     return Reason.REFERRED in (plan.reason, used_up)
 
 
-def counted_as(request: AuthorizationRequest) -> str:
+def counted_as(engine: Engine, request: AuthorizationRequest) -> str:
     """What its network's totals count the message as; money that it moves they count besides."""
     if request.purpose is Purpose.BALANCE_INQUIRY:
         return INQUIRIES
-    return "" if request.posts else AUTHORIZATIONS
+    posts = request.posts and not engine.moves_by_file(request.network)
+    return "" if posts else AUTHORIZATIONS
 
 
 def wanted(priced: Price, plan: Plan, rule: HoldRule) -> int:
@@ -164,9 +165,9 @@ def wanted(priced: Price, plan: Plan, rule: HoldRule) -> int:
     return min(max(hold_for(request, rule) + priced.fees.total_minor, uplifted), EXACT_MAX)
 
 
-def moves(request: AuthorizationRequest, rule: HoldRule) -> int:
-    """When its money moves, beside its completions."""
-    if request.posts:
+def moves(request: AuthorizationRequest, rule: HoldRule, *, by_file: bool) -> int:
+    """When its money moves, beside its completions and what a clearing file says."""
+    if request.posts and not by_file:
         return AT_ONCE
     return AT_APPROVAL if request.sign < 0 and rule.credit == "approval" else 0
 

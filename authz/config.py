@@ -5,10 +5,8 @@ file, else from here. Errors name the key by its path and never quote a secret.
 docs/configuration.md shows the same tables to operators.
 """
 
-import re
 from binascii import unhexlify
 from collections.abc import Mapping
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlsplit
@@ -16,8 +14,23 @@ from urllib.parse import quote, urlsplit
 import msgspec
 from msgspec import Meta, Struct
 
-from authz.checks.settings import NEEDED, CheckConfig, problem_of
-from authz.config_books import PostgresConfig, SettleConfig, check_postgres
+from authz.checks.settings import CheckConfig, problem_of
+from authz.config_books import (
+    ClearingConfig,
+    PostgresConfig,
+    SettleConfig,
+    check_clearing,
+    check_postgres,
+)
+from authz.config_hosts import ANY_HOST, check_host
+from authz.config_rows import check_of, hold_rule
+from authz.config_settlement import (
+    SettlementConfig,
+    check_settlement,
+    cycle_rule,
+    interchange_rule,
+    quote_of,
+)
 from authz.config_sources import ConfigError, Secret, Sources
 from authz.dialects import find_dialect
 from authz.wire.networks import NETWORK_OF, NETWORKS, PLAIN
@@ -27,7 +40,9 @@ from iso8583.dialects import BY_NAME
 from iso8583.errors import EncodeError
 from iso8583.framing import FRAMINGS
 from iso8583.spec import Dialect
-from rules.holds import MCC_GROUPS, HoldRule
+from rules.holds import HoldRule
+from rules.routes import Quote
+from rules.settlement import CycleRule, InterchangeRule
 
 __all__ = ["Config", "ConfigError", "Secret", "load_config", "shown"]
 
@@ -156,9 +171,14 @@ class Config(Struct, frozen=True, kw_only=True):
     metrics: MetricsConfig = MetricsConfig()
     postgres: PostgresConfig = PostgresConfig()
     settle: SettleConfig = SettleConfig()
+    settlement: SettlementConfig = SettlementConfig()
+    clearing: ClearingConfig = ClearingConfig()
     links: tuple[LinkConfig, ...] = (LinkConfig(),)  # [[link]] in the file
     holds: tuple[HoldRule, ...] = ()  # [[hold]], the first that fits; none: rules/holds.py
     checks: tuple[CheckConfig, ...] = ()  # [[check]], all asked at the same time
+    cycles: tuple[CycleRule, ...] = ()  # [[cycle]], the first that fits; none: rules/settlement.py
+    interchange: tuple[InterchangeRule, ...] = ()  # [[interchange]], the first that fits
+    fx: tuple[Quote, ...] = ()  # [[fx]], of which the best is taken
 
 
 SECTIONS: dict[str, type[Struct]] = {
@@ -170,9 +190,14 @@ SECTIONS: dict[str, type[Struct]] = {
     "metrics": MetricsConfig,
     "postgres": PostgresConfig,
     "settle": SettleConfig,
+    "settlement": SettlementConfig,
+    "clearing": ClearingConfig,
     "link": LinkConfig,
     "hold": HoldRule,
     "check": CheckConfig,
+    "cycle": CycleRule,
+    "interchange": InterchangeRule,
+    "fx": Quote,
 }
 # What may hold each secret instead of the file that everybody reads.
 SECRETS = {
@@ -207,9 +232,16 @@ def load_config(path: Path | None, env: Mapping[str, str], flags: Mapping[str, o
         metrics=MetricsConfig(**tables["metrics"]),
         postgres=PostgresConfig(**tables["postgres"]),
         settle=SettleConfig(**tables["settle"]),
+        settlement=SettlementConfig(**tables["settlement"]),
+        clearing=ClearingConfig(**tables["clearing"]),
         links=tuple(link_of(table) for table in sources.listed["link"]),
         holds=tuple(hold_rule(at, table) for at, table in enumerate(sources.listed["hold"])),
         checks=tuple(check_of(at, table) for at, table in enumerate(sources.listed["check"])),
+        cycles=tuple(cycle_rule(at, row) for at, row in enumerate(sources.listed["cycle"])),
+        interchange=tuple(
+            interchange_rule(at, row) for at, row in enumerate(sources.listed["interchange"])
+        ),
+        fx=tuple(quote_of(at, row) for at, row in enumerate(sources.listed["fx"])),
     )
     check(config)
     return config
@@ -227,29 +259,6 @@ def link_of(table: dict[str, Any]) -> LinkConfig:
         except (KeyError, DialectFileError):
             return link  # told of as the dialect's fault, when links are checked
     return msgspec.structs.replace(link, network=network)
-
-
-def hold_rule(at: int, table: dict[str, Any]) -> HoldRule:
-    """One row of the hold policy. Raises: ConfigError."""
-    where = f"hold[{at}]"
-    if "days" not in table:
-        raise ConfigError(f"{where}.days: is needed")
-    rule = HoldRule(**table)
-    for attribute, value, names in (
-        ("network", rule.network, NETWORKS),
-        ("mcc_group", rule.mcc_group, MCC_GROUPS),
-    ):
-        if value and value not in names:
-            raise ConfigError(f"{where}.{attribute}: unknown; known are {', '.join(names)}")
-    return rule
-
-
-def check_of(at: int, table: dict[str, Any]) -> CheckConfig:
-    """One optional check. Raises: ConfigError."""
-    for key in NEEDED:
-        if key not in table:
-            raise ConfigError(f"check[{at}].{key}: is needed")
-    return CheckConfig(**table)
 
 
 def place_folders(engine: dict[str, Any], embedded: dict[str, Any], env: Mapping[str, str]) -> None:
@@ -275,6 +284,8 @@ def check(config: Config) -> None:
     check_redis(config.redis)
     check_pan_key(config.pan)
     check_postgres(config.postgres)
+    check_settlement(config.settlement, config.fx)
+    check_clearing(config.clearing)
     check_host(config.settle.metrics_host, "settle.metrics_host")
     check_host(config.metrics.host, "metrics.host")
     taken = {(config.metrics.host, config.metrics.port): "metrics.port"}
@@ -291,10 +302,6 @@ def check(config: Config) -> None:
             if link.port == port != 0 and (host == link.host or {host, link.host} & ANY_HOST):
                 raise ConfigError(f"{where}.port: already taken by {owner}")
         taken[link.host, link.port] = f"{where}.port"
-
-
-HOST_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
-ANY_HOST = {"0.0.0.0", "::"}  # these take the port on every address
 
 
 def check_redis(redis: RedisConfig) -> None:
@@ -319,17 +326,6 @@ def check_pan_key(pan: PanConfig) -> None:
         raise ConfigError("pan.key: expected hexadecimal digits") from None
     if key is not None and len(key) < PAN_KEY_MIN:
         raise ConfigError(f"pan.key: has {len(key)} bytes, needs {PAN_KEY_MIN}")
-
-
-def check_host(host: str, where: str) -> None:
-    """An address, or a name that may have one: what looks like an address must be one."""
-    if ":" in host or host.rpartition(".")[2].isdigit():
-        try:
-            ip_address(host)
-        except ValueError:
-            raise ConfigError(f"{where}: not an address") from None
-    elif not HOST_NAME.fullmatch(host):
-        raise ConfigError(f"{where}: neither an address nor the name of a host")
 
 
 def check_link(link: LinkConfig, where: str) -> None:
@@ -380,7 +376,7 @@ def check_dialect(link: LinkConfig, where: str) -> Dialect:
     return dialect
 
 
-SHOWN_AS: dict[str, str] = {"links": "link", "holds": "hold", "checks": "check"}
+SHOWN_AS: dict[str, str] = {"links": "link", "holds": "hold", "checks": "check", "cycles": "cycle"}
 
 
 def shown(config: Config) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from urllib.parse import quote, urlsplit
 from msgspec import Meta, Struct
 
 from authz.config_sources import ConfigError, Secret
+from authz.wire.networks import NETWORKS
 
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 
@@ -38,6 +39,22 @@ class SettleConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     trim_keep_s: Annotated[int, Meta(ge=0)] = 0  # what is trimmed is older; 0: nothing ever is
     metrics_host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
     metrics_port: Port = 9584
+
+
+class ClearingConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where a network's money moves: with its online messages, or with its clearing file."""
+
+    by_file: str = ""  # networks by name, with commas; of all others the file only compares
+
+    @property
+    def networks(self) -> frozenset[str]:
+        return frozenset(name.strip() for name in self.by_file.split(",") if name.strip())
+
+
+def check_clearing(clearing: ClearingConfig) -> None:
+    for name in sorted(clearing.networks):
+        if name not in NETWORKS:
+            raise ConfigError(f"clearing.by_file: unknown; known are {', '.join(NETWORKS)}")
 
 
 def check_postgres(postgres: PostgresConfig) -> None:

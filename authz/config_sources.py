@@ -15,7 +15,7 @@ from msgspec import Struct
 
 FILE = "file:"  # begins a text that names a file instead of saying it
 # The sections that may stand more than once; of the first there is one at least.
-ONE, LISTED = "link", ("link", "hold", "check")
+ONE, LISTED = "link", ("link", "hold", "check", "cycle", "interchange", "fx")
 Sections = Mapping[str, type[Struct]]
 Table = dict[str, Any]
 

@@ -46,6 +46,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     clock_skew_s: int = 300
     hold_days: int = 7
     hold_rules: tuple[HoldRule, ...] = ()
+    by_file: frozenset[str] = frozenset()  # networks whose money moves with the clearing file
 
 
 class Outcome(Struct, frozen=True, kw_only=True, gc=False):
@@ -147,6 +148,10 @@ class Engine:
     def answer_ttl_s(self, window_s: int) -> int:
         """How long an answer is kept: past the last moment at which its repeat is let in."""
         return window_s + 2 * self.settings.clock_skew_s
+
+    def moves_by_file(self, network: str) -> bool:
+        """Whether its online messages only hold, and its clearing file posts."""
+        return network in self.settings.by_file
 
     @property
     def linger_s(self) -> int:

@@ -30,6 +30,11 @@ def closing_id(kind: str, account_id: str, authorization_id: str, at: int) -> st
     return _short("\x1f".join((kind, account_id, authorization_id, str(at))), 15)
 
 
+def clearing_id(network: str, item: str) -> str:
+    """The id of what a cleared item moves, for good: `item` is its key, the same in any file."""
+    return _short("\x1f".join(("clearing", network, item)), 15)
+
+
 def exception_id(*parts: str) -> str:
     """The id of a card's exception: 12 characters. The same parts make it once."""
     return _short("\x1f".join(("exception", *parts)), 9)
@@ -118,6 +123,35 @@ def references_of_increment(increment: Increment, code: str, subject: str) -> tu
 def references_of_reversal(reversal: Reversal, subject: str) -> tuple[Rung, ...]:
     """What this reversal says of its authorization: rung and reference, strongest first."""
     return tuple(_ladder(reversal.original, reversal, reversal.transaction_minor, subject))
+
+
+def reference_of_cleared(message_id: str) -> str:
+    """What a cleared item is named by, where a later one takes it back."""
+    return _reference("cleared", message_id)
+
+
+def references_of_cleared(
+    told: AuthorizationRequest, sent: str, code: str, subject: str
+) -> tuple[Rung, ...]:
+    """What a cleared item says of its authorization, strongest first.
+
+    `sent`: DE 7 of the authorization, MMDDhhmmss, where the file has it beside a STAN; `code`: its
+    DE 38. Files tell less than messages, so DE 37 alone is tried behind DE 37 with 41 and 42.
+    """
+    rungs: list[Rung] = []
+    if told.stan and sent:
+        for mti in ("0100", "0200"):
+            rungs.append((ORIGINAL, _reference(ORIGINAL, mti, told.stan, sent, subject)))
+    if told.life_cycle:
+        rungs.append((LIFE_CYCLE, _reference(LIFE_CYCLE, told.life_cycle, subject)))
+    if told.rrn.strip("0"):
+        if told.terminal_id or told.merchant_id:
+            rungs.append((RETRIEVAL, _by_retrieval(told, subject)))
+        rungs.append((RRN, _reference(RRN, told.rrn, subject)))
+    if code:
+        rungs.append((APPROVAL, _reference(APPROVAL, code, str(told.transaction_minor), subject)))
+        rungs.append((APPROVAL, reference_of_part(code, subject)))
+    return tuple(rungs)
 
 
 def _ladder(

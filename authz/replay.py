@@ -25,6 +25,7 @@ from ledger.journal import (
     AuthorizationBody,
     Body,
     CardBody,
+    ClearingBody,
     CutOverBody,
     Envelope,
     IncrementBody,
@@ -41,7 +42,7 @@ TIMEOUT_S = 60.0
 Asked = tuple[str, str, int, int, str]
 
 ACTS = frozenset(
-    {"reversal", "advice", "completion", "increment", "close"}
+    {"reversal", "advice", "completion", "clearing", "increment", "close"}
 )  # kinds of entries that join one
 PAGE = 1000  # entries in one reply
 PAUSE_AFTER = 2000  # list entries: one change may have a thousand, and the links are to be answered
@@ -217,10 +218,18 @@ def as_asked(message_id: str, body: Any) -> Asked:
             return message_id, kind, told.sent_at, 0, ""
         amount, currency = told.transaction_minor, told.transaction_currency
         return message_id, kind, told.sent_at, amount, currency
-    assert isinstance(body, ReversalBody)
-    if body.remaining_minor < 0:
-        return message_id, "full", body.sent_at, 0, ""
-    return message_id, "part", body.sent_at, body.remaining_minor, body.transaction_currency
+    if isinstance(body, ClearingBody):
+        told = body.told
+        if body.act in ("post", "last"):
+            amount, currency = told.transaction_minor, told.transaction_currency
+            return message_id, body.act, told.sent_at, amount, currency
+        sent_at, remaining, currency = told.sent_at, body.remaining_minor, ""  # its target's own
+    else:
+        assert isinstance(body, ReversalBody)
+        sent_at, remaining, currency = body.sent_at, body.remaining_minor, body.transaction_currency
+    if remaining < 0:
+        return message_id, "full", sent_at, 0, ""
+    return message_id, "part", sent_at, remaining, currency
 
 
 class Gate(Struct, frozen=True):

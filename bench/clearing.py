@@ -109,7 +109,7 @@ def beside_cardutil(path: Path) -> dict[str, float] | None:
     }
 
 
-def run(json_path: str | None, *, records: int = 100_000) -> None:
+def run(json_path: str | None, *, records: int = 100_000, post: int = 20_000) -> None:
     answer: dict[str, Any] = {"machine": this_machine(), "records": records, "formats": {}}
     lines = [f"{records:,} items in each file"]
     with TemporaryDirectory() as folder:
@@ -129,4 +129,12 @@ def run(json_path: str | None, *, records: int = 100_000) -> None:
                     f" by cardutil {peer['cardutil_us']} us"
                 )
             path.unlink()
+    if post:
+        from bench.clearing_post import posted  # not before: reading needs no servers
+
+        answer["post"] = figures = posted(post)
+        lines.append(
+            f"{post:,} of a CSV posted: written down {figures['planned_per_s']:,}/s,"
+            f" then posted {figures['posted_per_s']:,}/s"
+        )
     publish(answer, lines, json_path)

@@ -61,9 +61,10 @@ def decide(json_path: str | None, **given: Any) -> None:
 
 @command.command(epilog="\b\nExample:\n  authz bench clearing --records 1000000")
 @click.option("--records", type=click.IntRange(100), help="Items in each file. [100000]")
+@click.option("--post", type=click.IntRange(0), help="Items posted, into servers. [20000]")
 @json_option
 def clearing(json_path: str | None, **given: Any) -> None:
-    """Clearing files of three formats: verified, read, written; and memory."""
+    """Clearing files of three formats: verified, read, written, posted; and memory."""
     from bench.clearing import run
 
     run(json_path, **said(given))

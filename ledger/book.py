@@ -23,6 +23,7 @@ from ledger.journal import (
     AdviceBody,
     AuthorizationBody,
     Body,
+    ClearingBody,
     Envelope,
     IncrementBody,
     LedgerBody,
@@ -37,7 +38,7 @@ from ledger.known import (
     Unbookable,
     read_profile,
 )
-from ledger.split import NOTHING, Parts, Terms, joined, paid, terms_of
+from ledger.split import NOTHING, Parts, Terms, joined, paid, terms_of, terms_of_clearing
 
 EXACT_MAX = 2**53 - 1  # the hot state's; a number beyond it was never counted there
 # By the store's clock, ms: 2001 to 2099. What lies outside was never one, and would make a
@@ -319,6 +320,8 @@ def whose(read: Body | None) -> tuple[str, Terms | None]:
             return read.network, terms_of(read)
         case AdviceBody(told=told) | IncrementBody(asked=told):
             return told.network, terms_of(told)
+        case ClearingBody():
+            return read.told.network, terms_of_clearing(read)
         case ReversalBody():
             return read.network, None
         case _:
@@ -335,5 +338,9 @@ def stand(lines: Lines, program: str, currency: str, parts: Parts, network: str,
     lines.add(Account(program, currency, Role.CROSS_BORDER), by * parts.cross_border)
     lines.add(Account(program, currency, Role.FX_POSITION), by * parts.converted)
     for abroad, amount in parts.foreign:
+        if abroad == currency:
+            lines.add(Account(program, currency, Role.FX_INCOME), by * amount)
+            lines.add(Account(program, currency, Role.NETWORK, network), -by * amount)
+            continue
         lines.add(Account(program, abroad, Role.FX_POSITION), -by * amount)
         lines.add(Account(program, abroad, Role.NETWORK, network), by * amount)

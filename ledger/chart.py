@@ -22,6 +22,7 @@ class Role(StrEnum):
     BANK = "bank"  # the settlement bank
     FEES = "fees"  # income: fees but the next
     CROSS_BORDER = "cross_border"  # income: fees for merchants abroad
+    INTERCHANGE = "interchange"  # income: what the merchant's bank leaves the issuer of a payment
     FX_INCOME = "fx_income"  # income: what closing an FX position leaves
     FX_POSITION = "fx_position"  # one currency given for another; one account in each of the two
     DISPUTES = "disputes"

@@ -30,7 +30,7 @@ class Envelope(Struct, frozen=True, array_like=True, kw_only=True):
     """What an act did to the hot state, told by the function that did it."""
 
     layout: int
-    kind: str  # authorization | reversal | advice | completion | increment | close |
+    kind: str  # authorization | reversal | advice | completion | clearing | increment | close |
     # withdrawal | note | account | card | judgement | lists | gate | cut_over | announcement |
     # review
     message_id: str
@@ -154,6 +154,36 @@ class AdviceBody(Struct, frozen=True, array_like=True, tag="advice", gc=False):
     approved: bool
     approval_code: str
     references: tuple[tuple[str, str], ...]  # rung and reference, as they were tried
+
+
+# The network's own name of it; +1 we pay it, -1 we are given it, 0 not told; its amount and
+# currency; decimals behind the point of a major unit, -1 for minor units.
+ToldFee = tuple[str, int, int, str, int]
+
+
+class ClearingBody(Struct, frozen=True, array_like=True, tag="clearing", gc=False):
+    """A record of a clearing file that moved a cardholder's money, or took back what one had moved.
+
+    Amounts are unsigned. Of one that takes back, `told` has the price of what it takes back, as far
+    as it does.
+    """
+
+    told: AuthorizationBody  # the item as it was priced; sent when it was taken in
+    act: str  # post | last | full | part
+    references: tuple[tuple[str, str], ...]  # rung and reference, as they were tried
+    item: str  # its key, the same for good in any file
+    kind: str  # presentment | refund | cash | chargeback
+    of: str  # of a chargeback: what was disputed; else the kind
+    reversal: bool
+    arn: str
+    file_id: str
+    record: int
+    business_date: str = ""  # the file's, YYYY-MM-DD; "" where it tells none
+    settlement_minor: int = 0  # what the network settles with us
+    settlement_currency: str = ""  # "" where the file does not say
+    fees: tuple[ToldFee, ...] = ()  # interchange and the like
+    takes_back: str = ""  # the message id of what it takes back
+    remaining_minor: int = -1  # of that, in its transaction's currency; -1 means: nothing
 
 
 class IncrementBody(Struct, frozen=True, array_like=True, tag="increment", gc=False):
@@ -302,6 +332,7 @@ Body = (
     AuthorizationBody
     | ReversalBody
     | AdviceBody
+    | ClearingBody
     | IncrementBody
     | CloseBody
     | WithdrawalBody

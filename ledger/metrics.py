@@ -1,6 +1,8 @@
 """What the writer counts, under the names that docs/ledger.md explains. No label holds anything
 that came from a message."""
 
+from collections.abc import Mapping
+
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -9,6 +11,8 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+
+from ledger.clearing.outcome import Outcome
 
 FAILURES = ("postgres", "redis", "refused", "parked")
 # A full batch takes a quarter of a second on two cores; ten are a disk that does not keep up.
@@ -44,6 +48,10 @@ class Metrics:
         )
         self._owned = Gauge("authz_ledger_shards_owned", "Shards that we write.", registry=r)
         self._open = Gauge("authz_ledger_parked_open", "Parked, and not resolved.", registry=r)
+        self._cleared = Gauge(
+            "authz_clearing_items", "Records of clearing files that wait for a person.",
+            ("outcome",), registry=r,
+        )  # fmt: skip
         self._by_lane: dict[int, int] = {}
 
     entries = 0  # written so far
@@ -68,6 +76,11 @@ class Metrics:
         self._lag.set(entries)
         self._lag_s.set(seconds)
         self._open.set(parked_open)
+
+    def cleared(self, waiting: Mapping[str, int]) -> None:
+        """How many records of clearing files wait for a person, by outcome."""
+        for outcome in Outcome:
+            self._cleared.labels(outcome).set(waiting.get(outcome, 0))
 
     def text(self) -> bytes:
         return generate_latest(self.registry)

@@ -5,15 +5,18 @@ body names no fee, a completion may post less than it told of, and two may come 
 the parts of each authorization are kept (`Parts`), and every move is split against them:
 
   - more is paid: by the act's own terms, in proportion where it is not all of what they tell of;
-  - some is paid back: each part shrinks in proportion. When all is paid back, all parts are zero.
+  - some is paid back: each part shrinks in proportion. When all is paid back, all parts are zero;
+  - a clearing file says to the cent what its network settles, also of what it takes back. That is
+    kept to (`exact`), and what billing and settlement differ by is ours.
 
 Parts are rounded half to even. What rounding leaves goes to the principal, the largest part, so the
 parts always add up to what moved, to the cent (tests/ledger/test_book.py).
 """
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from ledger.journal import AuthorizationBody
+from ledger.journal import AuthorizationBody, ClearingBody
 
 OWN_RATE_NOT = ("", "network")  # sources of a rate that is not ours
 
@@ -25,8 +28,10 @@ class Terms(Struct, frozen=True):
     total_minor: int  # what the cardholder pays in all
     fees_minor: int  # all of them
     cross_border_minor: int  # of these
-    foreign_minor: int = 0  # what the network is owed, where we converted it ourselves
+    foreign_minor: int = 0  # as an entry of `Parts.foreign`
     foreign_currency: str = ""
+    converts: bool = True  # the principal goes through the FX position
+    exact: bool = False  # the network's word on what it settles, whichever way money moves
 
 
 class Parts(Struct, frozen=True, array_like=True):
@@ -39,11 +44,13 @@ class Parts(Struct, frozen=True, array_like=True):
     fees: int = 0  # but the next
     cross_border: int = 0
     converted: int = 0  # of the principal, what went through the FX position
-    foreign: tuple[tuple[str, int], ...] = ()  # what the network is owed for that, by currency
+    # What the network is owed for that, by currency. In the billing currency itself: by how much
+    # the principal exceeds what the network settles, which is income.
+    foreign: tuple[tuple[str, int], ...] = ()
 
     @property
     def direct(self) -> int:
-        """Of the principal, what the network settles in the billing currency."""
+        """Of the principal, what stays in the billing currency."""
         return self.paid - self.fees - self.cross_border - self.converted
 
 
@@ -62,6 +69,25 @@ def terms_of(told: AuthorizationBody) -> Terms:
     )
 
 
+def terms_of_clearing(body: ClearingBody) -> Terms:
+    """What the network settles, where the file says so; else as of an online completion."""
+    terms = terms_of(body.told)
+    settled, currency = body.settlement_minor, body.settlement_currency
+    if not currency:
+        return replace(terms, exact=True)
+    converts = currency != body.told.currency
+    return Terms(
+        terms.network,
+        terms.total_minor,
+        terms.fees_minor,
+        terms.cross_border_minor,
+        settled if converts else terms.total_minor - terms.fees_minor - settled,
+        currency,
+        converts,
+        exact=True,
+    )
+
+
 def share(part: int, of: int, whole: int) -> int:
     """part * of / whole, half to even, for any signs; whole is not zero."""
     if whole < 0:
@@ -75,6 +101,8 @@ def paid(before: Parts, moved: int, terms: Terms | None) -> Parts:
     after = before.paid + moved
     if moved == 0:
         return before
+    if terms is not None and terms.exact:
+        return grown(before, moved, terms)
     if after == 0:
         return NOTHING
     if before.paid == 0 or (before.paid > 0) == (moved > 0):
@@ -87,13 +115,13 @@ def paid(before: Parts, moved: int, terms: Terms | None) -> Parts:
 def grown(before: Parts, more: int, terms: Terms | None) -> Parts:
     """By the act's terms; where it has none, as the parts stand."""
     if terms is None or terms.total_minor == 0:
-        return scaled(before, before.paid + more) if before.paid else Parts(paid=more)
+        return scaled(before, before.paid + more) if before.paid else replace(before, paid=more)
     whole = terms.total_minor
     fees = share(terms.fees_minor, more, whole)
     abroad = share(terms.cross_border_minor, more, whole)
     foreign, converted = dict(before.foreign), 0
     if terms.foreign_currency:
-        converted = more - fees
+        converted = more - fees if terms.converts else 0
         currency = terms.foreign_currency
         foreign[currency] = foreign.get(currency, 0) + share(terms.foreign_minor, more, whole)
     return Parts(

@@ -24,6 +24,7 @@ from ledger.journal import (
     AdviceBody,
     AuthorizationBody,
     CardBody,
+    ClearingBody,
     Entry,
     IncrementBody,
     read_entry,
@@ -43,7 +44,7 @@ from rules.windows import civil_date
 
 ENTRIES_MAX = 10_000_000  # some 7 GB at the worst, where every one is an approval
 TAKES_BACK = frozenset({"reversal", "close", "withdrawal"})
-TELLS = frozenset({"advice", "completion"})
+TELLS = frozenset({"advice", "completion", "clearing"})
 
 
 class Read(Struct):
@@ -251,7 +252,7 @@ def moved_of(entry: Entry, told: Told) -> Moved:
     touched: tuple[tuple[str, int], ...] = ()
     card = told.cards.get((e.account_id, e.card_id))
     account = told.accounts.get(e.account_id)
-    if isinstance(body, AdviceBody) and card is not None and account is not None:
+    if isinstance(body, AdviceBody | ClearingBody) and card is not None and account is not None:
         request = request_of(body.told)
         day = civil_date(request.sent_at, account.time_zone)
         touched = tuple((limit.counter, limit.scale) for limit in limits_for(request, card, day))
@@ -259,7 +260,8 @@ def moved_of(entry: Entry, told: Told) -> Moved:
         authorization_id=e.authorization_id,
         account_id=e.account_id,
         took_minor=e.held_delta - e.posted_delta,
-        is_taken_back=e.kind in TAKES_BACK,
+        is_taken_back=e.kind in TAKES_BACK
+        or (isinstance(body, ClearingBody) and body.act in ("full", "part")),
         touched=touched,
         absorbed=tuple(e.absorbed),
         withdrew=e.message_id if e.kind == "withdrawal" else "",

@@ -103,6 +103,16 @@ async def find_books(
     return books
 
 
+def has_books(config: Config, folder: Path | None = None) -> bool:
+    """Whether there are any to be looked into: a Postgres that is named, or one of our own; that
+    belongs to a store of our own, so with another store it must be named."""
+    if config.postgres.address() is not None:
+        return True
+    if folder is None and config.redis.url is not None:
+        return False
+    return ((folder or own_folder(config)) / CLUSTER).exists()
+
+
 def own_folder(config: Config) -> Path:
     if os.geteuid() == 0:
         return OF_ROOT

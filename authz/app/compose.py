@@ -296,6 +296,7 @@ def settings_of(config: Config) -> Settings:
         clock_skew_s=c.clock_skew_s,
         hold_days=c.hold_days,
         hold_rules=config.holds,
+        by_file=config.clearing.networks,
     )
 
 

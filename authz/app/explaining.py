@@ -25,6 +25,7 @@ from ledger.journal import (
     AdviceBody,
     AuthorizationBody,
     CardBody,
+    ClearingBody,
     Entry,
     Envelope,
     IncrementBody,
@@ -52,6 +53,12 @@ from rules.price import NETWORK, plan_of
 from rules.reason import Reason
 
 REVIEW = {"opened": "a case was opened", "full": "there was no room for a case"}
+# What is asked about by mistake.
+NO_QUESTION = {
+    AdviceBody: "an advice",
+    ClearingBody: "a record of a clearing file",
+    ReversalBody: "a reversal",
+}
 ROUNDS = 200  # of a check that is timed; the quickest counts
 
 
@@ -142,8 +149,8 @@ async def find(client: Redis, message_id: str, account_id: str) -> Entry:
             continue
         if isinstance(body, AuthorizationBody | IncrementBody):
             return entry
-        if isinstance(body, AdviceBody | ReversalBody):
-            what = "an advice" if isinstance(body, AdviceBody) else "a reversal"
+        if isinstance(body, AdviceBody | ClearingBody | ReversalBody):
+            what = NO_QUESTION[type(body)]
             raise NotThere(
                 f"that message is {what}: it tells what was done elsewhere and is no question, "
                 "so nothing was judged"

@@ -22,10 +22,12 @@ from ledger.journal import (
     AdviceBody,
     AuthorizationBody,
     CardBody,
+    ClearingBody,
     CloseBody,
     CutOverBody,
     Entry,
     IncrementBody,
+    LedgerBody,
     ReconciliationBody,
     ReversalBody,
     ReviewBody,
@@ -39,6 +41,7 @@ PAGE = 2000  # entries in one reply for one shard
 PAGE_MIN = 200  # of each, where all shards are read: some 10 MB at the start
 
 MINOR = "_minor"
+CLEARING = "clearing"  # the kind of entry that no message made
 Plain = dict[str, Any]
 Row = tuple[bytes, dict[bytes, bytes]]
 
@@ -150,11 +153,15 @@ def told(entry: Entry) -> Plain:
             "approved_elsewhere": body.approved,
         }
         body = body.told
+    elif isinstance(body, ClearingBody):
+        act |= of_clearing(body)
+        body = body.told
     elif isinstance(body, IncrementBody):
         body = body.asked
     if isinstance(body, AuthorizationBody):
         act |= {
-            "mti": body.mti, "stan": body.stan, "rrn": body.rrn,
+            "mti": "" if e.kind == CLEARING else body.mti,
+            "stan": body.stan, "rrn": body.rrn,
             "amount_minor": body.amount_minor, "amount_currency": body.currency,
             "transaction_minor": body.transaction_minor,
             "transaction_currency": body.transaction_currency,
@@ -174,6 +181,26 @@ def told(entry: Entry) -> Plain:
     else:
         act |= of_no_request(entry)
     return {"stream_id": entry.stream_id} | act
+
+
+def of_clearing(body: ClearingBody) -> Plain:
+    """What a clearing file said, beside what it cost."""
+    said: Plain = {
+        "decided_by": "clearing file",
+        "taken_for": f"{'reversal of a ' if body.reversal else ''}{body.kind.replace('_', ' ')}",
+        "arn": body.arn, "file_id": body.file_id, "record": body.record,
+    }  # fmt: skip
+    if body.settlement_currency:
+        said |= {
+            "network_settles_minor": body.settlement_minor,
+            "network_settles_currency": body.settlement_currency,
+        }
+    if body.remaining_minor >= 0:
+        said |= {
+            "remaining_minor": body.remaining_minor,
+            "remaining_currency": body.told.transaction_currency,
+        }
+    return said
 
 
 def price_of(body: AuthorizationBody) -> Plain:
@@ -201,6 +228,8 @@ def of_no_request(entry: Entry) -> Plain:
             return {"state": state_in(body.profile, read_card), "source": body.source}
         case CloseBody() | ReviewBody():
             return {"source": body.source}
+        case LedgerBody():
+            return {"taken_for": body.what.replace("_", " "), "source": body.source}
         case CutOverBody() | AdministrativeBody():
             return {"mti": body.mti, "stan": body.stan, "network": body.network}
         case ReconciliationBody():
@@ -235,7 +264,7 @@ def counts(total: str) -> bool:
 def facts_of(entry: Entry) -> Any:
     """What a message carried: an advice tells of a request, and an increment is one."""
     body = entry.body
-    if isinstance(body, AdviceBody):
+    if isinstance(body, AdviceBody | ClearingBody):
         return body.told
     return body.asked if isinstance(body, IncrementBody) else body
 

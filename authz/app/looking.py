@@ -19,7 +19,7 @@ from authz.hot.life import ACTS, state_of
 from authz.hot.record import Act, Record, amounts_of, decode_record, targets_of
 from authz.profiles import read_account, read_card
 from authz.standing import Seen, look_call, read_look
-from ledger.journal import AdviceBody, Entry
+from ledger.journal import AdviceBody, ClearingBody, Entry, LedgerBody
 from rules.facts import AccountProfile, CardProfile
 from rules.reason import Reason
 
@@ -211,9 +211,12 @@ async def look_for_message(client: Redis, wanted: Wanted, count: int) -> Plain:
     }
 
 
-async def look_for_exceptions(client: Redis, wanted: Wanted, count: int) -> Plain:
+async def look_for_exceptions(
+    client: Redis, wanted: Wanted, count: int, *, with_cleared: bool = True
+) -> Plain:
     """What was taken in without the authorization that it belongs to, or could not be applied;
-    less what has found its authorization since. Raises: NotThere, where there is no such account.
+    less what has found its authorization since. `with_cleared`: what clearing files left, too, as
+    far as the journal tells of it. Raises: NotThere, where there is no such account.
     """
     if wanted.account_id:
         await read_one(client, wanted.account_id)
@@ -221,6 +224,8 @@ async def look_for_exceptions(client: Redis, wanted: Wanted, count: int) -> Plai
     reach, found = Reach(MESSAGES_MAX), list[Plain]()
     async for entry in newest_first(client, shards, reach, wanted.since_ms):
         asked_for = entry.envelope.verdict in EXCEPTIONS and wanted.is_met_by(entry)
+        if not with_cleared and isinstance(entry.body, ClearingBody | LedgerBody):
+            continue
         if asked_for and await still_alone(client, entry):
             if len(found) == count:
                 return {"exceptions": found, "older_left_out": True}

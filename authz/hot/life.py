@@ -23,16 +23,18 @@ class Kind(Struct, frozen=True):
 
 
 ACTS: dict[str, Kind] = {
-    "full": Kind("full reversal", "0400, 0420", "takes all back"),
-    "part": Kind("part reversal", "0400, 0420 with DE 95", "takes all but the rest back"),
+    "full": Kind("full reversal", "0400, 0420, a clearing file", "takes all back"),
+    "part": Kind(
+        "part reversal", "0400, 0420 with DE 95, a clearing file", "takes all but the rest back"
+    ),
     "more": Kind("increment", "0100 that names another", "raises what is held"),
     "set": Kind("advice", "0120", "says how much is held from here on"),
     "post": Kind(
         "completion in part",
-        "0220 with more to come, or where the hold policy keeps the rest",
+        "0220 with more to come, a clearing file's, or where the hold policy keeps the rest",
         "posts, and leaves the rest held",
     ),
-    "last": Kind("completion", "0220", "posts, and ends the hold"),
+    "last": Kind("completion", "0220, a clearing file", "posts, and ends the hold"),
     "expired": Kind("expiry", "the engine, by date", "ends the hold"),
     "released": Kind("release", "a person", "ends the hold"),
     "void": Kind("withdrawn increment", "the engine, which had said 91", "holds nothing"),

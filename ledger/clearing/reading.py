@@ -52,16 +52,18 @@ class ClearingFile(Struct, frozen=True, kw_only=True):
     bad: tuple[BadRecord, ...]  # the first LISTED_MAX of them
 
     def items(self) -> Iterator[ClearedItem]:
-        """Every item that may be used, in the file's order.
+        """Every item that may be used, in the file's order. Raises as `found`."""
+        return (found for found in self.found() if isinstance(found, ClearedItem))
+
+    def found(self) -> Iterator[Found]:
+        """The same with the bad records between them.
 
         Raises: ClearingRefused at the end, where the file is not what it was when it was checked:
-        so what is posted from it is posted in one transaction, or under its file id.
+        so what is kept of it is kept in one transaction.
         """
         told = Told()
         with opened(self.path, told) as (source, _, scan):
-            for found in without_repeats(scan):
-                if isinstance(found, ClearedItem):
-                    yield found
+            yield from without_repeats(scan)
             if source.digest != self.file_id:
                 raise ClearingRefused(Problem.CHANGED)
 

@@ -6,7 +6,7 @@ from hashlib import blake2b
 from operator import attrgetter
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from ledger.clearing.pan import Pan
 
@@ -39,7 +39,7 @@ class Fee(Struct, frozen=True, kw_only=True, gc=False):
     decimals: int = -1  # behind the point of a major unit; -1: minor units of its currency
 
 
-class ClearedItem(Struct, frozen=True, kw_only=True):
+class ClearedItem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one record of a clearing file says: this card's money moved, and how to find why.
 
     Amounts are unsigned minor units of the currency beside them. Text that the file does not tell
@@ -143,6 +143,29 @@ def content_hash(item: ClearedItem, card_key: str) -> str:
     return _digest(item, card_key, b"").hex()
 
 
+def item_key(item: ClearedItem, card_key: str) -> str:
+    """What makes an item itself, of its network: the same in any file and encoding.
+
+    Its ARN with its kind and clearing number; of a dispute with its reference too, since one item
+    may be disputed in parts. A fee, and what has no ARN, by all that it says.
+    """
+    if not item.arn or item.kind is Kind.FEE:
+        return content_hash(item, card_key)
+    reference = item.reference if item.kind in DISPUTED else ""
+    told = (item.arn, item.kind, item.of, item.reversal, item.clearing_number, reference)
+    return blake2b(_encode(told), digest_size=12, person=b"cleared arn").hexdigest()
+
+
+def pack_item(item: ClearedItem) -> bytes:
+    """An item to be kept: without its card number, which `unpack_item` cannot give back."""
+    return _encode(structs.replace(item, pan=None))
+
+
+def unpack_item(packed: bytes) -> ClearedItem:
+    """Raises: msgspec.MsgspecError."""
+    return _unpack(packed)
+
+
 def _digest(item: ClearedItem, card: str, key: bytes) -> bytes:
     return blake2b(
         _encode((card, _told(item))), key=key, digest_size=12, person=b"cleared item"
@@ -151,6 +174,7 @@ def _digest(item: ClearedItem, card: str, key: bytes) -> bytes:
 
 _told = attrgetter(*(n for n in ClearedItem.__struct_fields__ if n not in ("record", "pan")))
 _encode = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(ClearedItem).decode
 
 
 class Seen:

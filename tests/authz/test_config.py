@@ -8,6 +8,8 @@ from msgspec.structs import NODEFAULT, fields
 from authz.checks.settings import CheckConfig
 from authz.config import Config, ConfigError, Secret, load_config, shown
 from rules.holds import HoldRule
+from rules.routes import Quote
+from rules.settlement import CycleRule, InterchangeRule
 
 DOCS = Path(__file__).parents[2] / "docs"
 KEY = "0f" * 32
@@ -277,23 +279,31 @@ def test_the_example_of_the_documentation_is_a_configuration(tmp_path: Path) -> 
     assert [rule.mcc_group for rule in config.holds] == ["fuel", "restaurants"]
 
 
+ROWS = {"hold": HoldRule, "check": CheckConfig, "cycle": CycleRule,
+        "interchange": InterchangeRule, "fx": Quote}  # fmt: skip
+
+
 def test_the_documentation_has_every_key_and_its_default() -> None:
     text = (DOCS / "configuration.md").read_text()
 
     for section, content in shown(load_config(None, {"HOME": "~"}, {})).items():
         table = content[0] if section == "link" else content
-        if section in ("hold", "check"):
+        if section in ROWS:
             assert not content, "none unless told"
             table = {
                 field.name: None if field.default is NODEFAULT else field.default
-                for field in fields(HoldRule if section == "hold" else CheckConfig)
+                for field in fields(ROWS[section])
             }
         for key, value in table.items():
             row = next(
                 line for line in text.splitlines() if line.startswith(f"| `{section}.{key}`")
             )
             default = (
-                "" if value is None else str(value).lower() if value in (True, False) else value
+                ""
+                if value in (None, (), {})
+                else str(value).lower()
+                if value in (True, False)
+                else value
             )
             assert str(default) in row, row
 

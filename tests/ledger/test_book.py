@@ -15,6 +15,7 @@ from ledger.journal import (
     AccountBody,
     AdviceBody,
     AuthorizationBody,
+    ClearingBody,
     CloseBody,
     Envelope,
     LedgerBody,
@@ -375,3 +376,63 @@ def test_a_movement_that_no_ledger_would_make_is_parked(
     with pytest.raises(Unbookable, match=f"^{reason}$"):
         journal.say("note", "s1", movement(("acme", "840", "network", "visa", 5), line), **NOBODY)
     assert not journal.postings
+
+
+def cleared(
+    amount: int, settled: int, currency: str = "978", *, fee: int = 0, back: bool = False
+) -> ClearingBody:
+    """An item that bills so many cents with a fee on top, and what its network settles for it."""
+    return ClearingBody(
+        told(amount, fee=fee, transaction_currency="978"), "full" if back else "last", (), "key",
+        "presentment", "presentment", back, "arn", "file", 2, "2026-11-20", settled, currency,
+    )  # fmt: skip
+
+
+# What of 60.00 billed and a fee of 2.00 stands where, by what the network settles for it.
+SETTLED = """
+settled  in   network840  network978  position840  position978  income
+6000     840       -6000           0            0            0       0
+5900     840       -5900           0            0            0    -100
+6100     840       -6100           0            0            0     100
+5500     978           0       -5500        -6000         5500       0
+"""
+
+
+@pytest.mark.parametrize("row", [row.split() for row in SETTLED.strip().splitlines()[1:]])
+def test_what_a_network_settles_is_kept_to_the_cent_both_ways(row: list[str]) -> None:
+    settled, currency, *expected = int(row[0]), row[1], *map(int, row[2:])
+    journal = Journal()
+    journal.open()
+    journal.say("clearing", "m1", cleared(6000, settled, currency, fee=200), posted=-6200,
+                authorization="m1", verdict="unmatched")  # fmt: skip
+    names = (("network", "840", "visa"), ("network", "978", "visa"), ("fx_position", "840", ""),
+             ("fx_position", "978", ""), ("fx_income", "840", ""))  # fmt: skip
+    assert [journal.balance(role, of, subject) for role, of, subject in names] == expected
+    assert journal.balance(Role.FEES) == -200
+    journal.say("clearing", "m2", cleared(6000, settled, currency, fee=200, back=True), posted=6200,
+                authorization="m1", verdict="reversed")  # fmt: skip
+    assert not any(journal.balance(role, of, subject) for role, of, subject in names)
+    assert journal.balance(Role.FEES) == 0
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 9000), st.integers(0, 9000), st.sampled_from(["840", "978"]),
+                  st.booleans()), max_size=8,
+    )
+)  # fmt: skip
+def test_whatever_is_cleared_and_taken_back_the_network_has_what_it_settles(
+    items: list[tuple[int, int, str, bool]],
+) -> None:
+    journal, owed = Journal(), Counter[str]()
+    journal.open()
+    for number, (amount, settled, currency, back) in enumerate(items):
+        sign = -1 if back else 1
+        body = cleared(amount, settled, currency, back=back)
+        journal.say("clearing", f"m{number}", body, posted=-sign * amount, authorization="m",
+                    verdict="applied")  # fmt: skip
+        owed[currency] -= sign * settled
+    for currency in ("840", "978"):
+        assert journal.balance("network", currency, "visa") == owed[currency]
+    spent = sum((-1 if back else 1) * amount for amount, _, _, back in items)
+    assert journal.balance("open", subject="A1") == -(100_000 - spent)

@@ -11,6 +11,7 @@ import msgspec
 from authz.app.cli import hidden
 from authz.config import ConfigError, load_config, shown
 from rules.holds import HoldRule
+from rules.settlement import CycleRule, InterchangeRule
 
 EXAMPLES = """\b
 Examples:
@@ -53,6 +54,9 @@ def differing(found: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]:
     """The keys that are not as they would be without a word, and every row's own."""
     rows = {"link": default["link"][0], "hold": msgspec.to_builtins(HoldRule(days=1))}
     rows["check"] = {}  # every key is its own
+    rows["fx"] = {"cost_bp": 0, "fixed_minor": 0}
+    rows["cycle"] = msgspec.to_builtins(CycleRule())
+    rows["interchange"] = msgspec.to_builtins(InterchangeRule())
     left: dict[str, Any] = {}
     for section, content in found.items():
         if section in rows:
@@ -95,5 +99,12 @@ def as_toml(config: dict[str, Any]) -> str:
 def one_line(key: str, value: object) -> str:
     if value is None:
         return f"# {key} is not set"
+    if isinstance(value, dict):
+        inner = ", ".join(f"{json.dumps(name)} = {as_json(one)}" for name, one in value.items())
+        return f"{key} = {{ {inner} }}" if inner else f"{key} = {{}}"
+    return f"{key} = {as_json(value)}"
+
+
+def as_json(value: object) -> str:
     # JSON's strings, numbers and booleans are TOML's too.
-    return f"{key} = {json.dumps(value, ensure_ascii=False)}"
+    return json.dumps(value, ensure_ascii=False)

@@ -18,12 +18,16 @@ from authz.app.compose import GC_THRESHOLDS
 from authz.app.http import Health, start_http
 from authz.app.options import configured
 from authz.app.output import counted
+from authz.app.settling import Batching
 from authz.app.store import NO_STORE, Store, find_store
+from authz.clock import SystemClock
 from authz.config import Config
 from authz.hot import keys
 from authz.log import set_up_log
+from ledger.cleared import Cleared
 from ledger.database import connect
 from ledger.metrics import Metrics
+from ledger.settlement_metrics import SettlementMetrics
 from ledger.source import Source
 from ledger.store import Books, OtherStore
 from ledger.writer import Settings, Writer
@@ -103,6 +107,9 @@ async def run(
         redis_url, books.dsn, STREAMS, settings, metrics, store_keys=(keys.STORE_ID, keys.PAN_KEY)
     )  # fmt: skip
     watch = Watch(redis_url, books.dsn, metrics)
+    batching = Batching(
+        config, redis_url, books.dsn, SettlementMetrics(metrics.registry), SystemClock().now_ms
+    )
 
     def health() -> Health:
         return Health(ready=not watch.trouble, reason=watch.trouble)
@@ -119,6 +126,8 @@ async def run(
     if not once:
         saying = announce_when_ready(watch.has_looked, {}, http.port, announce)
         tasks.append(asyncio.ensure_future(saying))
+        if config.settlement.batches:
+            tasks.append(asyncio.ensure_future(batching.run()))
     try:
         await asyncio.wait((writing, stopped, lost), return_when=asyncio.FIRST_COMPLETED)
         writer.stop()
@@ -131,6 +140,8 @@ async def run(
         if lost.done():
             click.echo("a server that we started has ended: its log is in its folder")
             return 1
+        if once and config.settlement.batches:
+            await batching.look()
         if once:
             click.echo(f"{counted(metrics.entries, 'journal entry')} written")
     finally:
@@ -177,6 +188,7 @@ class Watch:
             while True:
                 entries, seconds = await source.lag()
                 self._metrics.stands(entries, seconds, await Books(connection).count_parked())
+                self._metrics.cleared(await Cleared(connection).count_open())
                 self.trouble = ""
                 await asyncio.sleep(WATCH_S)
         finally:

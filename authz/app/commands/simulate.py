@@ -10,6 +10,7 @@ from typing import Any
 import click
 import uvloop
 
+from authz.app.clearing_files import write_clearing
 from authz.app.options import configured
 from authz.app.output import sentence, write_json
 from authz.app.people import load_population
@@ -29,6 +30,7 @@ from authz.simulator.traffic import Traffic
 from authz.wire.networks import NETWORKS
 from iso8583.dialects import BY_NAME
 from iso8583.framing import FRAMINGS
+from ledger.clearing.errors import CannotWrite
 
 EXAMPLES = """
 \b
@@ -36,6 +38,7 @@ Examples:
   authz serve                                     in one terminal, then in another:
   authz simulate --rate 500 --seconds 20          10,000 cards and their traffic
   authz simulate --dialect visa                   to a link that speaks it
+  authz simulate --dialect visa --clearing clearing   and what it clears, for authz clear
   authz simulate --csv card_transactions.csv.gz   a file of transactions, as fast as --rate
   authz simulate --csv card_transactions.csv.gz --labels frauds.csv
   authz simulate --compare card_transactions.csv.gz   does generated traffic look like it?
@@ -122,6 +125,13 @@ which must be the engine's. Hold rules of your own and lists may make some go ot
     help="For stories: an engine and a store that are gone afterwards.",
 )
 @click.option("--no-load", is_flag=True, help="The cards are in the store already.")
+@click.option(
+    "--clearing",
+    "clearing_dir",
+    metavar="DIR",
+    help="Write what the network clears of it there. The files hold card numbers.",
+    type=click.Path(path_type=Path, file_okay=False),
+)
 @click.option("--json", "json_file", help="Write the figures there; - for standard output.")
 def command(config: Config, **given: Any) -> None:
     """Be a card network: load cardholders, then send their traffic over TCP links.
@@ -141,6 +151,8 @@ def command(config: Config, **given: Any) -> None:
             show_comparison(given["seed"], given["compare_with"])
             return
         report = uvloop.run(simulate(config, given))
+    except CannotWrite as error:
+        raise click.ClickException(f"The clearing file cannot be written: {error}.") from None
     except (NotTransactions, OSError, *NO_STORE) as error:
         raise click.ClickException(str(error)) from None
     summary = report.summary()
@@ -169,7 +181,7 @@ async def simulate(config: Config, given: dict[str, Any]) -> Report:
             await link.open()
         if not given["no_load"]:
             await load(config, population, f"authz simulate --seed {given['seed']}")
-        return await run(events, links, given["rate"], seconds, clock)
+        report = await run(events, links, given["rate"], seconds, clock)
     except TimeoutError:
         where = f"{given['host']}:{given['port']}"
         raise click.ClickException(
@@ -177,6 +189,16 @@ async def simulate(config: Config, given: dict[str, Any]) -> Report:
         ) from None
     finally:
         await asyncio.gather(*(link.close() for link in links))
+    if given["clearing_dir"] is not None:
+        files = write_clearing(
+            given["clearing_dir"], manners.network, events, report, population,
+            seed=given["seed"], day=today, first_number=first_stan * 100_000,
+        )  # fmt: skip
+        for file in files:
+            click.echo(
+                f"clearing: {file}, and what is expected of it in {file.name}.json", err=True
+            )
+    return report
 
 
 async def load(config: Config, population: Population, source: str) -> None:

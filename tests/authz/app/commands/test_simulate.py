@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from authz.app.child import EngineProcess
+from ledger.clearing.reading import read_clearing
 
 HEADER = (
     "unix_time,cc_num,acct_num,lat,long,category,merchant,amt,merch_lat,merch_long,"
@@ -44,6 +45,24 @@ def test_generated_traffic(engine: tuple[EngineProcess, Path]) -> None:
     assert answer["sent"] == answer["answered"] == 200
     assert answer["conflicts"] == 0
     assert "200 created" in done.stderr
+
+
+def test_clearing_files_of_what_was_approved(
+    engine: tuple[EngineProcess, Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "clearing"
+    done = simulate(engine, "--cards", "200", "--rate", "200", "--seconds", "1", "--seed", "5",
+                    "--clearing", str(out))  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    [path, late] = sorted(out.glob("*.csv"))
+    assert f"clearing: {path}, and what is expected" in done.stderr
+    file = read_clearing(path)
+    assert file.bad_count == 0
+    manifest = json.loads(Path(f"{path}.json").read_text())
+    assert len(manifest["records"]) == file.item_count > 150
+    assert json.loads(Path(f"{late}.json").read_text())["after_expiry"]
+    told = {r["authorization"] for r in manifest["records"]}
+    assert not told & set(manifest["missing"])
 
 
 def test_a_network_that_does_not_speak_the_dialect_is_wrong_use(
