@@ -33,6 +33,12 @@ TABLES = {
     '"authorization"': "authorization_id",
     "notice": "shard, seq, what",
     "movement": "message_id",
+    "card": "account_id, card_id",
+    "decline": "message_id",
+    "open_review": "account_id, message_id",
+    "tally": "shard, name",
+    "business_day": "network",
+    "judgement": "version",
 }
 
 
