@@ -17,6 +17,7 @@ Examples:
   authz bench load --rate 3000 --seconds 30         an engine and a network, open loop
   authz bench report load.json --html load.html     a run as one page
   authz bench capacity                              the highest rate that keeps the SLA
+  authz bench soak --minutes 60                     does anything grow that should not?
   authz bench storm                                 eight links, 4,000 requests each at once
   authz bench memory --cards 100000                 bytes per card and account
   authz bench clearing --records 1000000            files of three formats, read twice
@@ -209,6 +210,20 @@ def compare(before: Path, after: Path) -> None:
         run(before, after)
     except ValueError as error:
         raise click.ClickException(str(error)) from None
+
+
+@command.command(epilog="\b\nExample:\n  authz bench soak --minutes 60 --json soak.json")
+@click.option("--minutes", type=click.FloatRange(0.1), help="How long. [10]")
+@click.option("--rate", type=click.FloatRange(1), help="Messages a second. [500]")
+@click.option("--cards", type=click.IntRange(1), help="In the seeded population. [10000]")
+@click.option("--seed", type=int, help="Of cards, merchants and traffic. [1]")
+@click.option("--books/--no-books", default=True, help="The ledger's writer beside it. [yes]")
+@json_option
+def soak(json_path: str | None, **given: Any) -> None:
+    """A steady load for long: memory, files, keys, fragmentation, latency, and their slopes."""
+    from bench.soak import Order, run
+
+    raise SystemExit(run(Order(**said(given)), json_path))
 
 
 @command.command(epilog="\b\nExample:\n  authz bench storm --links 8 --each 4000")
