@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
+import msgspec
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
@@ -52,6 +53,7 @@ MOVES: dict[Outcome, tuple[Role, str]] = {
     Outcome.REPRESENTED: (Role.DISPUTES, "dispute"),
 }
 ENDINGS = frozenset({"expired", "released"})
+DETAIL, AUTHORIZATION = 2, 6  # places in an answer's string, as prelude.lua names them
 
 Row = tuple[Waiting, ClearedItem]
 T = TypeVar("T")
@@ -69,7 +71,7 @@ class Poster:
         self._room = asyncio.Semaphore(UNDER_WAY)
         self._originals: list[Original] = []
         self._back: dict[str, int] = {}  # by message id: what is taken back of an original
-        self._in_books: set[str] = set()
+        self._noted: dict[str, str] = {}  # by message id: detail of what a note has moved
 
     async def run(self) -> int:
         """All that has no outcome yet; how many those were. Raises: HotStateError, RedisError,
@@ -88,7 +90,7 @@ class Poster:
     async def _page(self, phase: int, rows: list[Row]) -> list[Concluded]:
         if phase in (CHARGES_BACK, TAKES_BACK):
             await self._find_originals(rows)
-        self._in_books = await self._cleared.moved(row.message_id for row, _ in rows)
+        self._noted = await self._notes([row for row, _ in rows])
         moves = [one for one in rows if self._moves(one[1])]
         told = await self._compare([one for one in rows if not self._moves(one[1])])
         by_card: dict[str, list[Row]] = {}
@@ -117,6 +119,10 @@ class Poster:
                 return await self._move(row, item, known, Outcome.FEE)
             case Kind.SECOND_PRESENTMENT:
                 return await self._move(row, item, known, Outcome.REPRESENTED)
+        if row.message_id in self._noted:
+            # By a run that was cut short: a card, or a rate, of since then bills it not once more.
+            detail = self._noted[row.message_id]
+            return await self._move(row, item, known, Outcome.UNMATCHED, detail)
         if row.detail == OTHER_CONTENT and not item.reversal:  # of one ARN in parts, maybe
             return await self._move(row, item, known, Outcome.UNMATCHED, OTHER_CONTENT)
         if item.reversal:
@@ -265,6 +271,20 @@ class Poster:
 
     # -- what moves nobody's money ---------------------------------------------------------
 
+    async def _notes(self, rows: list[Waiting]) -> dict[str, str]:
+        """Which of them have moved already, with the detail where it is still known. The store
+        knows its answer for a day; whoever comes back later finds it in the books."""
+        noted = dict.fromkeys(await self._cleared.moved(row.message_id for row in rows), "")
+        async with self._client.pipeline(transaction=False) as pipeline:
+            for row in rows:
+                pipeline.get(keys.answer(keys.shard_of(row.item_key), row.message_id))
+            answers = await pipeline.execute()
+        for row, packed in zip(rows, answers, strict=True):
+            given = msgspec.msgpack.decode(packed) if packed else None
+            if given and given[AUTHORIZATION] == "":  # else it is an act's, of the same shard
+                noted[row.message_id] = given[DETAIL]
+        return noted
+
     async def _move(
         self, row: Waiting, item: ClearedItem, known: Known | None, outcome: Outcome,
         detail: str = "",
@@ -290,8 +310,7 @@ class Poster:
             source=file.source,
             facts=tuple(fact for fact in facts if fact[1]),
         )
-        # The store knows its answer for a day; whoever comes back later finds it in the books.
-        if row.message_id not in self._in_books:
+        if row.message_id not in self._noted:
             self._at("asked")
             await self._engine.hot.note(
                 Note(

@@ -331,6 +331,28 @@ def test_killed_anywhere_and_run_again_it_is_posted_once(at_office: Any) -> None
     at_office(scene)
 
 
+def test_a_card_that_came_while_a_file_was_cut_short_is_not_billed_besides(at_office: Any) -> None:
+    """What is in the unmatched account is not posted on a card as well."""
+
+    def cut(place: str) -> None:
+        if place == "posted":
+            raise KeyboardInterrupt
+
+    async def scene(it: Office) -> None:
+        items = [record(number, 1000, pan=NOBODYS) for number in range(1, 5)]
+        with pytest.raises(KeyboardInterrupt):
+            await it.clear(items, cut)
+        await issue(it.world, 5000, 2, NOBODYS)
+        assert await it.clear(items) == dict.fromkeys(range(1, 5), "unmatched")
+        details = await it.connection.fetch("SELECT DISTINCT detail FROM clearing_item")
+        assert [row[0] for row in details] == ["no card of ours"]
+        books = await it.check()
+        assert books["network", NETWORK, "840"] == -4000
+        assert books["open", "A2", "840"] == -5000
+
+    at_office(scene)
+
+
 def test_gone_on_with_after_its_answers_have_gone_it_moves_nothing_again(at_office: Any) -> None:
     async def scene(it: Office) -> None:
         def stop(place: str) -> None:
