@@ -12,11 +12,26 @@ from ledger.proof_fold import Sums
 # Outcomes that move nothing: they have the key of the record that did (ledger/clearing/outcome.py).
 IDLE = ("repeated", "refused", "agrees", "differs", "missing_online")
 
+# What records posted on cardholders; of one that was nobody's, what a person billed to a card.
 CLEARED = """
     SELECT i.billed_currency, count(*), sum(-i.sign * i.billed_minor)::bigint
-    FROM journal_entry e JOIN clearing_item i ON i.message_id = e.message_id
+    FROM journal_entry e JOIN (
+        SELECT message_id, sign, billed_minor, billed_currency FROM clearing_item
+        WHERE outcome <> ALL($3::text[])
+        UNION ALL
+        SELECT billed_by, sign, billed_minor, billed_currency FROM clearing_item
+        WHERE billed_by <> ''
+    ) i ON i.message_id = e.message_id
     WHERE e.kind = 'clearing' AND e.at_ms >= $1 AND e.at_ms < $2
-        AND coalesce(i.outcome, '') <> ALL($3::text[])
+    GROUP BY 1"""
+# The same of a file that is just gone through: what became of its last page is not written yet, so
+# the lines have the only word.
+UNDER_WAY = """
+    SELECT p.currency, count(DISTINCT i.message_id), -sum(p.amount_minor)::bigint
+    FROM clearing_item i
+    JOIN journal_entry e ON e.message_id = i.message_id AND e.kind = 'clearing'
+    JOIN posting p ON p.shard = e.shard AND p.seq = e.seq AND p.role IN ('open', 'held')
+    WHERE i.outcome IS NULL AND e.at_ms >= $1 AND e.at_ms < $2
     GROUP BY 1"""
 # Of records that moved no cardholder's money: what the network settles, and its line.
 MOVED = """
@@ -59,6 +74,9 @@ async def compare_clearing(connection: asyncpg.Connection, proof: Proof, sums: S
         return
     day = proof.begins_ms, proof.ends_ms
     told = {row[0]: (row[1], row[2]) for row in await connection.fetch(CLEARED, *day, IDLE)}
+    for currency, many, minor in await connection.fetch(UNDER_WAY, *day):
+        before = told.get(currency, (0, 0))
+        told[currency] = before[0] + many, before[1] + minor
     for currency in sorted(told.keys() | sums.cleared.keys()):
         found, expected = told.get(currency, (0, 0)), sums.cleared.get(currency, (0, 0))
         where = f"{currency} cleared"

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
+
+from authz.app.clearing_resolve import bill
 from ledger.clearing.record import Kind
 from ledger.proof import Proof
 from ledger.proof_reading import prove
@@ -97,5 +100,46 @@ def test_records_and_batches_are_witnesses(
             proof = await touched(YESTERDAYS, today - timedelta(days=1))
             assert [f.what for f in proof.unexplained] == ["records without an entry"]
             assert proof.unexplained_minor == 5000
+
+    asyncio.run(story())
+
+
+def cut(place: str) -> None:
+    if place == "posted":
+        raise KeyboardInterrupt
+
+
+def test_what_a_person_billed_and_a_file_under_way_are_explained(
+    fresh_redis: str, fresh_postgres: str, tmp_path: Path
+) -> None:
+    async def story() -> None:
+        async with support.office(fresh_redis, fresh_postgres, tmp_path) as it:
+            nobodys = [
+                support.record(1, 700, pan=support.NOBODYS),
+                support.record(2, 300, kind=Kind.SECOND_PRESENTMENT, of=Kind.PRESENTMENT),
+                support.record(3, 200, pan=support.NOBODYS, reversal=True),
+            ]
+            await it.clear(nobodys)
+            await drain(fresh_redis, fresh_postgres)
+            file_id = await it.connection.fetchval("SELECT file_id FROM clearing_file")
+            for line in (2, 3, 4):
+                await bill(it.desk, file_id, line, "C1", "jdoe")
+            with pytest.raises(KeyboardInterrupt):
+                await it.clear([support.record(4, 5000), support.record(5, 600)], cut)
+            await it.check()
+            now = await it.connection.fetchval("SELECT max(at_ms) FROM shard")
+            today = datetime.fromtimestamp(now / 1000, UTC).date()
+            proof = await prove(it.connection, today, ZONE, now)
+            assert proof.ok, proof.unexplained
+            [money] = proof.currencies
+            assert money.counts["clearing"] == 4
+            # And it is a witness: what was billed, and is not as the record says, shows.
+            await it.connection.execute(
+                "UPDATE clearing_item SET billed_minor = billed_minor + 5 WHERE record = 2 "
+                "AND file_id = $1", file_id,
+            )  # fmt: skip
+            proof = await prove(it.connection, today, ZONE, now)
+            assert [f.check for f in proof.unexplained] == ["clearing"]
+            assert proof.unexplained_minor == 5
 
     asyncio.run(story())
