@@ -2,7 +2,8 @@
 
 Two acts, each with an id that is its own for good: what stood in the unmatched account, or in
 disputes, goes back to the network; and the card is billed like a forced record. Which card and
-how much is written down first. So whoever is killed in between says it again, and both are done once.
+how much is written down first. So whoever is killed in between says it again, and both are done
+once.
 """
 
 from typing import Any
