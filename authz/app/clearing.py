@@ -95,7 +95,10 @@ class Poster:
         told = await self._compare([one for one in rows if not self._moves(one[1])])
         by_card: dict[str, list[Row]] = {}
         for one in moves:
-            by_card.setdefault(one[0].card_key or one[0].item_key, []).append(one)
+            # What takes back one record comes one by one, also where it names another card: each
+            # must know what is left.
+            original = one[1].arn if phase == TAKES_BACK else ""
+            by_card.setdefault(original or one[0].card_key or one[0].item_key, []).append(one)
         done = await together(self._in_order(some) for some in by_card.values())
         return [*told, *(one for some in done for one in some)]
 

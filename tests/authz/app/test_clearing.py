@@ -331,6 +331,25 @@ def test_killed_anywhere_and_run_again_it_is_posted_once(at_office: Any) -> None
     at_office(scene)
 
 
+def test_no_more_is_taken_back_than_there_is_by_whatever_card(at_office: Any) -> None:
+    async def scene(it: Office) -> None:
+        await issue(it.world, 5000, 2, NOBODYS)
+        assert await it.clear([record(1, 1000), record(2, 10, pan=NOBODYS)]) == {
+            1: "forced", 2: "forced",
+        }  # fmt: skip
+        items = [
+            record(1, 600, reversal=True),
+            record(1, 700, reversal=True, pan=NOBODYS),
+        ]
+        said = await it.outcomes(it.file(items))
+        assert said == {"reversed": 1, "unmatched": 1}
+        assert await it.funds() == (100_000 - 1000 + 600, 0)
+        books = await it.check()
+        assert books["network", NETWORK, "840"] == -1000 - 10 + 600 + 700
+
+    at_office(scene)
+
+
 def test_a_card_that_came_while_a_file_was_cut_short_is_not_billed_besides(at_office: Any) -> None:
     """What is in the unmatched account is not posted on a card as well."""
 
