@@ -17,22 +17,23 @@ CLEARED = """
     SELECT i.billed_currency, count(*), sum(-i.sign * i.billed_minor)::bigint
     FROM journal_entry e JOIN (
         SELECT message_id, sign, billed_minor, billed_currency FROM clearing_item
-        WHERE outcome <> ALL($3::text[])
+        WHERE outcome <> ALL($3::text[]) AND billed_by = ''
         UNION ALL
         SELECT billed_by, sign, billed_minor, billed_currency FROM clearing_item
         WHERE billed_by <> ''
     ) i ON i.message_id = e.message_id
-    WHERE e.kind = 'clearing' AND e.at_ms >= $1 AND e.at_ms < $2
+    WHERE e.kind = 'clearing' AND e.at_ms >= $1 AND e.at_ms < $2 AND i.billed_minor <> 0
     GROUP BY 1"""
 # The same of a file that is just gone through: what became of its last page is not written yet, so
 # the lines have the only word.
 UNDER_WAY = """
-    SELECT p.currency, count(DISTINCT i.message_id), -sum(p.amount_minor)::bigint
-    FROM clearing_item i
-    JOIN journal_entry e ON e.message_id = i.message_id AND e.kind = 'clearing'
-    JOIN posting p ON p.shard = e.shard AND p.seq = e.seq AND p.role IN ('open', 'held')
-    WHERE i.outcome IS NULL AND e.at_ms >= $1 AND e.at_ms < $2
-    GROUP BY 1"""
+    SELECT currency, count(*), -sum(minor)::bigint FROM (
+        SELECT p.currency, sum(p.amount_minor) AS minor FROM clearing_item i
+        JOIN journal_entry e ON e.message_id = i.message_id AND e.kind = 'clearing'
+        JOIN posting p ON p.shard = e.shard AND p.seq = e.seq AND p.role IN ('open', 'held')
+        WHERE i.outcome IS NULL AND e.at_ms >= $1 AND e.at_ms < $2
+        GROUP BY e.shard, e.seq, p.currency
+    ) x WHERE minor <> 0 GROUP BY 1"""
 # Of records that moved no cardholder's money: what the network settles, and its line.
 MOVED = """
     SELECT i.settlement_currency, sum(-i.sign * i.settlement_minor)::bigint,

@@ -120,8 +120,13 @@ def test_what_a_person_billed_and_a_file_under_way_are_explained(
                 support.record(3, 200, pan=support.NOBODYS, reversal=True),
             ]
             await it.clear(nobodys)
+            # Of nothing, as an account's verification is; alone, and on a hold that it ends.
+            await it.buy(7, 400)
+            await it.clear([support.record(6, 0), support.record(7, 0, rrn=support.rrn_of(7))])
             await drain(fresh_redis, fresh_postgres)
-            file_id = await it.connection.fetchval("SELECT file_id FROM clearing_file")
+            file_id = await it.connection.fetchval(
+                "SELECT file_id FROM clearing_file ORDER BY planned_at"
+            )
             for line in (2, 3, 4):
                 await bill(it.desk, file_id, line, "C1", "jdoe")
             with pytest.raises(KeyboardInterrupt):
@@ -132,7 +137,7 @@ def test_what_a_person_billed_and_a_file_under_way_are_explained(
             proof = await prove(it.connection, today, ZONE, now)
             assert proof.ok, proof.unexplained
             [money] = proof.currencies
-            assert money.counts["clearing"] == 4
+            assert money.counts["clearing"] == 5
             # And it is a witness: what was billed, and is not as the record says, shows.
             await it.connection.execute(
                 "UPDATE clearing_item SET billed_minor = billed_minor + 5 WHERE record = 2 "
