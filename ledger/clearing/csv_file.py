@@ -16,6 +16,7 @@ from ledger.clearing.pan import Pan
 from ledger.clearing.record import (
     DISPUTED,
     FIRST,
+    LIKE_A_PAN,
     ClearedItem,
     Kind,
     is_arn,
@@ -29,7 +30,6 @@ LINE_MAX = 1 << 14  # bytes; all columns at their largest are a few hundred
 AMOUNT = r"[0-9]{1,12}"
 TRAILER = "trailer"
 TEXT_MAX = 99
-LIKE_A_PAN = re.compile("[0-9]{13}")  # in a name it has no business, and names are shown
 
 Cells = dict[str, str]
 NEEDED = ("kind", "transaction_minor", "transaction_currency")  # of every item, and of the header
