@@ -322,8 +322,9 @@ class Cleared:
     async def resolve(
         self, file_id: str, record: int, note: str, *, any_outcome: bool = False
     ) -> bool:
-        """A person has seen to it, by that note. Whether it waited for one. It moves nothing."""
-        waits = "resolved_at IS NULL" if any_outcome else OPEN
+        """A person has seen to it, by that note. Whether it waited for one. It moves nothing, so
+        what was begun to be billed is not resolved by it."""
+        waits = "resolved_at IS NULL" if any_outcome else f"{OPEN} AND billed_by = ''"
         found = await self._connection.fetch(
             "UPDATE clearing_item SET resolved_at = now(), note = $3 "
             f"WHERE starts_with(file_id, $1) AND record = $2 AND {waits} RETURNING record",

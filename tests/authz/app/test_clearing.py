@@ -451,6 +451,7 @@ def test_a_person_bills_what_was_nobodys(at_office: Any) -> None:
         with mock.patch.object(it.desk.engine.hot, "apply", side_effect=KeyboardInterrupt):
             with pytest.raises(KeyboardInterrupt):
                 await bill(it.desk, file_id, 2, "C1", "jdoe")
+        assert not await it.cleared.resolve(file_id, 2, "jdoe: half of it is not all")
         await issue(it.world, 0, 2, "9999980000000002")
         with pytest.raises(NotThere, match="begun for card C1"):
             await bill(it.desk, file_id, 2, "C2", "jdoe")
