@@ -9,6 +9,7 @@ are gone through in the file's order, others beside one another.
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
+from itertools import count
 from typing import Any, TypeVar
 
 import msgspec
@@ -76,16 +77,16 @@ class Poster:
     async def run(self) -> int:
         """All that has no outcome yet; how many those were. Raises: HotStateError, RedisError,
         asyncpg.PostgresError, OSError, and it may be run again."""
-        count = 0
+        done = 0
         for phase in PHASES:
             while rows := await self._cleared.waiting(self._file.file_id, phase, PAGE):
                 told = await self._page(phase, [(row, unpack_item(row.told)) for row in rows])
                 self._at("posted")
                 await self._cleared.conclude(self._file.file_id, told)
                 self._at("concluded")
-                count += len(rows)
+                done += len(rows)
         await self._cleared.done(self._file.file_id)
-        return count
+        return done
 
     async def _page(self, phase: int, rows: list[Row]) -> list[Concluded]:
         if phase in (CHARGES_BACK, TAKES_BACK):
@@ -315,15 +316,17 @@ class Poster:
         )
         if row.message_id not in self._noted:
             self._at("asked")
-            await self._engine.hot.note(
-                Note(
-                    shard_of=row.item_key, message_id=row.message_id,
-                    fingerprint=identity.fingerprint(row.item_key, what),
-                    attempt=self._engine.attempt(), deadline_ms=0, verdict=str(outcome),
-                    planned="", answer_ttl_s=ANSWER_TTL_S, body=encode_body(body), detail=detail,
-                ),
-                TIMEOUT_S,
+            note = Note(
+                shard_of=row.item_key, message_id=row.message_id,
+                fingerprint=identity.fingerprint(row.item_key, what),
+                attempt=self._engine.attempt(), deadline_ms=0, verdict=str(outcome),
+                planned="", answer_ttl_s=ANSWER_TTL_S, body=encode_body(body), detail=detail,
             )  # fmt: skip
+            verdict = await self._engine.hot.note(note, TIMEOUT_S)
+            if verdict.kind == "mismatch":
+                # The act that could not be posted has left its answer there.
+                note = replace(note, shard_of=elsewhere(row.item_key))
+                await self._engine.hot.note(note, TIMEOUT_S)
         return Concluded(row.record, outcome, detail, account_id)
 
     async def _compare(self, rows: list[Row]) -> list[Concluded]:
@@ -342,6 +345,12 @@ class Poster:
             ids = [p.message_id for it in looked if it.item.network == network for p in it.postings]
             taken |= await self._cleared.agreed(network, ids)
         return [compared(it, taken) for it in looked]
+
+
+def elsewhere(item_key: str) -> str:
+    """A name that stands in another shard."""
+    names = (f"{item_key}/{number}" for number in count(1))
+    return next(name for name in names if keys.shard_of(name) != keys.shard_of(item_key))
 
 
 async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

@@ -350,6 +350,27 @@ def test_no_more_is_taken_back_than_there_is_by_whatever_card(at_office: Any) ->
     at_office(scene)
 
 
+def test_what_finds_no_room_to_be_taken_back_is_unmatched_every_time(at_office: Any) -> None:
+    """Also where what could not be posted was asked in the shard that the movement goes to."""
+
+    async def scene(it: Office) -> None:
+        await it.buy(1, 50_000)
+        parts = [
+            record(n, 100, rrn=rrn_of(1), clearing_number=n % 90, clearing_count=98)
+            for n in range(1, 121)
+        ]
+        back = [record(n, 100, reversal=True, clearing_number=n % 90) for n in range(1, 121)]
+        assert await it.outcomes(it.file(parts)) == {"cleared_part": 120}
+        said = await it.outcomes(it.file(back))
+        assert said["unmatched"] > 30  # some of them in the account's shard
+        assert said == {"reversed": 120 - said["unmatched"], "unmatched": said["unmatched"]}
+        books = await it.check()
+        assert books["unmatched", "", "840"] == -100 * said["unmatched"]
+        assert ("network", NETWORK, "840") not in books
+
+    at_office(scene)
+
+
 def test_a_card_that_came_while_a_file_was_cut_short_is_not_billed_besides(at_office: Any) -> None:
     """What is in the unmatched account is not posted on a card as well."""
 
