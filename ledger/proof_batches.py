@@ -44,12 +44,14 @@ MOVED = """
         AND p.currency = i.settlement_currency
     WHERE p.at_ms >= $1 AND p.at_ms < $2 AND coalesce(i.outcome, '') <> ALL($3::text[])
     GROUP BY 1"""
-# Of days that the books are past: a record that has its outcome has its entry.
+# Of days that the books are past: a record that has its outcome has its entry. One of no
+# cardholder's money has a note: what was asked for it besides, and came to nothing, is none.
 WITHOUT_ENTRY = """
     SELECT i.settlement_currency, count(*), sum(i.settlement_minor)::bigint FROM clearing_item i
     WHERE i.concluded_at >= to_timestamp($1 / 1000.0) AND i.concluded_at < to_timestamp($2 / 1000.0)
         AND i.outcome <> ALL($3::text[])
-        AND NOT EXISTS (SELECT FROM journal_entry e WHERE e.message_id = i.message_id)
+        AND NOT EXISTS (SELECT FROM journal_entry e WHERE e.message_id = i.message_id
+            AND (e.kind = 'note') = (i.outcome IN ('unmatched', 'represented', 'fee')))
     GROUP BY 1"""
 
 GATHERED = """
