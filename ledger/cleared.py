@@ -302,11 +302,15 @@ class Cleared:
         )  # fmt: skip
         return program
 
-    async def claim(self, file_id: str, record: int, what: str) -> str:
-        """Write down what is begun with a record, unless something was; what it is now."""
+    async def claim(
+        self, file_id: str, record: int, what: str, by: str, minor: int, currency: str
+    ) -> str:
+        """Write down what is begun with a record, unless something was; what it is now. `by`: the
+        act that will bill it, and how much."""
         await self._connection.execute(
-            "UPDATE clearing_item SET of_message = $3 "
-            "WHERE file_id = $1 AND record = $2 AND of_message = ''", file_id, record, what,
+            "UPDATE clearing_item SET of_message = $3, billed_by = $4, billed_minor = $5, "
+            "billed_currency = $6 WHERE file_id = $1 AND record = $2 AND of_message = ''",
+            file_id, record, what, by, minor, currency,
         )  # fmt: skip
         return str(
             await self._connection.fetchval(
@@ -318,8 +322,9 @@ class Cleared:
     async def resolve(
         self, file_id: str, record: int, note: str, *, any_outcome: bool = False
     ) -> bool:
-        """A person has seen to it, by that note. Whether it waited for one. It moves nothing."""
-        waits = "resolved_at IS NULL" if any_outcome else OPEN
+        """A person has seen to it, by that note. Whether it waited for one. It moves nothing, so
+        what was begun to be billed is not resolved by it."""
+        waits = "resolved_at IS NULL" if any_outcome else f"{OPEN} AND billed_by = ''"
         found = await self._connection.fetch(
             "UPDATE clearing_item SET resolved_at = now(), note = $3 "
             f"WHERE starts_with(file_id, $1) AND record = $2 AND {waits} RETURNING record",

@@ -12,12 +12,28 @@ from ledger.proof_fold import Sums
 # Outcomes that move nothing: they have the key of the record that did (ledger/clearing/outcome.py).
 IDLE = ("repeated", "refused", "agrees", "differs", "missing_online")
 
+# What records posted on cardholders; of one that was nobody's, what a person billed to a card.
 CLEARED = """
     SELECT i.billed_currency, count(*), sum(-i.sign * i.billed_minor)::bigint
-    FROM journal_entry e JOIN clearing_item i ON i.message_id = e.message_id
-    WHERE e.kind = 'clearing' AND e.at_ms >= $1 AND e.at_ms < $2
-        AND coalesce(i.outcome, '') <> ALL($3::text[])
+    FROM journal_entry e JOIN (
+        SELECT message_id, sign, billed_minor, billed_currency FROM clearing_item
+        WHERE outcome <> ALL($3::text[]) AND billed_by = ''
+        UNION ALL
+        SELECT billed_by, sign, billed_minor, billed_currency FROM clearing_item
+        WHERE billed_by <> ''
+    ) i ON i.message_id = e.message_id
+    WHERE e.kind = 'clearing' AND e.at_ms >= $1 AND e.at_ms < $2 AND i.billed_minor <> 0
     GROUP BY 1"""
+# The same of a file that is just gone through: what became of its last page is not written yet, so
+# the lines have the only word.
+UNDER_WAY = """
+    SELECT currency, count(*), -sum(minor)::bigint FROM (
+        SELECT p.currency, sum(p.amount_minor) AS minor FROM clearing_item i
+        JOIN journal_entry e ON e.message_id = i.message_id AND e.kind = 'clearing'
+        JOIN posting p ON p.shard = e.shard AND p.seq = e.seq AND p.role IN ('open', 'held')
+        WHERE i.outcome IS NULL AND e.at_ms >= $1 AND e.at_ms < $2
+        GROUP BY e.shard, e.seq, p.currency
+    ) x WHERE minor <> 0 GROUP BY 1"""
 # Of records that moved no cardholder's money: what the network settles, and its line.
 MOVED = """
     SELECT i.settlement_currency, sum(-i.sign * i.settlement_minor)::bigint,
@@ -28,12 +44,14 @@ MOVED = """
         AND p.currency = i.settlement_currency
     WHERE p.at_ms >= $1 AND p.at_ms < $2 AND coalesce(i.outcome, '') <> ALL($3::text[])
     GROUP BY 1"""
-# Of days that the books are past: a record that has its outcome has its entry.
+# Of days that the books are past: a record that has its outcome has its entry. One of no
+# cardholder's money has a note: what was asked for it besides, and came to nothing, is none.
 WITHOUT_ENTRY = """
     SELECT i.settlement_currency, count(*), sum(i.settlement_minor)::bigint FROM clearing_item i
     WHERE i.concluded_at >= to_timestamp($1 / 1000.0) AND i.concluded_at < to_timestamp($2 / 1000.0)
         AND i.outcome <> ALL($3::text[])
-        AND NOT EXISTS (SELECT FROM journal_entry e WHERE e.message_id = i.message_id)
+        AND NOT EXISTS (SELECT FROM journal_entry e WHERE e.message_id = i.message_id
+            AND (e.kind = 'note') = (i.outcome IN ('unmatched', 'represented', 'fee')))
     GROUP BY 1"""
 
 GATHERED = """
@@ -59,6 +77,9 @@ async def compare_clearing(connection: asyncpg.Connection, proof: Proof, sums: S
         return
     day = proof.begins_ms, proof.ends_ms
     told = {row[0]: (row[1], row[2]) for row in await connection.fetch(CLEARED, *day, IDLE)}
+    for currency, many, minor in await connection.fetch(UNDER_WAY, *day):
+        before = told.get(currency, (0, 0))
+        told[currency] = before[0] + many, before[1] + minor
     for currency in sorted(told.keys() | sums.cleared.keys()):
         found, expected = told.get(currency, (0, 0)), sums.cleared.get(currency, (0, 0))
         where = f"{currency} cleared"

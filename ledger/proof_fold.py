@@ -193,7 +193,7 @@ class Shard:
                     open_minor += amount
                 elif role == "held":
                     held_minor += amount
-        if act.kind == "clearing":
+        if act.kind == "clearing" and act.posted_delta:
             count_one(sums.cleared, currency, act.posted_delta)
         told_open, told_held = act.held_delta - act.posted_delta, -act.held_delta
         for role, amount in (("open", told_open), ("held", told_held)):

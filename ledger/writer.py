@@ -267,7 +267,9 @@ class Lane:
     async def _acknowledge(self, source: Source, page: Page) -> None:
         for shard, raws in page.raws.items():
             ids = [raw.stream_id for raw in raws]
-            self._standings[shard] = self._standings[shard].after(ids)
+            # Whose turn it was comes last the next time: when batches are small, since one entry is
+            # looked for, a busy shard must not keep that one waiting behind it.
+            self._standings[shard] = self._standings.pop(shard).after(ids)
         now = {shard: self._standings[shard] for shard in page.raws}
         to = {s: (at.position, at.entries_read) for s, at in now.items() if not at.ahead}
         if to:

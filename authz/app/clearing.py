@@ -9,8 +9,10 @@ are gone through in the file's order, others beside one another.
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
+from itertools import count
 from typing import Any, TypeVar
 
+import msgspec
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
@@ -52,6 +54,7 @@ MOVES: dict[Outcome, tuple[Role, str]] = {
     Outcome.REPRESENTED: (Role.DISPUTES, "dispute"),
 }
 ENDINGS = frozenset({"expired", "released"})
+DETAIL, AUTHORIZATION = 2, 6  # places in an answer's string, as prelude.lua names them
 
 Row = tuple[Waiting, ClearedItem]
 T = TypeVar("T")
@@ -69,31 +72,34 @@ class Poster:
         self._room = asyncio.Semaphore(UNDER_WAY)
         self._originals: list[Original] = []
         self._back: dict[str, int] = {}  # by message id: what is taken back of an original
-        self._in_books: set[str] = set()
+        self._noted: dict[str, str] = {}  # by message id: detail of what a note has moved
 
     async def run(self) -> int:
         """All that has no outcome yet; how many those were. Raises: HotStateError, RedisError,
         asyncpg.PostgresError, OSError, and it may be run again."""
-        count = 0
+        done = 0
         for phase in PHASES:
             while rows := await self._cleared.waiting(self._file.file_id, phase, PAGE):
                 told = await self._page(phase, [(row, unpack_item(row.told)) for row in rows])
                 self._at("posted")
                 await self._cleared.conclude(self._file.file_id, told)
                 self._at("concluded")
-                count += len(rows)
+                done += len(rows)
         await self._cleared.done(self._file.file_id)
-        return count
+        return done
 
     async def _page(self, phase: int, rows: list[Row]) -> list[Concluded]:
         if phase in (CHARGES_BACK, TAKES_BACK):
             await self._find_originals(rows)
-        self._in_books = await self._cleared.moved(row.message_id for row, _ in rows)
+        self._noted = await self._notes([row for row, _ in rows])
         moves = [one for one in rows if self._moves(one[1])]
         told = await self._compare([one for one in rows if not self._moves(one[1])])
         by_card: dict[str, list[Row]] = {}
         for one in moves:
-            by_card.setdefault(one[0].card_key or one[0].item_key, []).append(one)
+            # What takes back one record comes one by one, also where it names another card: each
+            # must know what is left.
+            original = one[1].arn if phase == TAKES_BACK else ""
+            by_card.setdefault(original or one[0].card_key or one[0].item_key, []).append(one)
         done = await together(self._in_order(some) for some in by_card.values())
         return [*told, *(one for some in done for one in some)]
 
@@ -117,6 +123,10 @@ class Poster:
                 return await self._move(row, item, known, Outcome.FEE)
             case Kind.SECOND_PRESENTMENT:
                 return await self._move(row, item, known, Outcome.REPRESENTED)
+        if row.message_id in self._noted:
+            # By a run that was cut short: a card, or a rate, of since then bills it not once more.
+            detail = self._noted[row.message_id]
+            return await self._move(row, item, known, Outcome.UNMATCHED, detail)
         if row.detail == OTHER_CONTENT and not item.reversal:  # of one ARN in parts, maybe
             return await self._move(row, item, known, Outcome.UNMATCHED, OTHER_CONTENT)
         if item.reversal:
@@ -265,6 +275,20 @@ class Poster:
 
     # -- what moves nobody's money ---------------------------------------------------------
 
+    async def _notes(self, rows: list[Waiting]) -> dict[str, str]:
+        """Which of them have moved already, with the detail where it is still known. The store
+        knows its answer for a day; whoever comes back later finds it in the books."""
+        noted = dict.fromkeys(await self._cleared.moved(row.message_id for row in rows), "")
+        async with self._client.pipeline(transaction=False) as pipeline:
+            for row in rows:
+                pipeline.get(keys.answer(keys.shard_of(row.item_key), row.message_id))
+            answers = await pipeline.execute()
+        for row, packed in zip(rows, answers, strict=True):
+            given = msgspec.msgpack.decode(packed) if packed else None
+            if given and given[AUTHORIZATION] == "":  # else it is an act's, of the same shard
+                noted[row.message_id] = given[DETAIL]
+        return noted
+
     async def _move(
         self, row: Waiting, item: ClearedItem, known: Known | None, outcome: Outcome,
         detail: str = "",
@@ -290,18 +314,19 @@ class Poster:
             source=file.source,
             facts=tuple(fact for fact in facts if fact[1]),
         )
-        # The store knows its answer for a day; whoever comes back later finds it in the books.
-        if row.message_id not in self._in_books:
+        if row.message_id not in self._noted:
             self._at("asked")
-            await self._engine.hot.note(
-                Note(
-                    shard_of=row.item_key, message_id=row.message_id,
-                    fingerprint=identity.fingerprint(row.item_key, what),
-                    attempt=self._engine.attempt(), deadline_ms=0, verdict=str(outcome),
-                    planned="", answer_ttl_s=ANSWER_TTL_S, body=encode_body(body), detail=detail,
-                ),
-                TIMEOUT_S,
+            note = Note(
+                shard_of=row.item_key, message_id=row.message_id,
+                fingerprint=identity.fingerprint(row.item_key, what),
+                attempt=self._engine.attempt(), deadline_ms=0, verdict=str(outcome),
+                planned="", answer_ttl_s=ANSWER_TTL_S, body=encode_body(body), detail=detail,
             )  # fmt: skip
+            verdict = await self._engine.hot.note(note, TIMEOUT_S)
+            if verdict.kind == "mismatch":
+                # The act that could not be posted has left its answer there.
+                note = replace(note, shard_of=elsewhere(row.item_key))
+                await self._engine.hot.note(note, TIMEOUT_S)
         return Concluded(row.record, outcome, detail, account_id)
 
     async def _compare(self, rows: list[Row]) -> list[Concluded]:
@@ -320,6 +345,12 @@ class Poster:
             ids = [p.message_id for it in looked if it.item.network == network for p in it.postings]
             taken |= await self._cleared.agreed(network, ids)
         return [compared(it, taken) for it in looked]
+
+
+def elsewhere(item_key: str) -> str:
+    """A name that stands in another shard."""
+    names = (f"{item_key}/{number}" for number in count(1))
+    return next(name for name in names if keys.shard_of(name) != keys.shard_of(item_key))
 
 
 async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

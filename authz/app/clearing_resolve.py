@@ -1,8 +1,9 @@
 """A person's word on a record that was nobody's: this card's holder pays it, or gets it.
 
 Two acts, each with an id that is its own for good: what stood in the unmatched account, or in
-disputes, goes back to the network; and the card is billed like a forced record. Which card is
-written down first. So whoever is killed in between says it again, and both are done once.
+disputes, goes back to the network; and the card is billed like a forced record. Which card and
+how much is written down first. So whoever is killed in between says it again, and both are done
+once.
 """
 
 from typing import Any
@@ -54,7 +55,10 @@ async def bill(
         raise NotThere("its movement is not in the books yet: authz settle writes it")
     known = await card_of(at.client, at.engine, card_id)
     moves, amount, currency = acts_of(at, row, program, known)
-    begun = await at.cleared.claim(row["file_id"], record, f"{FOR}{card_id}")
+    act = moves[1].act
+    begun = await at.cleared.claim(
+        row["file_id"], record, f"{FOR}{card_id}", act.message_id, act.billed, currency
+    )
     if begun != f"{FOR}{card_id}":
         raise NotThere(f"it was begun for card {begun.removeprefix(FOR)}: say it for that one")
     if not await at.cleared.moved([moves[0].message_id]):
@@ -101,5 +105,8 @@ def acts_of(at: Desk, row: dict[str, Any], program: str, known: Known) -> Any:
     if not has_price(priced, known):
         raise NotThere("there is no rate for its currency")
     priced = replace(priced, fees=NO_FEES)
+    if row["billed_by"]:  # begun before, at a price that was written down; rates may be others
+        begun_at = replace(priced.request, amount_minor=row["billed_minor"])
+        priced = replace(priced, request=begun_at)
     act = asked(at.engine, item, waiting, known, facts, priced, "last", 1, (), 0, None)
     return (note, act.act), item.sign * act.billed_minor, act.currency

@@ -17,7 +17,7 @@ from ledger.clearing import base2_table as table
 from ledger.clearing.base2_frames import Shape, read_frames
 from ledger.clearing.errors import BadElement, BadRecord, ClearingRefused, Problem
 from ledger.clearing.pan import Pan
-from ledger.clearing.record import ClearedItem, Fee, Kind, is_arn, shown, sign_of
+from ledger.clearing.record import ClearedItem, Fee, Kind, is_arn, name_of, shown, sign_of
 from ledger.clearing.source import Found, Scan, Source, Told
 
 NETWORK = "visa"
@@ -196,8 +196,8 @@ def item_of(parts: list[str], record: int, processed: date) -> ClearedItem:
         local_date=day_of(first, table.TCR_0, processed),
         mcc=mcc_of(first),
         merchant_id=shown(merchant[T1["merchant_id"]]),
-        merchant_name=shown(first[T0["merchant_name"]]),
-        merchant_city=shown(first[T0["merchant_city"]]),
+        merchant_name=name_of(first[T0["merchant_name"]]),
+        merchant_city=name_of(first[T0["merchant_city"]]),
         merchant_country=shown(first[T0["merchant_country"]]),
         terminal_id=shown(merchant[T1["terminal_id"]]),
         acquirer_id=unfilled(first[T0["acquirer_id"]]),

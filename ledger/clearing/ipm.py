@@ -14,7 +14,7 @@ from ledger.clearing.errors import BadElement, BadRecord, ClearingRefused, Probl
 from ledger.clearing.ipm_frames import Shape, read_frames
 from ledger.clearing.ipm_message import Message, is_digits, read_message
 from ledger.clearing.pan import Pan
-from ledger.clearing.record import ClearedItem, Fee, Kind, is_arn, shown, sign_of
+from ledger.clearing.record import ClearedItem, Fee, Kind, is_arn, name_of, shown, sign_of
 from ledger.clearing.source import Found, Scan, Source, Told
 
 NETWORK = "mastercard"
@@ -261,8 +261,8 @@ def place_of(text: str) -> tuple[str, str, str]:
     r"""Name, city and country of `name\street\city\` and then postcode 10, region 3, country 3."""
     parts = text.split("\\")
     if len(parts) != 4:
-        return shown(text), "", ""
-    return shown(parts[0]), shown(parts[2]), shown(parts[3][13:16])
+        return name_of(text), "", ""
+    return name_of(parts[0]), name_of(parts[2]), shown(parts[3][13:16])
 
 
 def fees_of(text: str) -> tuple[Fee, ...]:

@@ -1,5 +1,6 @@
 """One cleared item, as far as any format tells of it."""
 
+import re
 from datetime import date
 from enum import StrEnum
 from hashlib import blake2b
@@ -10,6 +11,7 @@ from msgspec import Struct, structs
 
 from ledger.clearing.pan import Pan
 
+LIKE_A_PAN = re.compile("[0-9]{13,}")  # in a name it has no business, and names are shown
 EXACT_MAX = 2**53 - 1  # the hot state counts in doubles; see authz' own amounts
 
 
@@ -112,6 +114,11 @@ def shown(text: str) -> str:
     terminal would obey."""
     text = text.strip()
     return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
+
+
+def name_of(text: str) -> str:
+    """A name or a city, which is kept and shown: a card number in it is struck out."""
+    return LIKE_A_PAN.sub(lambda found: "?" * len(found[0]), shown(text))
 
 
 def is_arn(text: str) -> bool:

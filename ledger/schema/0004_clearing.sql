@@ -49,6 +49,7 @@ CREATE TABLE clearing_item (
     cross_border_minor bigint NOT NULL DEFAULT 0,
     of_message text NOT NULL DEFAULT '', -- the online act that it agrees with; what it takes back;
                                      -- 'bill <card id>' where a person says who pays
+    billed_by text NOT NULL DEFAULT '', -- the act that bills it to that card, of such a one
     concluded_at timestamptz,
     resolved_at timestamptz,         -- of one that was for a person
     note text NOT NULL DEFAULT '',

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from redis import Redis
 
 from authz.hot import admin, keys
 from ledger.journal import Envelope, WithdrawalBody, encode_body
@@ -78,6 +79,44 @@ def test_poison_is_parked_alone(fresh_redis: str, fresh_postgres: str) -> None:
         async with books(fresh_postgres) as connection:
             assert await connection.fetchval("SELECT count(*) FROM parked") == len(POISON)
         assert Counter(await approved(fresh_postgres)) == Counter(ids)
+        await client.aclose()
+
+    asyncio.run(story())
+
+
+def test_what_the_database_refuses_is_parked_beside_a_shard_that_never_rests(
+    fresh_redis: str, fresh_postgres: str
+) -> None:
+    async def story() -> None:
+        await begin(fresh_postgres)
+        async with books(fresh_postgres) as connection:
+            await connection.execute(
+                "ALTER TABLE journal_entry ADD CONSTRAINT trap CHECK (kind <> 'REFUSE')"
+            )
+        client, heard = admin.administrator(fresh_redis), Heard()
+        await Crowd(fresh_redis).approve(10)
+        fill, filled = keys.journal("00"), 0
+
+        def more(_: str) -> None:
+            """Faster than one by one: whenever the writer takes a step, there are two more."""
+            nonlocal filled
+            for _ in range(2):
+                filled += 1
+                news = {b"e": envelope(message_id=f"m{filled}"), b"b": BODY}
+                beside.xadd(fill, news)  # type: ignore[arg-type]
+
+        with Redis.from_url(fresh_redis) as beside:
+            refused = {b"e": envelope(kind="REFUSE"), b"b": BODY}
+            await client.xadd(keys.journal("07"), refused)  # type: ignore[arg-type]
+            one_lane = Settings(lanes=1, linger_ms=0)
+            writer = Writer(fresh_redis, fresh_postgres, STREAMS, one_lane, heard, more)
+            running = asyncio.create_task(writer.run())
+            async with asyncio.timeout(20):
+                while not heard.parked:
+                    await asyncio.sleep(0.01)
+            writer.stop()
+            await running
+        assert 0 < heard.failures["refused"] < 100
         await client.aclose()
 
     asyncio.run(story())

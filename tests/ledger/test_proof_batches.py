@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
+
+from authz.app.clearing_resolve import bill
 from ledger.clearing.record import Kind
 from ledger.proof import Proof
 from ledger.proof_reading import prove
@@ -46,10 +49,10 @@ TOUCHED = {
         "UPDATE settlement_batch SET status = 'settled'", "batches", None,
     ),
 }  # fmt: skip
-YESTERDAYS = (
-    "UPDATE clearing_item SET message_id = 'lost', concluded_at = concluded_at - interval '1 day' "
-    f"{CLEARED}"
-)
+YESTERDAYS = [
+    f"UPDATE clearing_item SET {change}, concluded_at = concluded_at - interval '1 day' {CLEARED}"
+    for change in ("message_id = 'lost'", "outcome = 'unmatched'")
+]
 
 
 def test_records_and_batches_are_witnesses(
@@ -94,8 +97,55 @@ def test_records_and_batches_are_witnesses(
                 told = {name for name, check in proof.checks.items() if check.differences}
                 assert told == {way}, (what, proof.unexplained)
                 assert minor is None or proof.unexplained_minor == minor, (what, proof.unexplained)
-            proof = await touched(YESTERDAYS, today - timedelta(days=1))
-            assert [f.what for f in proof.unexplained] == ["records without an entry"]
-            assert proof.unexplained_minor == 5000
+            for statement in YESTERDAYS:
+                proof = await touched(statement, today - timedelta(days=1))
+                assert [f.what for f in proof.unexplained] == ["records without an entry"]
+                assert proof.unexplained_minor == 5000
+
+    asyncio.run(story())
+
+
+def cut(place: str) -> None:
+    if place == "posted":
+        raise KeyboardInterrupt
+
+
+def test_what_a_person_billed_and_a_file_under_way_are_explained(
+    fresh_redis: str, fresh_postgres: str, tmp_path: Path
+) -> None:
+    async def story() -> None:
+        async with support.office(fresh_redis, fresh_postgres, tmp_path) as it:
+            nobodys = [
+                support.record(1, 700, pan=support.NOBODYS),
+                support.record(2, 300, kind=Kind.SECOND_PRESENTMENT, of=Kind.PRESENTMENT),
+                support.record(3, 200, pan=support.NOBODYS, reversal=True),
+            ]
+            await it.clear(nobodys)
+            # Of nothing, as an account's verification is; alone, and on a hold that it ends.
+            await it.buy(7, 400)
+            await it.clear([support.record(6, 0), support.record(7, 0, rrn=support.rrn_of(7))])
+            await drain(fresh_redis, fresh_postgres)
+            file_id = await it.connection.fetchval(
+                "SELECT file_id FROM clearing_file ORDER BY planned_at"
+            )
+            for line in (2, 3, 4):
+                await bill(it.desk, file_id, line, "C1", "jdoe")
+            with pytest.raises(KeyboardInterrupt):
+                await it.clear([support.record(4, 5000), support.record(5, 600)], cut)
+            await it.check()
+            now = await it.connection.fetchval("SELECT max(at_ms) FROM shard")
+            today = datetime.fromtimestamp(now / 1000, UTC).date()
+            proof = await prove(it.connection, today, ZONE, now)
+            assert proof.ok, proof.unexplained
+            [money] = proof.currencies
+            assert money.counts["clearing"] == 5
+            # And it is a witness: what was billed, and is not as the record says, shows.
+            await it.connection.execute(
+                "UPDATE clearing_item SET billed_minor = billed_minor + 5 WHERE record = 2 "
+                "AND file_id = $1", file_id,
+            )  # fmt: skip
+            proof = await prove(it.connection, today, ZONE, now)
+            assert [f.check for f in proof.unexplained] == ["clearing"]
+            assert proof.unexplained_minor == 5
 
     asyncio.run(story())

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from ledger.clearing.base2_writer import write_base2
-from ledger.clearing.csv_file import LIKE_A_PAN, write_csv
+from ledger.clearing.csv_file import write_csv
 from ledger.clearing.ipm_writer import write_ipm
 from ledger.clearing.pan import Pan
 from ledger.clearing.record import (
     DISPUTED,
     FIRST,
+    LIKE_A_PAN,
     ClearedItem,
     Fee,
     Kind,

@@ -173,7 +173,9 @@ async def resolve(config: Config, folder: Path | None, file_id: str, record: int
     connection, stop = await opened_books(config, folder)
     try:
         if not await Cleared(connection).resolve(file_id, record, by):
-            raise click.ClickException("No such item waits for a person.")
+            raise click.ClickException(
+                "No such item waits for a person, or it was begun with --bill: then say that again."
+            )
     finally:
         await connection.close()
         stop()

@@ -331,6 +331,68 @@ def test_killed_anywhere_and_run_again_it_is_posted_once(at_office: Any) -> None
     at_office(scene)
 
 
+def test_no_more_is_taken_back_than_there_is_by_whatever_card(at_office: Any) -> None:
+    async def scene(it: Office) -> None:
+        await issue(it.world, 5000, 2, NOBODYS)
+        assert await it.clear([record(1, 1000), record(2, 10, pan=NOBODYS)]) == {
+            1: "forced", 2: "forced",
+        }  # fmt: skip
+        items = [
+            record(1, 600, reversal=True),
+            record(1, 700, reversal=True, pan=NOBODYS),
+        ]
+        said = await it.outcomes(it.file(items))
+        assert said == {"reversed": 1, "unmatched": 1}
+        assert await it.funds() == (100_000 - 1000 + 600, 0)
+        books = await it.check()
+        assert books["network", NETWORK, "840"] == -1000 - 10 + 600 + 700
+
+    at_office(scene)
+
+
+def test_what_finds_no_room_to_be_taken_back_is_unmatched_every_time(at_office: Any) -> None:
+    """Also where what could not be posted was asked in the shard that the movement goes to."""
+
+    async def scene(it: Office) -> None:
+        await it.buy(1, 50_000)
+        parts = [
+            record(n, 100, rrn=rrn_of(1), clearing_number=n % 90, clearing_count=98)
+            for n in range(1, 121)
+        ]
+        back = [record(n, 100, reversal=True, clearing_number=n % 90) for n in range(1, 121)]
+        assert await it.outcomes(it.file(parts)) == {"cleared_part": 120}
+        said = await it.outcomes(it.file(back))
+        assert said["unmatched"] > 30  # some of them in the account's shard
+        assert said == {"reversed": 120 - said["unmatched"], "unmatched": said["unmatched"]}
+        books = await it.check()
+        assert books["unmatched", "", "840"] == -100 * said["unmatched"]
+        assert ("network", NETWORK, "840") not in books
+
+    at_office(scene)
+
+
+def test_a_card_that_came_while_a_file_was_cut_short_is_not_billed_besides(at_office: Any) -> None:
+    """What is in the unmatched account is not posted on a card as well."""
+
+    def cut(place: str) -> None:
+        if place == "posted":
+            raise KeyboardInterrupt
+
+    async def scene(it: Office) -> None:
+        items = [record(number, 1000, pan=NOBODYS) for number in range(1, 5)]
+        with pytest.raises(KeyboardInterrupt):
+            await it.clear(items, cut)
+        await issue(it.world, 5000, 2, NOBODYS)
+        assert await it.clear(items) == dict.fromkeys(range(1, 5), "unmatched")
+        details = await it.connection.fetch("SELECT DISTINCT detail FROM clearing_item")
+        assert [row[0] for row in details] == ["no card of ours"]
+        books = await it.check()
+        assert books["network", NETWORK, "840"] == -4000
+        assert books["open", "A2", "840"] == -5000
+
+    at_office(scene)
+
+
 def test_gone_on_with_after_its_answers_have_gone_it_moves_nothing_again(at_office: Any) -> None:
     async def scene(it: Office) -> None:
         def stop(place: str) -> None:
@@ -410,6 +472,7 @@ def test_a_person_bills_what_was_nobodys(at_office: Any) -> None:
         with mock.patch.object(it.desk.engine.hot, "apply", side_effect=KeyboardInterrupt):
             with pytest.raises(KeyboardInterrupt):
                 await bill(it.desk, file_id, 2, "C1", "jdoe")
+        assert not await it.cleared.resolve(file_id, 2, "jdoe: half of it is not all")
         await issue(it.world, 0, 2, "9999980000000002")
         with pytest.raises(NotThere, match="begun for card C1"):
             await bill(it.desk, file_id, 2, "C2", "jdoe")

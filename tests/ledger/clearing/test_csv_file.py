@@ -80,6 +80,14 @@ def test_a_bad_line_is_listed(
     assert PAN not in str(bad)
 
 
+def test_an_amount_has_twelve_digits(tmp_path: Path) -> None:
+    most, more = 10**12 - 1, 10**12
+    rows = [ROW.replace("1250", str(amount)) for amount in (most, more)]
+    found = read(tmp_path, HEAD, *rows, trailer(2, most + more))
+    assert [item.transaction_minor for item in found.items()] == [most]
+    assert [(bad.record, bad.element) for bad in found.bad] == [(3, "transaction_minor")]
+
+
 def test_a_line_of_another_length_is_refused_with_its_amount(tmp_path: Path) -> None:
     """Which cell is which is not known, so the sum is not proved."""
     with pytest.raises(ClearingRefused) as caught:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from ledger.clearing.errors import ClearingRefused, Problem
 from ledger.clearing.reading import TWICE, ClearingFile, Total, read_clearing
-from ledger.clearing.record import ClearedItem, Kind
+from ledger.clearing.record import ClearedItem, Kind, pack_item
 from tests.support.clearing import (
     PAN,
     TODAY,
@@ -294,3 +294,15 @@ def test_a_text_is_fit_to_be_shown(tmp_path: Path) -> None:
         data = FILES[name]([item_of(1)]).replace(b"CORNER GROCERY", b"CORNER\x1b[2JCERY")
         [item] = read(tmp_path, data).items()
         assert item.merchant_name == "CORNER?[2JCERY"
+
+
+@pytest.mark.parametrize("written", [ipm, base2])
+def test_a_card_number_in_a_name_is_struck_out(
+    written: Callable[..., bytes], tmp_path: Path
+) -> None:
+    network = "mastercard" if written is ipm else "visa"
+    named = item_of(network=network, merchant_name=f"SHOP {PAN}", merchant_city="")
+    (tmp_path / "file").write_bytes(written([named]))
+    [item] = read_clearing(tmp_path / "file").items()
+    assert item.merchant_name == f"SHOP {'?' * len(PAN)}"
+    assert PAN.encode() not in pack_item(item)
