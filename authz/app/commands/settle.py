@@ -53,7 +53,8 @@ Exit codes:
   1  the store or Postgres could not be had, or ended where it was our own; or a port is taken
   2  wrong use, or a wrong configuration
 
-A second one beside the first waits until that ends. docs/ledger.md says more."""
+A second one beside the first waits until that ends; it needs a --metrics-port of its own.
+docs/ledger.md says more."""
 
 
 @click.command(epilog=EXAMPLES)
