@@ -115,7 +115,8 @@ class Reader:
         about = await self._connection.fetchrow(
             "SELECT coalesce(sum(seq), 0)::bigint, coalesce(max(at_ms), 0), "
             "(SELECT count(*) FROM parked WHERE resolved_at IS NULL), "
-            "(SELECT count(*) FROM notice WHERE what IN ('gap', 'not_for_rebuild')) FROM shard"
+            "(SELECT count(*) FROM notice WHERE what IN ('cut', 'gap', 'not_for_rebuild')) "
+            "FROM shard"
         )
         return Store(*row, *about)
 
