@@ -20,6 +20,7 @@ from authz.control import NewAccount, NewCard, put_accounts, put_cards
 from authz.hot import admin, keys
 from authz.hot import rebuild as hot_rebuild
 from authz.hot.acts import CutOver
+from authz.hot.errors import Full
 from authz.hot.keeper import Keeper
 from authz.hot.store import RedisHotState
 from authz.judgement import add_entries, put_policy, remove_entries
@@ -34,7 +35,7 @@ from tests.scenarios.test_program_limits import NOON, Town, limit
 from tests.scenarios.test_referral import stage
 from tests.support.books import STORE, STREAMS, Crowd, Heard, approved, begin, books, drain
 from tests.support.engine import KEYS, account
-from tests.support.hot import opened, store_and_client
+from tests.support.hot import account_act, opened, store_and_client
 from tests.support.pictures import differences, lose, picture
 
 WEEK = Lives(answers_s=700_000)
@@ -317,6 +318,34 @@ def test_killed_anywhere_it_is_begun_anew(
         assert differences(before, await picture(client)) == []
         assert await admin.state_of_gates(client) == "open"
         await client.aclose()
+
+    asyncio.run(story())
+
+
+def test_nobody_is_let_in_before_it_is_through(
+    fresh_redis: str, fresh_postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine that has not looked since the store was lost knows of nothing."""
+    let_in = admin.let_in
+
+    async def story() -> None:
+        await load(fresh_redis)
+        await begin(fresh_postgres)
+        await drain(fresh_redis, fresh_postgres)
+        async with store_and_client(fresh_redis) as (hot, client):
+            asked = count(1)
+
+            async def and_asked(*of: Any, **named: Any) -> str:
+                run = await let_in(*of, **named)
+                with pytest.raises(Full):
+                    await hot.put_account(account_act("new", next(asked)), 5)
+                return run
+
+            monkeypatch.setattr(admin, "let_in", and_asked)
+            await lose(client)
+            await rebuild(fresh_redis, fresh_postgres, KEYS.check, WEEK, "test")
+            assert (await hot.put_account(account_act("new", 5), 5)) == "created"
+            assert next(asked) == 2
 
     asyncio.run(story())
 
