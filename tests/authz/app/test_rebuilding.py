@@ -25,6 +25,7 @@ from authz.hot.keeper import Keeper
 from authz.hot.store import RedisHotState
 from authz.judgement import add_entries, put_policy, remove_entries
 from authz.privacy import Pan
+from ledger import rebuild as ledger_rebuild
 from ledger.journal import CutOverBody, encode_body
 from ledger.rebuild import NothingToRebuildFrom, reading
 from ledger.store import OtherStore
@@ -318,6 +319,26 @@ def test_killed_anywhere_it_is_begun_anew(
         assert differences(before, await picture(client)) == []
         assert await admin.state_of_gates(client) == "open"
         await client.aclose()
+
+    asyncio.run(story())
+
+
+def test_a_page_has_fewer_accounts_where_they_have_many_records(
+    fresh_redis: str, fresh_postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_rebuild, "FIRST", 1)
+    monkeypatch.setattr(ledger_rebuild, "RECORDS", 60)
+
+    async def story() -> None:
+        await begin(fresh_postgres)
+        await Crowd(fresh_redis).approve(2000)
+        await drain(fresh_redis, fresh_postgres)
+        async with reading(fresh_postgres) as reader:
+            pages = [page async for page in reader.accounts()]
+        records = [sum(len(account.records) for account in page) for page in pages]
+        assert (sum(map(len, pages)), sum(records)) == (1000, 2000)
+        assert 30 < max(records) <= 2 * 60
+        assert len(pages) > 20
 
     asyncio.run(story())
 
