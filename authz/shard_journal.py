@@ -30,9 +30,11 @@ Fields = dict[bytes, bytes]
 class Past(Protocol):
     """Who has the entries that a stream has no more."""
 
-    def before(self, shard: str, first: Sequence[Fields]) -> AsyncIterator[tuple[bytes, Fields]]:
-        """The entries before these, the oldest first; none where it does not know these. Their
-        stream ids are "0-<place in the shard>", below all of a stream's own."""
+    def before(
+        self, shard: str, first: Sequence[Fields], after: int = 0
+    ) -> AsyncIterator[tuple[bytes, Fields]]:
+        """The entries before these and behind a place, the oldest first; none where it does not
+        know these. Their stream ids are "0-<place in the shard>", below all of a stream's own."""
         ...
 
 
@@ -82,23 +84,42 @@ class Journal:
 
     async def read(self, connection: Connection, accounts: dict[str, Seen]) -> None:
         """Tell each account up to the position that it was looked at."""
-        key = keys.journal(self.shard)
         until = max([self.gate.newest, *(seen.position for seen in accounts.values())])
-        start = "-"
+        rows = await self._page(connection, "-", until)
+        if self._past is not None and self.gate.misses_entries:
+            rows = await self._tell_past(self._past, connection, until, rows, accounts)
         while True:
-            page = await connection.call(
-                ("XRANGE", key, start, spell(until), "COUNT", PAGE), TIMEOUT_S
-            )
-            rows = [(id, dict(zip(flat[::2], flat[1::2], strict=True))) for id, flat in page]
-            if start == "-" and self._past is not None and self.gate.misses_entries:
-                async for stream_id, fields in self._past.before(self.shard, [f for _, f in rows]):
-                    self.from_past += 1
-                    await self._next(stream_id, fields, accounts)
             for stream_id, fields in rows:
                 await self._next(stream_id, fields, accounts)
-            if len(page) < PAGE:
+            if len(rows) < PAGE:
                 return
-            start = f"({page[-1][0].decode()}"
+            rows = await self._page(connection, f"({rows[-1][0].decode()}", until)
+
+    async def _page(
+        self, connection: Connection, start: str, until: Position
+    ) -> list[tuple[bytes, Fields]]:
+        page = await connection.call(
+            ("XRANGE", keys.journal(self.shard), start, spell(until), "COUNT", PAGE), TIMEOUT_S
+        )
+        return [(id, dict(zip(flat[::2], flat[1::2], strict=True))) for id, flat in page]
+
+    async def _tell_past(
+        self, past: Past, connection: Connection, until: Position,
+        rows: list[tuple[bytes, Fields]], accounts: dict[str, Seen],
+    ) -> list[tuple[bytes, Fields]]:  # fmt: skip
+        """What came before these rows, the stream's first; and before those that are its first
+        afterwards, which are returned. A past of years takes minutes, and is added to meanwhile."""
+        after = 0
+        while rows:
+            told = self.from_past
+            async for stream_id, fields in past.before(self.shard, [f for _, f in rows], after):
+                after = position(stream_id)[1]
+                self.from_past += 1
+                await self._next(stream_id, fields, accounts)
+            if self.from_past == told:
+                break
+            rows = await self._page(connection, "-", until)
+        return rows
 
     async def _next(self, stream_id: bytes, fields: Fields, accounts: dict[str, Seen]) -> None:
         self._tell(stream_id, fields, accounts)

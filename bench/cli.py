@@ -118,7 +118,7 @@ def drill(json_path: str | None, **given: Any) -> None:
 
 @command.command(epilog="\b\nExample:\n  authz bench rebuild --accounts 100000")
 @click.option("--accounts", type=click.IntRange(1), help="Each with a card. [1000000]")
-@click.option("--authorizations", type=click.IntRange(0), help="Open, one each. [500000]")
+@click.option("--authorizations", type=click.IntRange(0), help="Open, one each at most. [500000]")
 @json_option
 def rebuild(json_path: str | None, **given: Any) -> None:
     """A hot state that was lost, told anew from the books: time and memory."""

@@ -42,6 +42,7 @@ def run(
     json_path: str | None, accounts: int = ACCOUNTS, authorizations: int = AUTHORIZATIONS
 ) -> dict[str, Any]:
     """Measure, print a table, return the figures."""
+    authorizations = min(authorizations, accounts)  # one each
     with tempfile.TemporaryDirectory(prefix="authz-bench-") as parent:
         os.chmod(parent, 0o711)  # the database's own account must reach its folder, under root
         with (

@@ -14,7 +14,9 @@ from msgspec import Struct
 
 from ledger.database import connect
 
-PAGE = 2000  # accounts of one page: some 3 MB with their records
+PAGE = 2000  # accounts of one page, at the most: some 3 MB with few records
+FIRST = 100  # accounts of the first page, until it is known how many records they have
+RECORDS = 20_000  # of one page, where accounts have much the same: some 20 MB
 ROWS = 5000  # of everything else
 AHEAD = 2  # pages read while one is loaded
 LOCK_TIMEOUT = "30s"  # a batch takes a fraction of a second; a reader may be longer
@@ -115,7 +117,8 @@ class Reader:
         about = await self._connection.fetchrow(
             "SELECT coalesce(sum(seq), 0)::bigint, coalesce(max(at_ms), 0), "
             "(SELECT count(*) FROM parked WHERE resolved_at IS NULL), "
-            "(SELECT count(*) FROM notice WHERE what IN ('gap', 'not_for_rebuild')) FROM shard"
+            "(SELECT count(*) FROM notice WHERE what IN ('cut', 'gap', 'not_for_rebuild')) "
+            "FROM shard"
         )
         return Store(*row, *about)
 
@@ -125,22 +128,24 @@ class Reader:
 
     async def accounts(self) -> AsyncIterator[list[Account]]:
         """All of them, a page at a time, the next read while one is loaded."""
-        after = ""
+        after, many = "", FIRST
 
         async def page() -> list[Account]:
-            nonlocal after
-            found = await self._accounts(after)
+            nonlocal after, many
+            found = await self._accounts(after, many)
             after = found[-1].account_id if found else after
+            records = sum(len(account.records) for account in found)
+            many = min(many * 2, max(many * RECORDS // max(records, 1), 1), PAGE)
             return found
 
         async for some in ahead(page):
             yield some
 
-    async def _accounts(self, after: str) -> list[Account]:
+    async def _accounts(self, after: str, many: int) -> list[Account]:
         fetch = self._connection.fetch
         rows = await fetch(
             "SELECT account_id, version, profile, currency, entries, digest FROM account "
-            "WHERE account_id > $1 ORDER BY account_id LIMIT $2", after, PAGE,
+            "WHERE account_id > $1 ORDER BY account_id LIMIT $2", after, many,
         )  # fmt: skip
         if not rows:
             return []

@@ -107,6 +107,21 @@ class Source:
                 found |= await self.standings([shard])
         return found
 
+    async def are_cut(self, behind: Mapping[int, bytes]) -> dict[int, bytes]:
+        """Of these streams those of which something behind this place is gone, as far as the store
+        can tell; each with its oldest entry. Raises: as above."""
+        found: dict[int, bytes] = {}
+        shards = list(behind)
+        for shard, flat in zip(shards, await self._all("XINFO", "STREAM", of=shards)):
+            if isinstance(flat, ResponseError):
+                continue  # no such key
+            about = pairs(flat)
+            oldest = about[b"first-entry"]
+            is_trimmed = about[b"entries-added"] > about[b"length"]
+            if is_trimmed and oldest and place(oldest[0]) > place(behind[shard]):
+                found[shard] = oldest[0]
+        return found
+
     async def read(self, after: Mapping[int, bytes], count: int) -> dict[int, list[Raw]]:
         """The next entries of each stream, behind its position. Raises: as above."""
         if not after:

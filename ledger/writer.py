@@ -128,6 +128,8 @@ class Lane:
         self._random = Random(number)
         self.owned: dict[int, Head] = {}
         self._standings: dict[int, Standing] = {}
+        # Where the journal does not reach back to books that were restored: from where, to where.
+        self._cut: dict[int, str] = {}
         self._unsure: set[int] = set()  # shards whose next entries may be in the books already
         self._cache = Cache()
         self._worked = False
@@ -164,6 +166,7 @@ class Lane:
     def _forget(self) -> None:
         """Whatever we knew, another may have moved."""
         self.owned.clear()
+        self._cut.clear()
         self._cache.clear()
         self._observer.owns(self._number, 0)
 
@@ -217,6 +220,12 @@ class Lane:
         )
         for shard, standing in found.items():
             self._standings[shard] = earlier(standing, self.owned[shard].stream_id.encode())
+        places = {shard: self._standings[shard].position for shard in found}
+        cut = await source.are_cut(places)
+        for shard, oldest in cut.items():
+            self._cut[shard] = f"{places[shard].decode()} {oldest.decode()}"
+        if cut:
+            log.error("journal_does_not_reach_back", shards=len(cut))
 
     async def _read(self, source: Source) -> dict[int, list[Raw]]:
         """What comes next in each stream; nothing where the store has lost all."""
@@ -237,6 +246,9 @@ class Lane:
         there = await books.which_are_there(unsure) if unsure else set()
         await self._cache.load(books, page)
         batch = await assemble(page, self.owned, self._cache, there, self._condemned)
+        for shard, head in batch.heads.items():
+            if shard in self._cut and head.seq > (seq := self.owned[shard].seq):
+                batch.notices.append((shard, seq + 1, "cut", "", self._cut[shard]))
         if batch.parked and (
             await books.count_parked() + len(batch.parked) > self._settings.parked_max
         ):
@@ -251,6 +263,9 @@ class Lane:
             return page.entries
         self._worked = True
         self._at("acknowledge")
+        for shard, _, what, *_ in batch.notices:
+            if what == "cut":
+                del self._cut[shard]
         self.owned |= batch.heads
         self._cache.commit(batch)
         self._condemned.clear()

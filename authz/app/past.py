@@ -80,8 +80,11 @@ class Past:
         if found:
             return found - 1
         if not self.why and await self._is_rebuilt(shard):
-            # Of what came since the writer has written nothing yet; else one of them was found.
-            return await self.ask(lambda c: books.length(c, int(shard)), 0)
+            # The writer had written nothing of what came since. If it has now, that is looked for
+            # again: it is in this length.
+            length = await self.ask(lambda c: books.length(c, int(shard)), 0)
+            found = await self.ask(lambda c: books.place_of(c, int(shard), first), 0)
+            return found - 1 if found else length
         self.why = self.why or NOT_KNOWN
         return None
 
@@ -103,10 +106,10 @@ class Past:
         )
 
     async def before(
-        self, shard: str, first: Sequence[Fields]
+        self, shard: str, first: Sequence[Fields], after: int = 0
     ) -> AsyncIterator[tuple[bytes, dict[bytes, bytes]]]:
-        """All before these, the oldest first: what an audit asks for."""
-        async for row in self.rows(shard, first):
+        """All before these and behind a place, the oldest first: what an audit asks for."""
+        async for row in self.rows(shard, first, after):
             yield stream_id(row), row.fields
 
     async def rows(

@@ -258,6 +258,8 @@ class loading:
 async def finish(client: Redis, about: Mapping[str, str | int], source: str, cap: int) -> None:
     """All is there: the gates are opened, and then the store has its id again and the mark goes.
     Until that moment no engine asks anything of it, and whoever is killed before it begins anew.
+    An engine that has not looked since the store was lost is told that it is full: nothing that is
+    approved before may be emptied out by who begins anew.
 
     `about`: the keys of the store's id, of the check of its cards' key, and of how often it was
     rebuilt, with their values. Raises: NotFit.
@@ -268,12 +270,14 @@ async def finish(client: Redis, about: Mapping[str, str | int], source: str, cap
                 keys.control(shard),
                 mapping={
                     "layout": admin.LAYOUT, "shards": keys.SHARDS, "epoch": 0, "run_id": "",
-                    "cap": cap,
+                    "cap": 0,
                 },
             )  # fmt: skip
         await pipeline.execute()
-    await admin.let_in(client, "audited", source, cap)
+    await admin.let_in(client, "audited", source, cap=0)
     async with client.pipeline(transaction=True) as pipeline:
+        for shard in keys.ALL_SHARDS:
+            pipeline.hset(keys.control(shard), "cap", cap)
         for key, value in about.items():
             if value != "":
                 pipeline.set(key, value)

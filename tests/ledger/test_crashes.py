@@ -23,7 +23,7 @@ from authz.hot import admin, keys
 from ledger.source import Source
 from ledger.verify import verify
 from ledger.writer import Settings, Writer
-from tests.support.books import STREAMS, Crowd, Heard, approved, begin, books, drain
+from tests.support.books import STREAMS, Crowd, Heard, approved, begin, books, drain, trim
 from tests.support.doomed_writer import PLACES
 
 DEEP = settings.default is not None and settings.default.max_examples > 100
@@ -77,6 +77,47 @@ def test_books_from_a_backup_read_again_what_they_lack(
                 source = Source(fresh_redis, STREAMS)
                 assert (await source.lag())[0] == 0
                 await source.close()
+            finally:
+                await connection.execute(f'DROP DATABASE "{copy}" WITH (FORCE)')
+
+    asyncio.run(story())
+
+
+def test_books_from_a_backup_say_where_the_journal_does_not_reach_back(
+    fresh_redis: str, fresh_postgres: str
+) -> None:
+    """What they lack was trimmed, since the books that are lost had it."""
+
+    async def story() -> None:
+        await begin(fresh_postgres)
+        crowd = Crowd(fresh_redis)
+        await crowd.approve(500)
+        await drain(fresh_redis, fresh_postgres)
+        name = urlsplit(fresh_postgres).path.removeprefix("/")
+        copy = f"{name}_restored"
+        backup, elsewhere = (fresh_postgres.replace(name, to, 1) for to in (copy, "postgres"))
+        async with books(elsewhere) as connection:
+            await connection.execute(f'CREATE DATABASE "{copy}" TEMPLATE "{name}"')
+            try:
+                await crowd.approve(500)
+                await drain(fresh_redis, fresh_postgres)
+                client = admin.administrator(fresh_redis)
+                assert await trim(client)
+                await client.aclose()
+                for dsn in (backup, backup, fresh_postgres):
+                    await crowd.approve(10)
+                    await drain(fresh_redis, dsn)
+                places = "SELECT shard, seq FROM shard ORDER BY shard"
+                async with books(fresh_postgres) as whole, books(backup) as restored:
+                    noticed = "SELECT DISTINCT shard FROM notice WHERE what = 'cut' ORDER BY shard"
+                    once = "SELECT count(*) FROM notice WHERE what = 'cut'"
+                    assert await whole.fetch("SELECT * FROM notice") == []
+                    had = dict(await whole.fetch(places))
+                    has = dict(await restored.fetch(places))
+                    lacking = [shard for shard, seq in has.items() if seq < had[shard]]
+                    assert lacking
+                    assert [row[0] for row in await restored.fetch(noticed)] == lacking
+                    assert await restored.fetchval(once) == len(lacking)
             finally:
                 await connection.execute(f'DROP DATABASE "{copy}" WITH (FORCE)')
 

@@ -2,11 +2,19 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from typing import Any
 
+import asyncpg
+import pytest
 from click.testing import CliRunner, Result
 
+from authz import shard_journal
 from authz.app import cli
+from authz.app.past import Past
+from authz.app.rebuilding import Lives, rebuild
 from authz.hot import admin, keys
+from ledger import past
 from ledger.writer import Settings, Writer
 from tests.support.books import (
     STREAMS,
@@ -18,7 +26,9 @@ from tests.support.books import (
     journalled,
     owned,
     reconciled,
+    trim,
 )
+from tests.support.pictures import lose
 
 
 def test_equal_whether_the_writer_is_behind_or_not_there(
@@ -191,3 +201,61 @@ def test_books_that_are_named_must_be_there(fresh_redis: str) -> None:
     result = ran(fresh_redis, "--postgres", "postgresql://127.0.0.1:1/none")
     assert (result.exit_code, "cannot be used" in result.stderr) == (1, True)
     assert ran(fresh_redis, "--ledger-dir", "/nowhere/at/all").exit_code == 1
+
+
+def test_equal_while_the_journal_is_cut_on_under_the_reader(
+    fresh_redis: str, fresh_postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A long past takes its time, and the writer trims meanwhile."""
+    monkeypatch.setattr(shard_journal, "PAGE", 5)
+
+    async def story() -> None:
+        await begin(fresh_postgres)
+        client = admin.administrator(fresh_redis)
+        await Crowd(fresh_redis).approve(500)
+        await drain(fresh_redis, fresh_postgres)
+        assert await trim(client, 20)
+        told = Past.before
+
+        async def trimmed_meanwhile(*of: Any) -> AsyncIterator[Any]:
+            async for row in told(*of):
+                yield row
+            await trim(client, 1)
+
+        monkeypatch.setattr(Past, "before", trimmed_meanwhile)
+        report = await reconciled(fresh_redis, fresh_postgres)
+        assert report.ok, report.differences[:5]
+        assert report.entries == report.position
+        await client.aclose()
+
+    asyncio.run(story())
+
+
+def test_equal_while_the_first_entries_of_a_rebuilt_store_are_written(
+    fresh_redis: str, fresh_postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked whether they are in the books the answer is no, and then they are."""
+
+    async def story() -> None:
+        await begin(fresh_postgres)
+        client = admin.administrator(fresh_redis)
+        await Crowd(fresh_redis).approve(100)
+        await drain(fresh_redis, fresh_postgres)
+        check = await client.get(keys.PAN_KEY)
+        await lose(client)
+        await rebuild(fresh_redis, fresh_postgres, check.decode(), Lives(answers_s=3600), "test")
+        length, writes = past.length, 0
+
+        async def after_the_writer(connection: asyncpg.Connection, shard: int) -> int:
+            nonlocal writes
+            writes += 1
+            await drain(fresh_redis, fresh_postgres)
+            return await length(connection, shard)
+
+        monkeypatch.setattr(past, "length", after_the_writer)
+        report = await reconciled(fresh_redis, fresh_postgres)
+        assert report.ok, report.differences[:5]
+        assert writes == 1
+        await client.aclose()
+
+    asyncio.run(story())

@@ -17,6 +17,7 @@ from ledger import read, retain, settlement_read
 from ledger.journal import Envelope
 from ledger.proof_reading import prove
 from ledger.retain import NotYet, PutAway, first_kept, put_away
+from ledger.source import GROUP
 from ledger.verify import Verified, verify, verify_shard, verify_sums
 from tests.support.books import Crowd, begin, books, drain, owned
 
@@ -273,3 +274,33 @@ def test_as_a_caller_sees_it(fresh_postgres: str) -> None:
         result = asked(fresh_postgres, *words, *more)
         told = json.loads(result.stdout)
         assert (told["months"], told["done"]) == (["2026_03"], done)
+
+
+def test_what_was_put_away_is_not_booked_again(fresh_redis: str, fresh_postgres: str) -> None:
+    """The journal is told from its beginning: whose place in it was lost knows no better."""
+
+    async def story() -> None:
+        await begin(fresh_postgres)
+        await Crowd(fresh_redis).approve(5)
+        client, key = admin.administrator(fresh_redis), keys.journal("03")
+        rows = [
+            (msgspec.msgpack.decode(fields[b"e"], type=Envelope), fields[b"b"])
+            for _, fields in await client.xrange(key)
+        ]
+        await forget(client)
+        for n, (e, body) in enumerate(rows):
+            at_ms = BEGAN_MS + n if n < len(rows) - 1 else NOW_MS
+            moved = msgspec.structs.replace(e, at_ms=at_ms)
+            await client.xadd(key, {b"e": pack(moved), b"b": body})
+        await drain(fresh_redis, fresh_postgres)
+        async with books(fresh_postgres) as connection:
+            assert (await put_away(connection, 4, NOW_MS)).entries == len(rows) - 1
+            before = await looked(connection)
+            await client.xgroup_setid(key, GROUP, "0")
+            await drain(fresh_redis, fresh_postgres)
+            assert await looked(connection) == before
+            assert (await verify(connection)).parked == len(rows) - 1
+            assert (await put_away(connection, 4, NOW_MS)).months == []
+        await client.aclose()
+
+    asyncio.run(story())

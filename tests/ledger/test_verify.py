@@ -2,6 +2,9 @@
 
 import asyncio
 
+import pytest
+
+from authz.app.commands.ledger import tell
 from ledger.verify import Verified, verify, verify_shard
 from tests.support.books import Crowd, begin, books, drain
 
@@ -61,3 +64,9 @@ def test_what_is_touched_is_found_at_its_entry(fresh_redis: str, fresh_postgres:
         }
 
     asyncio.run(story())
+
+
+def test_notices_are_told_beside_what_is_parked(capsys: pytest.CaptureFixture[str]) -> None:
+    tell(Verified(parked=1, notices=2), to_stderr=False)
+    told = capsys.readouterr().out
+    assert told.endswith("0 journal entries, 0 postings, 1 parked, 2 notices.\n")

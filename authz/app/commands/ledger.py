@@ -67,7 +67,10 @@ def tell(report: Verified, to_stderr: bool) -> None:
         click.echo(f"and {report.found - SHOWN:,} more", err=to_stderr)
     said = "The books are whole" if report.ok else counted(report.found, "difference")
     looked = f"{counted(report.entries, 'journal entry')}, {report.postings:,} postings"
-    click.echo(f"{said}: {looked}, {report.parked:,} parked.", err=to_stderr)
+    waits = f"{report.parked:,} parked"
+    if report.notices:
+        waits += f", {counted(report.notices, 'notice')}"
+    click.echo(f"{said}: {looked}, {waits}.", err=to_stderr)
 
 
 OF_HISTORY = f"""

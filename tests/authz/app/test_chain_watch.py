@@ -103,3 +103,35 @@ def test_servers_that_are_away_change_no_number(fresh_postgres: str, tmp_path: A
     ):
         asyncio.run(ChainWatch(url, dsn, metrics, 1, lambda: True).look())
     assert numbers(metrics) == before
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_store_that_is_being_rebuilt_changes_no_number(
+    fresh_redis: str, fresh_postgres: str, monkeypatch: pytest.MonkeyPatch, finished: bool
+) -> None:
+    """Its accounts are not there yet; that is no difference, an hour long."""
+    compare = chain_watch.compare_all
+
+    async def story() -> None:
+        await begin(fresh_postgres)
+        await Crowd(fresh_redis).approve(10)
+        await drain(fresh_redis, fresh_postgres)
+        client, metrics = admin.administrator(fresh_redis), Metrics()
+        before = numbers(metrics)
+        await client.delete(*[keys.account(f"A{n:09}") for n in range(1000)])
+        await client.set(keys.REBUILDING, 1)
+
+        async def and_finished(*of: Any) -> Looked:
+            looked = await compare(*of)
+            assert len(looked.differing) == 1000
+            if finished:
+                await client.delete(keys.REBUILDING)
+                await client.set(keys.REBUILT, 1)
+            return looked
+
+        monkeypatch.setattr(chain_watch, "compare_all", and_finished)
+        await ChainWatch(fresh_redis, fresh_postgres, metrics, 1, lambda: True).look()
+        assert numbers(metrics) == before
+        await client.aclose()
+
+    asyncio.run(story())

@@ -20,10 +20,12 @@ from authz.control import NewAccount, NewCard, put_accounts, put_cards
 from authz.hot import admin, keys
 from authz.hot import rebuild as hot_rebuild
 from authz.hot.acts import CutOver
+from authz.hot.errors import Full
 from authz.hot.keeper import Keeper
 from authz.hot.store import RedisHotState
 from authz.judgement import add_entries, put_policy, remove_entries
 from authz.privacy import Pan
+from ledger import rebuild as ledger_rebuild
 from ledger.journal import CutOverBody, encode_body
 from ledger.rebuild import NothingToRebuildFrom, reading
 from ledger.store import OtherStore
@@ -34,7 +36,7 @@ from tests.scenarios.test_program_limits import NOON, Town, limit
 from tests.scenarios.test_referral import stage
 from tests.support.books import STORE, STREAMS, Crowd, Heard, approved, begin, books, drain
 from tests.support.engine import KEYS, account
-from tests.support.hot import opened, store_and_client
+from tests.support.hot import account_act, opened, store_and_client
 from tests.support.pictures import differences, lose, picture
 
 WEEK = Lives(answers_s=700_000)
@@ -317,6 +319,54 @@ def test_killed_anywhere_it_is_begun_anew(
         assert differences(before, await picture(client)) == []
         assert await admin.state_of_gates(client) == "open"
         await client.aclose()
+
+    asyncio.run(story())
+
+
+def test_a_page_has_fewer_accounts_where_they_have_many_records(
+    fresh_redis: str, fresh_postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_rebuild, "FIRST", 1)
+    monkeypatch.setattr(ledger_rebuild, "RECORDS", 60)
+
+    async def story() -> None:
+        await begin(fresh_postgres)
+        await Crowd(fresh_redis).approve(2000)
+        await drain(fresh_redis, fresh_postgres)
+        async with reading(fresh_postgres) as reader:
+            pages = [page async for page in reader.accounts()]
+        records = [sum(len(account.records) for account in page) for page in pages]
+        assert (sum(map(len, pages)), sum(records)) == (1000, 2000)
+        assert 30 < max(records) <= 2 * 60
+        assert len(pages) > 20
+
+    asyncio.run(story())
+
+
+def test_nobody_is_let_in_before_it_is_through(
+    fresh_redis: str, fresh_postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine that has not looked since the store was lost knows of nothing."""
+    let_in = admin.let_in
+
+    async def story() -> None:
+        await load(fresh_redis)
+        await begin(fresh_postgres)
+        await drain(fresh_redis, fresh_postgres)
+        async with store_and_client(fresh_redis) as (hot, client):
+            asked = count(1)
+
+            async def and_asked(*of: Any, **named: Any) -> str:
+                run = await let_in(*of, **named)
+                with pytest.raises(Full):
+                    await hot.put_account(account_act("new", next(asked)), 5)
+                return run
+
+            monkeypatch.setattr(admin, "let_in", and_asked)
+            await lose(client)
+            await rebuild(fresh_redis, fresh_postgres, KEYS.check, WEEK, "test")
+            assert (await hot.put_account(account_act("new", 5), 5)) == "created"
+            assert next(asked) == 2
 
     asyncio.run(story())
 
