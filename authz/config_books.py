@@ -54,6 +54,11 @@ class ClearingConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     by_file: str = ""  # networks by name, with commas; of all others the file only compares
 
     @property
+    def said(self) -> str:
+        """The same networks are the same text, however they were written."""
+        return ",".join(sorted(self.networks))
+
+    @property
     def networks(self) -> frozenset[str]:
         return frozenset(name.strip() for name in self.by_file.split(",") if name.strip())
 

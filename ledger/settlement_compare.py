@@ -49,14 +49,20 @@ async def compare(connection: asyncpg.Connection, advice: Advice, now_ms: int) -
     """Keep what a network says, and what we say to it; settled batches on which all agrees are
     reconciled. The newest file that counts a batch has the last word on it.
 
-    The same file again is compared again, since batches move on; what was found is kept once.
+    The same file again is compared again, since batches move on, and is the newest then. What was
+    found is kept once, unless another file had the last word meanwhile.
 
     Raises: asyncpg.PostgresError, OSError.
     """
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
         rows = tuple([await compared(connection, one) for one in advice.totals])
-        if rows != await latest(connection, advice.file_id):
+        spoken_of = sorted({id for row in rows for id in row.batches})
+        last_word = await connection.fetchval(
+            "SELECT file_id FROM network_total WHERE batches && $1::text[] "
+            "ORDER BY compared_at_ms DESC LIMIT 1", spoken_of,
+        )  # fmt: skip
+        if last_word != advice.file_id or rows != await latest(connection, advice.file_id):
             # Later than all before it, whatever a clock says: the last word must be known.
             newest = await connection.fetchval("SELECT max(compared_at_ms) FROM network_total")
             at_ms = max(now_ms, (newest or 0) + 1)
@@ -73,7 +79,6 @@ async def compare(connection: asyncpg.Connection, advice: Advice, now_ms: int) -
                     for one, c in zip(advice.totals, rows)
                 ],
             )  # fmt: skip
-        spoken_of = sorted({id for row in rows for id in row.batches})
         done = await connection.fetch(RECONCILE, now_ms, spoken_of)
         return Comparison(
             file_id=advice.file_id,

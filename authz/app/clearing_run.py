@@ -19,6 +19,7 @@ from authz.cards import NearCache
 from authz.clock import SystemClock
 from authz.config import Config
 from authz.engine import Engine
+from authz.hot import keys
 from authz.privacy import PanKeys
 from authz.wire.networks import NETWORKS
 from ledger.cleared import Cleared
@@ -33,6 +34,16 @@ LISTED = 50  # of those that wait for a person; `authz exceptions` has all
 
 class Busy(Exception):
     """Somebody else clears just now."""
+
+
+class OtherSource(Exception):
+    """Engines say that money moves by other networks' files than this configuration does."""
+
+    def __init__(self, theirs: str, ours: str) -> None:
+        super().__init__(
+            f'The engines of this store have clearing.by_file = "{theirs}", and this command '
+            f'"{ours}": nothing was posted. Give it the engines\' configuration.'
+        )
 
 
 class Desk(Struct, frozen=True):
@@ -50,7 +61,12 @@ class Desk(Struct, frozen=True):
 async def desk(
     config: Config, store: Store, client: Redis, dsn: str, source: str
 ) -> AsyncIterator[Desk]:
-    """Raises: Busy; HotStateError, RedisError, OSError, asyncpg.PostgresError."""
+    """Raises: Busy, OtherSource; HotStateError, RedisError, OSError, asyncpg.PostgresError."""
+    theirs: bytes | None = await client.get(keys.BY_FILE)  # type: ignore[assignment]
+    ours = config.clearing.said
+    if theirs is not None and theirs.decode() != ours:
+        # A record would be compared with online messages that only held: nothing would post.
+        raise OtherSource(theirs.decode(), ours)
     connection = await connect(dsn, name="authz clear", command_timeout=None)
     try:
         cleared = Cleared(connection)

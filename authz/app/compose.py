@@ -101,14 +101,9 @@ class Running:
 
 @asynccontextmanager
 async def running(
-    config: Config,
-    store: Store,
-    *,
-    listen: bool = True,
-    serve_http: bool = True,
-    http_socket: str | None = None,
-    worker: int = 0,
-) -> AsyncIterator[Running]:
+    config: Config, store: Store, *, listen: bool = True, serve_http: bool = True,
+    http_socket: str | None = None, worker: int = 0,
+) -> AsyncIterator[Running]:  # fmt: skip
     """One engine process: connected, listening, its metrics served; until the block ends.
 
     The store has been prepared, its id is known, and its spools are locked.
@@ -140,6 +135,8 @@ async def running(
         engine.store_offset_ms = offset_ms
         await engine.keep_up(FIRST_READ_S)
         await engine.refresh_days(engine.budget(clock.monotonic()))
+        if not keeper.ready:  # once for each time that it becomes so
+            await hot.say_by_file(config.clearing.said, FIRST_READ_S)
 
     keeper = Keeper(
         store.engine_url, hot, clock, lambda run_id: reopen(store, name), on_ready, store.id,

@@ -117,6 +117,7 @@ JUDGEMENT = f"authz:{{{HOME}}}:judgement"
 LISTS = f"authz:{{{HOME}}}:lists"
 CHANGES = f"authz:{{{HOME}}}:changes"
 STORE_ID = "authz:{gate}:store"  # drawn once, kept over restarts: which store this is
+BY_FILE = "authz:{gate}:by-file"  # of which networks engines say that the file moves the money
 PAN_KEY = "authz:{gate}:pan-key"  # by which check the key of its cards is known again
 REBUILDING = "authz:{gate}:rebuilding"  # while the store is: since when, ms by its clock
 REBUILT = "authz:{gate}:rebuilt"  # how often it was; engines that see it count up begin anew

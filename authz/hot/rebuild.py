@@ -29,7 +29,7 @@ NOTES_MAX = 1000  # entries looked at in a store that shall be new: it has one f
 CHANGES_MAX, CHANGES_BYTES = 1000, 8_388_608  # why: lists.lua
 
 # What an engine or a load leaves in a store that they only looked at.
-HARMLESS = {keys.STORE_ID, keys.PAN_KEY, keys.GATE_LOCK, keys.REBUILT}
+HARMLESS = {keys.BY_FILE, keys.STORE_ID, keys.PAN_KEY, keys.GATE_LOCK, keys.REBUILT}
 
 KEPT = {keys.REBUILDING, keys.PAN_KEY, keys.REBUILT}
 

@@ -296,6 +296,10 @@ class RedisHotState(RedisLists, RedisNetworks, RedisOutbox, RedisQuotas, RedisRe
         before = await self._call(("SET", keys.PAN_KEY, check, "NX", "GET"), timeout_s)
         return before in (None, check.encode())
 
+    async def say_by_file(self, networks: str, timeout_s: float) -> None:
+        """By which networks' files money moves, for who clears them: by this engine's word."""
+        await self._call(("SET", keys.BY_FILE, networks), timeout_s)
+
     async def has_account(self, account_id: str, timeout_s: float) -> bool:
         return bool(await self._call(("HEXISTS", keys.account(account_id), "version"), timeout_s))
 

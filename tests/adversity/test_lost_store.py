@@ -11,7 +11,7 @@ from pathlib import Path
 from authz.app.people import load_population
 from authz.app.store import Store, as_engine, opened
 from authz.clock import SystemClock
-from authz.hot import admin
+from authz.hot import admin, keys
 from authz.privacy import PanKeys
 from authz.simulator.link import Link
 from authz.simulator.merchants import make_merchants
@@ -75,6 +75,7 @@ def test_a_reversal_of_what_was_approved_before_the_flush(
             assert held > 0
 
             client = admin.administrator(url)
+            assert await client.get(keys.BY_FILE) == b"", "the engine did not say what it posts"
             await client.flushall()
             await client.aclose()
             rebuilt = await asyncio.to_thread(
@@ -111,12 +112,13 @@ def test_a_reversal_of_what_was_approved_before_the_flush(
 
 
 def is_held(event: Event, report: Report, events: list[Event]) -> bool:
-    """Whether it was approved, and nothing of the traffic takes it back."""
+    """Whether it was approved, nothing of the traffic takes it back, and its STAN is its alone."""
     sent = event.elements
     key = f"0100 {sent[7]} {sent[11]} {sent[32]}"
     return (
         event.mti == "0100"
         and report.answers.get(key, "").startswith("00")
+        and sum(other.elements[11] == sent[11] for other in events) == 1
         and not any(other.about is event or other.again is event for other in events)
     )
 

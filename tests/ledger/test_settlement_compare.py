@@ -68,6 +68,8 @@ def test_totals_are_compared_and_agreement_is_kept(fresh_redis: str, fresh_postg
                 "acme840": "reconciled", "acme392": "settled", "other840": "closed",
             }  # fmt: skip
 
+            right = advice("f3", ("840", {"net_minor": -30}), program="other")
+            assert (await compare(connection, right, 2)).reconciled == ()  # not settled yet
             wrong = advice("f2", ("840", {"net_minor": -31, "items": 1}), program="other")
             told = await compare(connection, wrong, 2)
             assert told.rows[0].differences == (("net_minor", -31, -30),)
@@ -78,8 +80,8 @@ def test_totals_are_compared_and_agreement_is_kept(fresh_redis: str, fresh_postg
             assert (await status(connection))["other840"] == "settled"
             again = await compare(connection, wrong, 3)
             assert again == told  # nothing is kept twice
-            assert await connection.fetchval("SELECT count(*) FROM network_total") == 3
-            right = advice("f3", ("840", {"net_minor": -30}), program="other")
+            assert await connection.fetchval("SELECT count(*) FROM network_total") == 4
+            # The right one once more, as it was: now that is the newest.
             assert len((await compare(connection, right, 4)).reconciled) == 1
 
             nothing = advice("f4", ("978", {"net_minor": -1}))

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from authz.app.at_store import at_store
 from authz.app.books import NO_BOOKS, find_books, of_books
 from authz.app.clearing_plan import NoNetwork
-from authz.app.clearing_run import Busy, clear, desk
+from authz.app.clearing_run import Busy, OtherSource, clear, desk
 from authz.app.cli import hidden
 from authz.app.exceptions import user
 from authz.app.history import Plain
@@ -109,6 +109,8 @@ async def run(config: Config, folder: Path | None, file: ClearingFile, network: 
         except asyncpg.PostgresError as error:
             name = type(error).__name__
             raise click.ClickException(f"Postgres refused ({name}). Run it again.") from None
+        except OtherSource as error:
+            raise click.ClickException(str(error)) from None
         except Busy:
             raise click.ClickException("Another authz clear is under way: wait for it.") from None
         except ClearingRefused as refused:

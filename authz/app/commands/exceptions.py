@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from authz.app.at_store import at_store
 from authz.app.books import NO_BOOKS, find_books, has_books, of_books
 from authz.app.clearing_resolve import bill
-from authz.app.clearing_run import Busy, desk, exception
+from authz.app.clearing_run import Busy, OtherSource, desk, exception
 from authz.app.commands.show import as_json, how_many, read_since, refuse_card_numbers, show
 from authz.app.exceptions import signed, who_says, why
 from authz.app.history import Plain
@@ -118,6 +118,8 @@ async def to_card(
         except asyncpg.PostgresError as error:
             name = type(error).__name__
             raise click.ClickException(f"Postgres refused ({name}). Run it again.") from None
+        except OtherSource as error:
+            raise click.ClickException(str(error)) from None
         except Busy:
             raise click.ClickException("An authz clear is under way: wait for it.") from None
 

@@ -268,6 +268,12 @@ def settle(
                 "It was settled before with other numbers, and those stand: "
                 "authz settlement report."
             )
+        if batch.status == CLOSED and moved and batch.settling.due_minor * moved < 0:
+            due = money(batch.settling.due_minor, batch.currency)
+            raise click.ClickException(
+                f"{due} is due, so the sign of --moved is the other way round: below zero we "
+                "paid. Nothing was booked."
+            )
         if batch.status == CLOSED:
             batch, said = await settle_now(
                 config, connection, batcher, batch, (moved, interchange, source)

@@ -12,6 +12,8 @@ from click.testing import CliRunner, Result
 
 from authz.app import cli
 from authz.config import load_config
+from authz.hot import keys
+from authz.hot.admin import administrator
 from ledger.clearing.csv_file import write_csv
 from ledger.clearing.ipm_writer import write_ipm
 from ledger.clearing.record import ClearedItem, Kind
@@ -201,6 +203,27 @@ def test_another_key_is_refused(run: Run, tmp_path: Path) -> None:
     assert refused.exit_code == 1
     assert "PAN key is not the one" in refused.output
     assert posted(run) == 100_000
+
+
+def test_what_engines_say_moves_by_file_must_be_said_here_too(
+    run: Run, fresh_redis: str, tmp_path: Path
+) -> None:
+    async def engines_say(networks: str) -> None:
+        client = administrator(fresh_redis)
+        await client.set(keys.BY_FILE, networks)  # as an engine does once it is ready
+        await client.aclose()
+
+    path = a_file(tmp_path, record(1, 2500))
+    asyncio.run(engines_say("generic"))
+    refused = run("clear", path, AUTHZ_CLEARING_BY_FILE="")
+    assert refused.exit_code == 1
+    assert 'have clearing.by_file = "generic", and this command "": nothing' in refused.output
+    asyncio.run(engines_say("generic,visa"))
+    assert run("clear", path).exit_code == 1
+    assert posted(run) == 100_000
+    done = run("clear", path, AUTHZ_CLEARING_BY_FILE="visa, generic")
+    assert done.exit_code == 0, done.output
+    assert posted(run) == 97_500
 
 
 def test_an_ipm_file_of_a_network_whose_messages_post_is_compared(

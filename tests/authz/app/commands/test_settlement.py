@@ -224,12 +224,14 @@ def test_the_bank_and_the_first_word_stand(desk: Desk) -> None:
 def test_what_was_due_and_not_moved_is_told(desk: Desk) -> None:
     desk.move(bought(100))
     (batch,) = desk.json("close", "--at", FAR)["closed"]
-    said = desk.run("settle", batch, "--moved", "100", "--by", "J. Doe").output
-    assert "journalled: the bank moved 1.00 USD" in said  # a sign was forgotten: it shows
+    refused = desk.run("settle", batch, "--moved", "60", "--by", "J. Doe", code=1)
+    assert "the other way round" in refused.output  # a sign was forgotten
+    said = desk.run("settle", batch, "--moved", "-60", "--by", "J. Doe").output
+    assert "journalled: the bank moved -0.60 USD" in said
     desk.drain()
     desk.run("close")  # which takes what is new in the books
-    assert "disputes     -2.00 USD  due and not moved" in desk.run("report", batch).output
-    assert desk.balances()["disputes 840"] == -200
+    assert "disputes     -0.40 USD  due and not moved" in desk.run("report", batch).output
+    assert desk.balances()["disputes 840"] == -40
 
 
 def test_a_file_that_is_there_is_not_written_over(desk: Desk) -> None:
