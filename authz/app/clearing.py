@@ -28,6 +28,7 @@ from authz.app.clearing_acts import (
 )
 from authz.app.clearing_compare import Looked, compared, look
 from authz.app.clearing_find import BY_CODE, by_code, is_named
+from authz.app.clearing_originals import Originals, Row
 from authz.app.clearing_plan import CHARGES_BACK, PHASES, TAKES_BACK
 from authz.app.looking import reply
 from authz.budget import Budget
@@ -37,10 +38,10 @@ from authz.hot import keys
 from authz.hot.acts import Note, Verdict
 from authz.hot.record import Record, decode_record, fold, taken_back
 from ledger.chart import UNASSIGNED, Role
-from ledger.cleared import OTHER_CONTENT, Cleared, Concluded, Original, Waiting
+from ledger.cleared import OTHER_CONTENT, Cleared, Concluded, Waiting
 from ledger.clearing.outcome import BEYOND, OVERDUE, Outcome, of_purchase
 from ledger.clearing.posting import movement
-from ledger.clearing.record import ClearedItem, Kind, content_hash, unpack_item
+from ledger.clearing.record import ClearedItem, Kind, unpack_item
 from ledger.journal import encode_body
 
 PAGE = 500  # records between two writes of what became of them: a second or so is done twice
@@ -56,7 +57,6 @@ MOVES: dict[Outcome, tuple[Role, str]] = {
 ENDINGS = frozenset({"expired", "released"})
 DETAIL, AUTHORIZATION = 2, 6  # places in an answer's string, as prelude.lua names them
 
-Row = tuple[Waiting, ClearedItem]
 T = TypeVar("T")
 
 
@@ -70,8 +70,7 @@ class Poster:
         self._engine, self._client, self._cleared = engine, client, cleared
         self._file, self._by_file, self._at = file, by_file, at
         self._room = asyncio.Semaphore(UNDER_WAY)
-        self._originals: list[Original] = []
-        self._back: dict[str, int] = {}  # by message id: what is taken back of an original
+        self._originals = Originals(cleared)
         self._noted: dict[str, str] = {}  # by message id: detail of what a note has moved
 
     async def run(self) -> int:
@@ -90,7 +89,7 @@ class Poster:
 
     async def _page(self, phase: int, rows: list[Row]) -> list[Concluded]:
         if phase in (CHARGES_BACK, TAKES_BACK):
-            await self._find_originals(rows)
+            await self._originals.find(rows)
         self._noted = await self._notes([row for row, _ in rows])
         moves = [one for one in rows if self._moves(one[1])]
         told = await self._compare([one for one in rows if not self._moves(one[1])])
@@ -134,7 +133,7 @@ class Poster:
         if known is None:
             return await self._move(row, item, known, Outcome.UNMATCHED, "no card of ours")
         if item.kind is Kind.CHARGEBACK:
-            original = self._original_of(item, row, disputed=True)
+            original = self._originals.of(item, row, disputed=True)
             asked = to_charge_back(self._engine, item, row, known, self._file, original)
         else:
             more = await self._by_code(item, row, known)
@@ -227,49 +226,18 @@ class Poster:
 
     # -- what takes an earlier record back -------------------------------------------------
 
-    async def _find_originals(self, rows: list[Row]) -> None:
-        self._originals, self._back = [], {}
-        networks = {item.network for _, item in rows}
-        for network in sorted(networks):
-            mine = [(row, item) for row, item in rows if item.network == network]
-            arns = {item.arn for _, item in mine if item.arn}
-            content = {first_key(item, row.card_key) for row, item in mine if item.reversal}
-            self._originals += await self._cleared.originals(network, arns, content)
-
-    def _original_of(self, item: ClearedItem, row: Waiting, *, disputed: bool) -> Original | None:
-        """The earlier record that this one names: of its ARN, or the same in all but being one that
-        takes back. One with enough left, and of the same amount, before others."""
-        kind = str(item.of if disputed else item.kind)
-        key = "" if disputed else first_key(item, row.card_key)
-        fit = [
-            one
-            for one in self._originals
-            if (one.kind, one.transaction_currency) == (kind, item.transaction_currency)
-            and ((item.arn and one.arn == item.arn) or one.item_key == key)
-            and (disputed or is_same_part(item, one))
-        ]
-
-        def rank(one: Original) -> tuple[bool, bool]:
-            left = one.transaction_minor - self._taken(one)
-            return left >= item.transaction_minor, left == item.transaction_minor
-
-        return max(fit, key=rank, default=None)
-
-    def _taken(self, one: Original) -> int:
-        return self._back.get(one.message_id, one.taken_back_minor)
-
     async def _take_back(self, row: Waiting, item: ClearedItem, known: Known | None) -> Concluded:
-        original = self._original_of(item, row, disputed=False)
+        original = self._originals.of(item, row, disputed=False)
         if original is None:
             return await self._move(row, item, known, Outcome.UNMATCHED, "takes back no record")
-        before = self._taken(original)
+        before = self._originals.taken_of(original)
         asked = to_take_back(self._engine, item, row, known, self._file, original, before)
         if asked is None:
             return await self._move(row, item, known, Outcome.UNMATCHED, "takes back too much")
         verdict = await self._apply(asked)
         if verdict.kind != "reversed":
             return await self._move(row, item, known, Outcome.UNMATCHED, "takes back no record")
-        self._back[original.message_id] = before + item.transaction_minor
+        self._originals.take(original, item.transaction_minor)
         of = original.message_id
         return concluded(row, Outcome.REVERSED, "", asked, verdict)._replace(of_message=of)
 
@@ -372,17 +340,6 @@ def without(record: Record, message_id: str) -> int:
     """What a record would hold if that act had not come."""
     others = [act for act in record.acts if act.message_id != message_id]
     return fold(replace(record, acts=others))[0]
-
-
-def first_key(item: ClearedItem, card_key: str) -> str:
-    """The key by content of what a reversal without an ARN takes back."""
-    return content_hash(replace(item, reversal=False, sign=-item.sign), card_key)
-
-
-def is_same_part(item: ClearedItem, original: Original) -> bool:
-    """Whether it is of the same clearing, of several."""
-    told = unpack_item(original.told).clearing_number
-    return not (item.clearing_number and told) or item.clearing_number == told
 
 
 def concluded(
