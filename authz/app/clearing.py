@@ -9,6 +9,7 @@ are gone through in the file's order, others beside one another.
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
 from itertools import count
 from typing import Any, TypeVar
 
@@ -27,16 +28,23 @@ from authz.app.clearing_acts import (
     to_take_back,
 )
 from authz.app.clearing_compare import Looked, compared, look
-from authz.app.clearing_find import BY_CODE, by_code, is_named
+from authz.app.clearing_find import (
+    AUTHORIZATION,
+    BY_CODE,
+    DETAIL,
+    by_code,
+    is_named,
+    own_act,
+    read_record,
+)
 from authz.app.clearing_originals import Originals, Row
 from authz.app.clearing_plan import CHARGES_BACK, PHASES, TAKES_BACK
-from authz.app.looking import reply
 from authz.budget import Budget
 from authz.cards import Known
 from authz.engine import Engine
 from authz.hot import keys
 from authz.hot.acts import Note, Verdict
-from authz.hot.record import Record, decode_record, fold, taken_back
+from authz.hot.record import Record, fold, taken_back
 from ledger.chart import UNASSIGNED, Role
 from ledger.cleared import OTHER_CONTENT, Cleared, Concluded, Waiting
 from ledger.clearing.outcome import BEYOND, OVERDUE, Outcome, of_purchase
@@ -55,7 +63,6 @@ MOVES: dict[Outcome, tuple[Role, str]] = {
     Outcome.REPRESENTED: (Role.DISPUTES, "dispute"),
 }
 ENDINGS = frozenset({"expired", "released"})
-DETAIL, AUTHORIZATION = 2, 6  # places in an answer's string, as prelude.lua names them
 
 T = TypeVar("T")
 
@@ -132,12 +139,7 @@ class Poster:
             return await self._take_back(row, item, known)
         if known is None:
             return await self._move(row, item, known, Outcome.UNMATCHED, "no card of ours")
-        if item.kind is Kind.CHARGEBACK:
-            original = self._originals.of(item, row, disputed=True)
-            asked = to_charge_back(self._engine, item, row, known, self._file, original)
-        else:
-            more = await self._by_code(item, row, known)
-            asked = to_post(self._engine, item, row, known, self._file, more)
+        asked = await self._to_ask(row, item, known)
         if asked is None:
             return await self._move(row, item, known, Outcome.UNMATCHED, "no rate")
         verdict = await self._apply(asked)
@@ -147,6 +149,21 @@ class Poster:
         if outcome is Outcome.UNMATCHED:
             return await self._move(row, item, known, outcome, detail)
         return concluded(row, outcome, detail, asked, verdict)
+
+    async def _to_ask(self, row: Waiting, item: ClearedItem, known: Known) -> Asked | None:
+        """At today's price; where there is none, at that of a run that was cut short."""
+        asking: partial[Asked | None]
+        if item.kind is Kind.CHARGEBACK:
+            original = self._originals.of(item, row, disputed=True)
+            asking = partial(to_charge_back, self._engine, item, row, known, self._file, original)
+        else:
+            more = await self._by_code(item, row, known)
+            asking = partial(to_post, self._engine, item, row, known, self._file, more)
+        asked = asking()
+        if asked is None:
+            before = await own_act(self._client, known.account.account_id, row.message_id)
+            asked = asking(billed_minor=before.billed) if before is not None else None
+        return asked
 
     async def _by_code(
         self, item: ClearedItem, row: Waiting, known: Known
@@ -219,10 +236,7 @@ class Poster:
         return record is not None and has_act(record, asked.act.message_id)
 
     async def _record(self, asked: Asked, authorization_id: str) -> Record | None:
-        key = keys.account(asked.act.account_id)
-        field = keys.authorization_field(authorization_id)
-        packed = await reply(self._client, "HGET", key, field)
-        return decode_record(packed) if packed else None
+        return await read_record(self._client, asked.act.account_id, authorization_id)
 
     # -- what takes an earlier record back -------------------------------------------------
 
