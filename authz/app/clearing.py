@@ -22,7 +22,6 @@ from authz.app.clearing_acts import (
     ANSWER_TTL_S,
     Asked,
     FileFacts,
-    references_of,
     to_charge_back,
     to_post,
     to_take_back,
@@ -30,10 +29,7 @@ from authz.app.clearing_acts import (
 from authz.app.clearing_compare import Looked, compared, look
 from authz.app.clearing_find import (
     AUTHORIZATION,
-    BY_CODE,
     DETAIL,
-    by_code,
-    is_named,
     own_act,
     read_record,
 )
@@ -46,7 +42,7 @@ from authz.hot import keys
 from authz.hot.acts import Note, Verdict
 from authz.hot.record import Record, fold, taken_back
 from ledger.chart import UNASSIGNED, Role
-from ledger.cleared import OTHER_CONTENT, Cleared, Concluded, Waiting
+from ledger.cleared import OTHER_CONTENT, Cleared, Concluded, Original, Waiting
 from ledger.clearing.outcome import BEYOND, OVERDUE, Outcome, of_purchase
 from ledger.clearing.posting import movement
 from ledger.clearing.record import ClearedItem, Kind, unpack_item
@@ -62,6 +58,8 @@ MOVES: dict[Outcome, tuple[Role, str]] = {
     Outcome.FEE: (Role.FEES, "fee"),
     Outcome.REPRESENTED: (Role.DISPUTES, "dispute"),
 }
+# Of these, messages tell too; of disputes and fees they tell of no network.
+TOLD_ONLINE = (Kind.PRESENTMENT, Kind.REFUND, Kind.CASH)
 ENDINGS = frozenset({"expired", "released"})
 
 T = TypeVar("T")
@@ -99,7 +97,8 @@ class Poster:
             await self._originals.find(rows)
         self._noted = await self._notes([row for row, _ in rows])
         moves = [one for one in rows if self._moves(one[1])]
-        told = await self._compare([one for one in rows if not self._moves(one[1])])
+        looks = (self._look(row, item) for row, item in rows if not self._moves(item))
+        looked = await together(looks)
         by_card: dict[str, list[Row]] = {}
         for one in moves:
             # What takes back one record comes one by one, also where it names another card: each
@@ -107,22 +106,20 @@ class Poster:
             original = one[1].arn if phase == TAKES_BACK else ""
             by_card.setdefault(original or one[0].card_key or one[0].item_key, []).append(one)
         done = await together(self._in_order(some) for some in by_card.values())
-        return [*told, *(one for some in done for one in some)]
+        told = [one for some in done for one in some if isinstance(one, Concluded)]
+        looked += [one for some in done for one in some if isinstance(one, Looked)]
+        return [*told, *await self._compare(looked)]
 
     def _moves(self, item: ClearedItem) -> bool:
-        """Whether the file is what moves its money: of no network do messages tell of disputes and
-        fees."""
-        return item.network in self._by_file or item.kind not in (
-            Kind.PRESENTMENT,
-            Kind.REFUND,
-            Kind.CASH,
-        )
+        """Whether the file is what moves its money, unless messages have."""
+        return item.network in self._by_file or item.kind not in TOLD_ONLINE
 
-    async def _in_order(self, rows: list[Row]) -> list[Concluded]:
+    async def _in_order(self, rows: list[Row]) -> list[Concluded | Looked]:
         async with self._room:
             return [await self._one(row, item) for row, item in rows]
 
-    async def _one(self, row: Waiting, item: ClearedItem) -> Concluded:
+    async def _one(self, row: Waiting, item: ClearedItem) -> Concluded | Looked:
+        """What became of it; or what was found, where only that is to be compared."""
         known = await self._known(row)
         match item.kind:
             case Kind.FEE:
@@ -133,13 +130,20 @@ class Poster:
             # By a run that was cut short: a card, or a rate, of since then bills it not once more.
             detail = self._noted[row.message_id]
             return await self._move(row, item, known, Outcome.UNMATCHED, detail)
+        looked, original = Looked(row.record, item), None
+        if item.reversal or item.kind is Kind.CHARGEBACK:
+            original = self._originals.of(item, row, disputed=not item.reversal)
+        if item.kind in TOLD_ONLINE and original is None:
+            looked = await look(self._client, item, row, known, self._file)
+            if looked.is_online(row.message_id):
+                return looked
         if row.detail == OTHER_CONTENT and not item.reversal:  # of one ARN in parts, maybe
             return await self._move(row, item, known, Outcome.UNMATCHED, OTHER_CONTENT)
         if item.reversal:
-            return await self._take_back(row, item, known)
+            return await self._take_back(row, item, known, original)
         if known is None:
             return await self._move(row, item, known, Outcome.UNMATCHED, "no card of ours")
-        asked = await self._to_ask(row, item, known)
+        asked = await self._to_ask(row, item, known, original, looked.more)
         if asked is None:
             return await self._move(row, item, known, Outcome.UNMATCHED, "no rate")
         verdict = await self._apply(asked)
@@ -150,33 +154,20 @@ class Poster:
             return await self._move(row, item, known, outcome, detail)
         return concluded(row, outcome, detail, asked, verdict)
 
-    async def _to_ask(self, row: Waiting, item: ClearedItem, known: Known) -> Asked | None:
+    async def _to_ask(
+        self, row: Waiting, item: ClearedItem, known: Known, original: Original | None,
+        more: tuple[identity.Rung, ...],
+    ) -> Asked | None:  # fmt: skip
         """At today's price; where there is none, at that of a run that was cut short."""
-        asking: partial[Asked | None]
+        facts = self._engine, item, row, known, self._file
+        asking: partial[Asked | None] = partial(to_post, *facts, more)
         if item.kind is Kind.CHARGEBACK:
-            original = self._originals.of(item, row, disputed=True)
-            asking = partial(to_charge_back, self._engine, item, row, known, self._file, original)
-        else:
-            more = await self._by_code(item, row, known)
-            asking = partial(to_post, self._engine, item, row, known, self._file, more)
+            asking = partial(to_charge_back, *facts, original)
         asked = asking()
         if asked is None:
             before = await own_act(self._client, known.account.account_id, row.message_id)
             asked = asking(billed_minor=before.billed) if before is not None else None
         return asked
-
-    async def _by_code(
-        self, item: ClearedItem, row: Waiting, known: Known
-    ) -> tuple[identity.Rung, ...]:
-        """What names its authorization, where nothing does but its approval code."""
-        if not item.approval_code or item.kind is Kind.REFUND:
-            return ()
-        sent_s, account_id = self._file.sent_s, known.account.account_id
-        references = references_of(item, row, known, sent_s)
-        if await is_named(self._client, account_id, references):
-            return ()
-        found = await by_code(self._client, known, item.approval_code, sent_s)
-        return ((BY_CODE, found[1].references[0]),) if found else ()
 
     async def _known(self, row: Waiting) -> Known | None:
         if not row.card_key:
@@ -240,8 +231,9 @@ class Poster:
 
     # -- what takes an earlier record back -------------------------------------------------
 
-    async def _take_back(self, row: Waiting, item: ClearedItem, known: Known | None) -> Concluded:
-        original = self._originals.of(item, row, disputed=False)
+    async def _take_back(
+        self, row: Waiting, item: ClearedItem, known: Known | None, original: Original | None
+    ) -> Concluded:
         if original is None:
             return await self._move(row, item, known, Outcome.UNMATCHED, "takes back no record")
         before = self._originals.taken_of(original)
@@ -311,19 +303,16 @@ class Poster:
                 await self._engine.hot.note(note, TIMEOUT_S)
         return Concluded(row.record, outcome, detail, account_id)
 
-    async def _compare(self, rows: list[Row]) -> list[Concluded]:
-        """Those of networks whose online messages post."""
+    # -- what messages posted --------------------------------------------------------------
 
-        async def one(row: Waiting, item: ClearedItem) -> Looked:
-            async with self._room:
-                known = await self._known(row)
-                return await look(self._client, item, row, known, self._file)
+    async def _look(self, row: Waiting, item: ClearedItem) -> Looked:
+        async with self._room:
+            return await look(self._client, item, row, await self._known(row), self._file)
 
-        if not rows:
-            return []
-        looked = await together(one(row, item) for row, item in rows)
+    async def _compare(self, looked: list[Looked]) -> list[Concluded]:
+        """Nothing moves: each online posting is agreed with once."""
         taken: set[str] = set()
-        for network in {item.network for _, item in rows}:
+        for network in {it.item.network for it in looked}:
             ids = [p.message_id for it in looked if it.item.network == network for p in it.postings]
             taken |= await self._cleared.agreed(network, ids)
         return [compared(it, taken) for it in looked]

@@ -24,13 +24,6 @@ BY_CODE = "de38 alone"  # the rung's name; it is tried behind all others
 DETAIL, AUTHORIZATION = 2, 6  # places in an answer's string, as prelude.lua names them
 
 
-async def is_named(client: Redis, account_id: str, references: tuple[identity.Rung, ...]) -> bool:
-    """Whether anything is known under one of these."""
-    fields = [f"r:{reference}" for _, reference in references]
-    named = await reply(client, "HMGET", keys.account(account_id), *fields) if fields else []
-    return any(named)
-
-
 async def by_code(client: Redis, known: Known, code: str, sent_s: int) -> tuple[str, Record] | None:
     """The latest purchase of the card, sent by then, that was answered with this code; one that
     something is left of before others."""
