@@ -48,6 +48,7 @@ class Search(Struct, frozen=True, kw_only=True):
     seed: int = 1
     dialect: str = "iso87_ascii"
     books: bool = True
+    rules: int = 0
     naive: bool = False  # the engine that a team would write first, in the same run
 
     def order(self, rate: float, seconds: float) -> Order:
@@ -82,8 +83,9 @@ def run(search: Search, json_path: str | None) -> int:
 
 async def measure(search: Search, folder: Path) -> dict[str, Any]:
     async with stand(
-        folder, cards=search.cards, seed=search.seed, dialect=search.dialect, books=search.books
-    ) as stood:
+        folder, cards=search.cards, seed=search.seed, dialect=search.dialect, books=search.books,
+        rules=search.rules,
+    ) as stood:  # fmt: skip
 
         async def trial(rate: float, seconds: float) -> Probe:
             return await probe(search, stood, rate, seconds)

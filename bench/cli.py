@@ -17,6 +17,8 @@ Examples:
   authz bench load --rate 3000 --seconds 30         an engine and a network, open loop
   authz bench report load.json --html load.html     a run as one page
   authz bench capacity                              the highest rate that keeps the SLA
+  authz bench soak --minutes 60                     does anything grow that should not?
+  authz bench growth                                more cards, more rules
   authz bench storm                                 eight links, 4,000 requests each at once
   authz bench memory --cards 100000                 bytes per card and account
   authz bench clearing --records 1000000            files of three formats, read twice
@@ -149,6 +151,7 @@ def velocity(json_path: str | None, **given: Any) -> None:
 @click.option("--dialect", type=click.Choice(list(BY_NAME)), help="Of the links. [iso87_ascii]")
 @click.option("--p99-ms", type=click.FloatRange(0.1), help="What p99 may be. [20]")
 @click.option("--books/--no-books", default=True, help="The ledger's writer beside it. [yes]")
+@click.option("--rules", type=click.IntRange(0), help="In force, with five limits. [0]")
 @json_option
 def load(json_path: str | None, **given: Any) -> None:
     """An engine under a card network's load: open loop, from the intended send time.
@@ -171,6 +174,7 @@ def load(json_path: str | None, **given: Any) -> None:
 @click.option("--seed", type=int, help="Of cards, merchants and traffic. [1]")
 @click.option("--books/--no-books", default=True, help="The ledger's writer beside it. [yes]")
 @click.option("--naive", is_flag=True, help="And of the naive engine (make peers).")
+@click.option("--rules", type=click.IntRange(0), help="In force, with five limits. [0]")
 @json_option
 def capacity(json_path: str | None, **given: Any) -> None:
     """The highest rate that keeps the SLA, and the machine's own limit, in one run.
@@ -209,6 +213,32 @@ def compare(before: Path, after: Path) -> None:
         run(before, after)
     except ValueError as error:
         raise click.ClickException(str(error)) from None
+
+
+@command.command(epilog="\b\nExample:\n  authz bench soak --minutes 60 --json soak.json")
+@click.option("--minutes", type=click.FloatRange(0.1), help="How long. [10]")
+@click.option("--rate", type=click.FloatRange(1), help="Messages a second. [500]")
+@click.option("--cards", type=click.IntRange(1), help="In the seeded population. [10000]")
+@click.option("--seed", type=int, help="Of cards, merchants and traffic. [1]")
+@click.option("--books/--no-books", default=True, help="The ledger's writer beside it. [yes]")
+@json_option
+def soak(json_path: str | None, **given: Any) -> None:
+    """A steady load for long: memory, files, keys, fragmentation, latency, and their slopes."""
+    from bench.soak import Order, run
+
+    raise SystemExit(run(Order(**said(given)), json_path))
+
+
+@command.command(epilog="\b\nExample:\n  authz bench growth --json growth.json")
+@click.option("--rate", type=click.FloatRange(1), help="Messages a second. [1000]")
+@click.option("--seconds", type=click.FloatRange(1), help="Of each run. [10]")
+@click.option("--most-cards", type=click.IntRange(10_000), help="Of the largest. [1000000]")
+@json_option
+def growth(json_path: str | None, **given: Any) -> None:
+    """The same load for ten thousand cards and more, and under 1, 10 and 100 rules."""
+    from bench.growth import run
+
+    run(json_path, **said(given))
 
 
 @command.command(epilog="\b\nExample:\n  authz bench storm --links 8 --each 4000")

@@ -71,6 +71,7 @@ class Order(Struct, frozen=True, kw_only=True):
     p99_ms: float = 20.0  # what the SLA allows
     warm_up_s: float = WARM_UP_S
     books: bool = True  # the ledger's writer and its Postgres beside it
+    rules: int = 0  # of a policy in force, with five velocity limits
 
 
 class Used(Struct, frozen=True):
@@ -119,8 +120,9 @@ def run(order: Order, json_path: str | None) -> int:
 async def measure(order: Order, folder: Path) -> dict[str, Any]:
     """Store, cards, engine, network, books, audit."""
     async with stand(
-        folder, cards=order.cards, seed=order.seed, dialect=order.dialect, books=order.books
-    ) as stood:
+        folder, cards=order.cards, seed=order.seed, dialect=order.dialect, books=order.books,
+        rules=order.rules,
+    ) as stood:  # fmt: skip
         events = stood.events(round(order.rate * (order.seconds + order.warm_up_s)))
         report, used, stalls = await observe(order, events, stood)
         drained = await stood.drain()

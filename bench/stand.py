@@ -22,7 +22,8 @@ from authz.app.people import load_population
 from authz.app.store import Store, as_engine, opened
 from authz.audit import AuditReport, audit_store
 from authz.clock import SystemClock, utc
-from authz.hot import library
+from authz.hot import admin, library
+from authz.judgement import put_policy
 from authz.privacy import PanKeys
 from authz.simulator.cards import Population
 from authz.simulator.link import manners_in
@@ -30,8 +31,10 @@ from authz.simulator.merchants import make_merchants
 from authz.simulator.messages import Event
 from authz.simulator.population import make_population
 from authz.simulator.traffic import Traffic
+from bench.decide import policy_of
 from bench.machine import CHECKOUT, rss_mb, valkey_version
 
+LIMITS = 5  # velocity limits of a policy that is measured under load
 DURABILITY: Literal["always"] = "always"  # the product's default: durable before answered
 
 
@@ -92,9 +95,9 @@ class Stand:
 
 @asynccontextmanager
 async def stand(
-    folder: Path, *, cards: int, seed: int, dialect: str, books: bool
+    folder: Path, *, cards: int, seed: int, dialect: str, books: bool, rules: int = 0
 ) -> AsyncIterator[Stand]:
-    """Everything started and loaded, the loading drained.
+    """Everything started and loaded, the loading drained. `rules`: in force, with five limits.
 
     Raises: EmbeddedError, RuntimeError where a server does not start.
     """
@@ -110,6 +113,10 @@ async def stand(
         engine_url = as_engine(valkey.url)
         async with opened(Store(valkey.url, engine_url, valkey, fresh=True), "bench") as state:
             await load_population(state, PanKeys(secret), population, "bench")
+        if rules:
+            client = admin.administrator(valkey.url)
+            await put_policy(client, policy_of(rules, LIMITS), "bench")
+            await client.aclose()
         spoken = manners_in(dialect)
         engine = EngineProcess(
             folder, "--redis", valkey.url, "--pan-key-file", str(key_file),

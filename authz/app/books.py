@@ -63,7 +63,8 @@ def of_books(command: Callable[..., Any]) -> Callable[..., Any]:
 
     for option in (
         click.option("--ledger-dir", type=click.Path(path_type=Path),
-                     help="Where our own Postgres keeps its data."),
+                     help=f"Where our own Postgres keeps its data. [{OWN} in --data-dir; "
+                     f"under root {OF_ROOT}, whatever that is]"),
         click.option("--postgres", "postgres_url",
                      help="postgresql://host/database; else our own."),
     ):  # fmt: skip

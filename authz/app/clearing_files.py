@@ -129,7 +129,7 @@ def item_of(one: Presentment, network: str, format: str) -> ClearedItem:
         for name in (
             "reversal", "transaction_minor", "transaction_currency", "arn", "life_cycle", "rrn",
             "approval_code", "local_date", "local_time", "mcc", "merchant_id", "merchant_name",
-            "merchant_city", "terminal_id",
+            "merchant_city", "terminal_id", "reference",
         )
     }  # fmt: skip
     told["sign"] = 1 if kind is Kind.FEE else sign_of(kind, kind, one.reversal)

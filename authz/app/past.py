@@ -41,6 +41,8 @@ async def check_whose(client: Redis, connection: asyncpg.Connection) -> None:
     whose = await books.store_id(connection)
     here: Any = await client.get(keys.STORE_ID)
     if whose and here != whose.encode():
+        if here is None:
+            raise OtherBooks("the store is empty: authz rebuild gives it back what the books have")
         raise OtherBooks("the books are of another store")
 
 

@@ -141,7 +141,9 @@ def text(name: str, value: Any, currency: str) -> str:
         return "yes" if value else "no"
     if name == "currency":
         return BY_NUMBER[value].code if value in BY_NUMBER else str(value)
-    return money(value, currency) if is_amount(name) else str(value)
+    if is_amount(name):
+        return money(value, currency) if value or currency else "-"
+    return str(value)
 
 
 def is_amount(name: str) -> bool:

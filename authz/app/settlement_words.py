@@ -136,6 +136,10 @@ def one_report(b: dict[str, Any]) -> list[str]:
         figures.append(["moved", money(b["moved_minor"], b["moved_currency"]), "by the bank"])
         income = b["booked_interchange_minor"] + b["booked_fees_minor"]
         figures.append(["income", money(income, currency), "interchange and fees, as booked"])
+        if b["moved_currency"] == currency:
+            rest = b["net_minor"] + income - b["moved_minor"]
+            if rest:
+                figures.append(["disputes", money(rest, currency), "due and not moved, as booked"])
     lines += [f"  {line}" for line in columns(figures, frozenset({1}))]
     if b["uncounted_fees"]:
         lines.append(f"  {counted(b['uncounted_fees'], 'fee')} told in another currency, or "

@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from authz.app.at_store import at_store
 from authz.app.books import NO_BOOKS, find_books
 from authz.app.output import sentence
+from authz.app.plain_text import money
 from authz.app.settling import NoRoute, convert, journal
 from authz.app.store import Store, opened
 from authz.config import Config
@@ -99,4 +100,8 @@ async def settle_now(
         if found.status != CLOSED:
             return found, "is settled"
         await asyncio.sleep(LOOK_S)
-    return batch, "is journalled; `authz settle` writes it into the books"
+    into = batch.currency if conversion is None else conversion.into
+    return batch, (
+        f"is journalled: the bank moved {money(moved, into)}; "
+        "`authz settle` writes it into the books"
+    )

@@ -50,6 +50,7 @@ class Presentment(Struct, frozen=True, kw_only=True, gc=False):
     billing_currency: str
     reversal: bool = False
     arn: str = ""
+    reference: str = ""  # a fee's own number
     interchange_minor: int = 0  # we are given it; in the billing currency
     late: bool = False  # for the file that comes when holds have ended
     life_cycle: str = ""
@@ -293,11 +294,12 @@ class _Maker:
                     currency = CURRENCIES[card.account.currency].numeric
                     yield self._stray(story, expected, card.pan, currency)
         for number in range(max(round(approved * FEES), 1)):
-            minor = 1250 + 25 * number  # no two alike: nothing else tells them apart
+            minor = 1250 + 25 * number  # no two alike: BASE II has no number that tells them apart
+            self._number += 1
             yield Presentment(
                 story="fee", expected="fee", kind="fee", pan="", transaction_minor=minor,
                 transaction_currency="840", billing_minor=minor, billing_currency="840",
-                local_date=self._day,
+                local_date=self._day, reference=f"{self._number:011}",
             )  # fmt: skip
 
     def _stray(self, story: str, expected: str, pan: str, currency: str) -> Presentment:

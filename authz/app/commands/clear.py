@@ -37,6 +37,9 @@ The file is read through first: one that is damaged, cut or does not add up post
 of its records ends in one outcome. The same file again changes nothing, and so does the same record
 in another file; a run that was cut short is gone on with by the next.
 
+The purchases of networks in `clearing.by_file` are posted; those of all others are only compared
+with what was posted online. Give the same --config as the engine has: an outcome is for good.
+
 \b
 Exit codes:
   0  every record has its outcome, or had it before
@@ -64,7 +67,16 @@ def command(
     found = summary(file) if dry_run else asyncio.run(run(config, ledger_dir, file, network))
     if json_file is not None:
         write_json(json_file, found)
-    tell(found, to_stderr=json_file == "-")
+    tell(found, moves_by(config), to_stderr=json_file == "-")
+
+
+def moves_by(config: Config) -> str:
+    """Which files post and which only compare: what is forgotten here is forgotten for good."""
+    networks = ", ".join(sorted(config.clearing.networks))
+    return (
+        f"clearing.by_file: {networks or 'no network'}. The purchases of "
+        f"{'others' if networks else 'all'} are only compared with what was posted online."
+    )
 
 
 def read(path: Path) -> ClearingFile:
@@ -141,7 +153,7 @@ def summary(file: ClearingFile) -> Plain:
     }
 
 
-def tell(found: Plain, to_stderr: bool) -> None:
+def tell(found: Plain, moves: str, to_stderr: bool) -> None:
     def say(line: str) -> None:
         click.echo(line, err=to_stderr)
 
@@ -154,12 +166,18 @@ def tell(found: Plain, to_stderr: bool) -> None:
             say(line)
         for bad in found["bad"]:
             say(f"  {bad}")
-        say("Nothing was moved: --dry-run.")
+        say(f"{moves} Nothing was moved: --dry-run.")
         return
+    say(moves)
     for line in table([shown(row) for row in found["outcomes"]], COLUMNS, "", ""):
         say(line)
     if found["exceptions"]:
-        say("for a person, `authz exceptions` has them all:")
+        what = (
+            f"the first {len(found['exceptions'])} that wait"
+            if found["more_exceptions"]
+            else "waiting"
+        )
+        say(f"{what} for a person (more of each: authz exceptions --acts 1000):")
         for line in table(found["exceptions"], WAITING, "", ""):
             say(line)
 

@@ -15,6 +15,7 @@ from authz.app.books_beside import Booked
 from authz.app.demo import Result, Settings, run_demo
 from authz.app.embedded.process import EmbeddedError
 from authz.app.output import counted, extent, write_json
+from authz.app.settlement_words import batches_of
 from authz.simulator.report import Report
 from iso8583.codec import decode
 from iso8583.describe import name_of
@@ -47,8 +48,8 @@ PLAIN_S = 5.0  # between lines where no terminal listens
 def command(json_file: str | None, **given: Any) -> None:
     """A store, an engine, a card network, books, clearing and a proof; all from this command.
 
-    Exit code 0 only if every request was answered inside the budget and the audit holds;
-    3 where the machine itself stalled, so that time proves nothing.
+    Exit code 0 only if every request was answered inside the budget, and audit, books and proof
+    hold; 3 where the machine itself stalled, so that time proves nothing.
     """
     console = Console(stderr=json_file == "-")
     try:
@@ -99,7 +100,7 @@ def cleared(result: Result) -> str:
 
 def settled(result: Result) -> str:
     settling = result.settling
-    return f"settlement: {counted(settling.lines, 'line')} in batches: {settling.batches:,}"
+    return f"settlement: {counted(settling.lines, 'line')} in {batches_of(settling.batches)}"
 
 
 def proved(result: Result) -> str:

@@ -186,7 +186,10 @@ def as_text(found: Plain) -> list[str]:
     if "books" in found:
         said.append(f"{found['books']} What clearing files left is not listed.")
     if found["exceptions"] or found.get("clearing"):
-        return [*said, *lines({name: found[name] for name in found if name != "books"})]
+        shown = {name: found[name] for name in found if name != "books"}
+        more = found["older_left_out"] or found.get("clearing_left_out")
+        hint = ["there are more: --acts shows up to 1,000"] if more and "books" not in found else []
+        return [*said, *lines(shown), *hint]
     left_out = found["older_left_out"] or found.get("clearing_left_out")
     why = f": {found['not_readable']}" if "not_readable" in found else ""
     return [*said, "no exceptions" + (f" in what was looked through{why}" if left_out else "")]

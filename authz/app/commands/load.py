@@ -120,7 +120,7 @@ async def let_in(store: Store, client: Redis, new_store: bool, source: str) -> N
         if not new_store:
             raise admin.NotFit(
                 "the store is empty: say --new-store if it has never held anything. If it has, "
-                "it lost everything, and must be restored"
+                "it lost everything: authz rebuild gives it back what the books have"
             )
         await admin.open_gates(client, new=True, source=source)
     elif state != "open":

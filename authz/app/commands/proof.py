@@ -74,11 +74,14 @@ def command(
     if chosen > today:
         raise click.UsageError(f"{chosen} has not begun in {zone_name}.")
     proof = asyncio.run(look(config, ledger_dir, chosen, zone, now_ms))
-    if html_file is not None:
-        html_file.write_text(page(proof), encoding="utf-8")
-    if json_file is not None:
-        write_json(json_file, proof)
     tell(proof, to_stderr=json_file == "-")
+    try:
+        if html_file is not None:
+            html_file.write_text(page(proof), encoding="utf-8")
+        if json_file is not None:
+            write_json(json_file, proof)
+    except OSError as error:
+        raise click.ClickException(f"The proof could not be written: {error.strerror}.") from None
     sys.exit(0 if proof.ok else 1)
 
 

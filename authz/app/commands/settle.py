@@ -18,12 +18,14 @@ from authz.app.chain_watch import ChainWatch
 from authz.app.compose import GC_THRESHOLDS
 from authz.app.http import Health, start_http
 from authz.app.options import configured
-from authz.app.output import counted
+from authz.app.output import counted, sentence
+from authz.app.past import OtherBooks, check_whose
 from authz.app.settling import Batching
 from authz.app.store import NO_STORE, Store, find_store
 from authz.clock import SystemClock
 from authz.config import Config
 from authz.hot import keys
+from authz.hot.admin import administrator
 from authz.log import set_up_log
 from ledger.cleared import Cleared
 from ledger.database import connect
@@ -53,7 +55,8 @@ Exit codes:
   1  the store or Postgres could not be had, or ended where it was our own; or a port is taken
   2  wrong use, or a wrong configuration
 
-A second one beside the first waits until that ends. docs/ledger.md says more."""
+A second one beside the first waits until that ends; it needs a --metrics-port of its own.
+docs/ledger.md says more."""
 
 
 @click.command(epilog=EXAMPLES)
@@ -85,12 +88,38 @@ async def settle(config: Config, ledger_dir: Path | None, once: bool, announce: 
         store.stop()
         raise click.ClickException(str(error)) from None
     try:
+        if once:
+            await refuse_emptied(store, books)
         return await run(config, store, books, once, announce, stop)
     except CannotListen as error:
         raise click.ClickException(str(error)) from None
     finally:
         books.stop()
         store.stop()
+
+
+async def refuse_emptied(store: Store, books: FoundBooks) -> None:
+    """A store that has lost everything has nothing to write: that is not "all is written". A writer
+    that goes on waits for the rebuild instead.
+
+    Raises: click.ClickException.
+    """
+    client = administrator(store.url)
+    try:
+        connection = await connect(books.dsn)
+        try:
+            await check_whose(client, connection)
+        finally:
+            await connection.close()
+    except OtherBooks as error:
+        if await client.get(keys.STORE_ID) is None:
+            raise click.ClickException(sentence(error)) from None
+        raise click.ClickException(OTHER_STORE) from None
+    except (RedisError, OSError, asyncpg.PostgresError) as error:
+        name = type(error).__name__
+        raise click.ClickException(f"The store or the books gave no answer ({name}).") from None
+    finally:
+        await client.aclose()
 
 
 async def run(

@@ -31,6 +31,7 @@ from ledger import settlement_read
 from ledger.settlement import CLOSED, OPEN, STATUSES
 from ledger.settlement_advice import AdviceRefused, read_totals
 from ledger.settlement_compare import compare as compare_totals
+from ledger.settlement_read import Batch
 from ledger.settling import Batcher
 
 WORDS_MAX = 200  # of a person's name; it is kept in the journal for ever
@@ -209,7 +210,13 @@ def file(batch_id: str, out: Path | None, config: Config, ledger_dir: Path | Non
                 async for line in lines:
                     click.echo(line, nl=False)
                 return 0
-            with out.open("x", encoding="utf-8", newline="") as target:
+            try:
+                target = out.open("x", encoding="utf-8", newline="")
+            except OSError as error:
+                raise click.ClickException(
+                    f"{hidden(str(out))} cannot be written: {error.strerror}."
+                ) from None
+            with target:
                 async for line in lines:
                     target.write(line)
         click.echo(f"{counted(batch.items, 'item')} in {hidden(str(out))}")
@@ -256,6 +263,11 @@ def settle(
         if batch.status == OPEN:
             raise click.ClickException("It is open. Close it first: authz settlement close BATCH.")
         said = "was settled before"
+        if batch.status != CLOSED and other_numbers(batch, moved, interchange):
+            raise click.ClickException(
+                "It was settled before with other numbers, and those stand: "
+                "authz settlement report."
+            )
         if batch.status == CLOSED:
             batch, said = await settle_now(
                 config, connection, batcher, batch, (moved, interchange, source)
@@ -314,6 +326,13 @@ def compare(path: Path, config: Config, ledger_dir: Path | None, plain: bool) ->
         return 0 if found.agrees else 1
 
     raise SystemExit(in_books(config, ledger_dir, work))
+
+
+def other_numbers(batch: Batch, moved: int | None, interchange: int | None) -> bool:
+    """Whether it was settled with other numbers than these; what is not told is not compared."""
+    return (moved is not None and moved != batch.moved_minor) or (
+        interchange is not None and interchange != batch.booked_interchange_minor
+    )
 
 
 def as_plain(one: Any) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from ledger import read
 from ledger.read import LINES_MAX, PutAway, Statement, TooLong
 
 EXAMPLES = f"""
-\\b
+\b
 Examples:
   authz statement acme-1
   authz statement acme-1 --from 2026-11-01 --to 2026-12-01 --csv > november.csv
@@ -34,7 +34,7 @@ What the account had at the first time, what moved, and what it had at the secon
 it. Times are by the store's clock, UTC. It comes from the books, so what was journalled in the last
 second may not be in it. Up to {LINES_MAX:,} lines.
 
-\\b
+\b
 Exit codes:
   0  here it is, and it adds up
   1  no such account, it does not add up, or the books gave no answer
@@ -104,7 +104,7 @@ def span(since: str | None, until: str | None, now_ms: int) -> tuple[int, int]:
     from_ms = moment("--from", since) if since else int(first.timestamp() * 1000)
     to_ms = moment("--to", until) if until else now_ms + 1
     if to_ms <= from_ms:
-        raise click.UsageError("--to: not after --from.")
+        raise click.UsageError("--to: not after --from; it is now, where nothing is said.")
     return from_ms, to_ms
 
 

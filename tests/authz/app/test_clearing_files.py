@@ -11,6 +11,7 @@ import pytest
 from authz.app.clearing_files import write_clearing
 from ledger.clearing.errors import CannotWrite
 from ledger.clearing.reading import read_clearing
+from ledger.clearing.record import content_hash
 from tests.authz.simulator.test_clearing import PEOPLE, TODAY, a_run
 
 
@@ -53,6 +54,14 @@ def test_another_run_of_the_day_has_another_file(tmp_path: Path) -> None:
     assert not set(first) & set(second)
     ids = [read_clearing(path).network_file_ids for path in (*first, *second)]
     assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize("network", ["generic", "mastercard"])
+def test_a_fee_of_another_run_is_another_fee(tmp_path: Path, network: str) -> None:
+    paths = (*written(tmp_path, network), *written(tmp_path, network, first_number=10**6))
+    fees = [item for path in paths for item in read_clearing(path).items() if item.kind == "fee"]
+    assert len(fees) > 1
+    assert len({content_hash(item, "") for item in fees}) == len(fees)
 
 
 def test_what_the_format_cannot_say_leaves_no_file(tmp_path: Path) -> None:

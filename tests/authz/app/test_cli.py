@@ -43,6 +43,21 @@ def test_help_explains_the_exit_codes() -> None:
         assert line in text
 
 
+def test_no_help_shows_its_own_markup() -> None:
+    def look(command: click.Command, words: list[str]) -> None:
+        text = CliRunner().invoke(cli.main, [*words, "--help"]).output
+        assert "\\b" not in text, words
+        assert "\b" not in text, words
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            for name in command.list_commands(context):
+                found = command.get_command(context, name)
+                assert found is not None
+                look(found, [*words, name])
+
+    look(cli.main, [])
+
+
 def test_version() -> None:
     result = CliRunner().invoke(cli.main, ["--version"])
 

@@ -27,6 +27,7 @@ def test_each_amount_is_in_its_own_currency() -> None:
         "whole": True,
         "none": [],
     }
+    assert lines({"held_delta_minor": 0}) == ["held delta  -"]  # of no currency: nothing moved
     assert lines(found) == [
         "currency  USD",
         "held      0.05 USD",

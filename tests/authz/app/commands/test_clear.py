@@ -74,6 +74,7 @@ def test_a_file_is_posted_once_and_its_outcomes_are_shown(run: Run, tmp_path: Pa
     dry = run("clear", path, "--dry-run")
     assert dry.exit_code == 0, dry.output
     assert "presentment" in dry.output
+    assert "clearing.by_file: generic. The purchases of others are only compared" in dry.output
     assert "Nothing was moved" in dry.output
     assert posted(run) == 100_000
 
@@ -209,6 +210,8 @@ def test_an_ipm_file_of_a_network_whose_messages_post_is_compared(
     item = record(1, 2500, network="mastercard", billing_minor=2500, billing_currency="840")
     with path.open("wb") as stream:
         write_ipm([item], stream, business_date=TODAY)
+    dry = run("clear", str(path), "--dry-run", AUTHZ_CLEARING_BY_FILE="")
+    assert "clearing.by_file: no network. The purchases of all are only compared" in dry.output
     done = run("clear", str(path))
     assert done.exit_code == 0, done.output
     assert "missing_online" in done.output

@@ -86,6 +86,16 @@ def test_wrong_use(run: Run, words: tuple[str, ...], said: str) -> None:
     assert said in done.output
 
 
+def test_a_page_that_cannot_be_written_is_one_sentence(
+    fresh_redis: str, fresh_postgres: str, run: Run, tmp_path: Path
+) -> None:
+    asyncio.run(booked(a_day(), fresh_redis, fresh_postgres))
+    done = run("--date", "2026-03-20", "--html", str(tmp_path / "none" / "proof.html"))
+    assert done.exit_code == 1
+    assert "Nothing is unexplained.\n" in done.output  # what was found is told all the same
+    assert "The proof could not be written: No such file or directory." in done.output
+
+
 def test_no_books_is_one_sentence(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["proof", "--ledger-dir", str(tmp_path / "none")])
     assert done.exit_code == 1

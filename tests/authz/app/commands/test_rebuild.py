@@ -51,6 +51,13 @@ def test_lost_and_rebuilt(settled: Path) -> None:
 
 
 def rebuilt_and_used(settled: Path) -> None:
+    for words in (
+        ("settle", "--once", "--metrics-port", "0"),
+        ("load", str(settled / "cards.csv")),
+    ):
+        told = run(settled, *words)
+        assert told.returncode == 1, words
+        assert "authz rebuild gives it back what the books have" in told.stderr, words
     done = run(settled, "rebuild", "--json", "-")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)

@@ -7,16 +7,24 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+import authz.app.books
 from authz.app.commands.reconcile import as_text, command
 from authz.control import NewAccount, put_accounts
 from authz.hot import admin, keys
 from rules.facts import AccountProfile, AccountState
+from tests.support.books import begin, drain
 from tests.support.hot import opened
 
 
 def run(url: str, *arguments: str) -> Result:
     env = {"AUTHZ_REDIS_FSYNC": "off"}
     return CliRunner().invoke(command, [*arguments, "--redis", url], env=env)
+
+
+@pytest.fixture(autouse=True)
+def no_books_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whoever runs the tests may have books of their own, where ours are looked for."""
+    monkeypatch.setattr(authz.app.books, "own_folder", lambda _: tmp_path / "none")
 
 
 @pytest.fixture
@@ -102,6 +110,24 @@ def test_json_has_standard_output_to_itself(store: str) -> None:
 def test_an_empty_store_does_not_agree(fresh_redis: str) -> None:
     result = run(fresh_redis)
     assert (result.exit_code, "gates: 0, should be 64" in result.stdout) == (1, True)
+
+
+def test_a_store_that_lost_everything_is_told_of_rebuild(
+    store: str, fresh_redis: str, fresh_postgres: str
+) -> None:
+    asyncio.run(begin(fresh_postgres))
+    asyncio.run(drain(fresh_redis, fresh_postgres))
+
+    async def lose() -> None:
+        client = admin.administrator(fresh_redis)
+        await client.flushall()
+        await client.aclose()
+
+    asyncio.run(lose())
+    result = run(fresh_redis, "--postgres", fresh_postgres)
+    assert (result.exit_code, result.stderr) == (
+        1, "Error: The store is empty: authz rebuild gives it back what the books have.\n",
+    )  # fmt: skip
 
 
 def test_a_store_that_is_not_there(tmp_path: Path) -> None:

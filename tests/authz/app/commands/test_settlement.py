@@ -208,6 +208,9 @@ def test_the_bank_and_the_first_word_stand(desk: Desk) -> None:
     assert "those stand" in other.output
     desk.drain()
     assert desk.json("settle", batch, "--by", "J. Doe")["said"] == "was settled before"
+    other = desk.run("settle", batch, "--moved", "-99", "--by", "J. Doe", code=1)
+    assert "settled before with other numbers" in other.output
+    desk.run("settle", batch, "--moved", "-100", "--interchange", "0", "--by", "J. Doe")
     assert desk.balances() == {"bank 840": -100, "unmatched 840": 100}
 
     # Visa's own report, in a BASE II file, agrees.
@@ -216,6 +219,28 @@ def test_the_bank_and_the_first_word_stand(desk: Desk) -> None:
     file = desk.folder / "base2"
     file.write_bytes(base2_file(row(to_date=f"{day:%Y%j}", net="100".zfill(15), **told)))
     assert desk.json("compare", str(file))["reconciled"] == [batch]
+
+
+def test_what_was_due_and_not_moved_is_told(desk: Desk) -> None:
+    desk.move(bought(100))
+    (batch,) = desk.json("close", "--at", FAR)["closed"]
+    said = desk.run("settle", batch, "--moved", "100", "--by", "J. Doe").output
+    assert "journalled: the bank moved 1.00 USD" in said  # a sign was forgotten: it shows
+    desk.drain()
+    desk.run("close")  # which takes what is new in the books
+    assert "disputes     -2.00 USD  due and not moved" in desk.run("report", batch).output
+    assert desk.balances()["disputes 840"] == -200
+
+
+def test_a_file_that_is_there_is_not_written_over(desk: Desk) -> None:
+    desk.move(bought(100))
+    (batch,) = desk.json("close", "--at", FAR)["closed"]
+    path = desk.folder / "batch.csv"
+    desk.run("file", batch, "--out", str(path))
+    was = path.read_bytes()
+    again = desk.run("file", batch, "--out", str(path), code=1).output
+    assert "batch.csv cannot be written: File exists." in again
+    assert path.read_bytes() == was
 
 
 def test_what_is_asked_wrongly_changes_nothing(desk: Desk) -> None:

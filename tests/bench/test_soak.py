@@ -1,0 +1,51 @@
+"""A soak tells growth from noise, and looks at what is there."""
+
+import json
+
+import pytest
+
+from bench import soak
+from bench.load import Timed
+from bench.soak import Order, faults_of, slope
+
+
+def looks(*values):
+    return [{"at_s": 5.0 * n, "x": float(value)} for n, value in enumerate(values)]
+
+
+@pytest.mark.parametrize(
+    ("values", "an_hour"),
+    [
+        ((1, 1, 1, 1), 0.0),
+        ((0, 50, 100, 100, 100, 100), 0.0),  # what fills at first is not growth
+        ((0, 0, 0, 0, 5, 10), 3600.0),
+        ((7,), 0.0),
+        ((0, 0, 9, 8, 7, 6), -720.0),
+    ],
+)
+def test_slopes_are_of_the_second_half(values, an_hour):
+    assert slope(looks(*values), "x") == pytest.approx(an_hour)
+
+
+def test_what_is_a_fault():
+    assert faults_of({"engine_mb": 10.0, "store_mb": 900.0}, True, Timed()) == []
+    assert "engine gains 100 MB" in faults_of({"engine_mb": 100.0}, True, Timed())[0]
+    assert faults_of({"engine_files": 60.0}, True, Timed())
+    assert faults_of({}, False, Timed())
+    assert faults_of({}, True, Timed(unanswered=1))
+
+
+def test_a_short_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(soak, "LOOK_S", 0.5)
+    path = tmp_path / "soak.json"
+    soak.run(Order(minutes=0.05, rate=100, cards=50, links=1), str(path))
+    answer = json.loads(path.read_text())
+    assert answer["answered"] == answer["sent"] == 300
+    assert len(answer["looks"]) >= 4
+    last = answer["last"]
+    assert last["keys"] > 100
+    assert last["engine_mb"] > 20
+    assert last["database_mb"] > 5
+    assert last["engine_files"] > 5
+    assert answer["audit_ok"]
+    assert answer["drained_s"] is not None
