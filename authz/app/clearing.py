@@ -9,6 +9,7 @@ are gone through in the file's order, others beside one another.
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
 from itertools import count
 from typing import Any, TypeVar
 
@@ -21,26 +22,30 @@ from authz.app.clearing_acts import (
     ANSWER_TTL_S,
     Asked,
     FileFacts,
-    references_of,
     to_charge_back,
     to_post,
     to_take_back,
 )
 from authz.app.clearing_compare import Looked, compared, look
-from authz.app.clearing_find import BY_CODE, by_code, is_named
+from authz.app.clearing_find import (
+    AUTHORIZATION,
+    DETAIL,
+    own_act,
+    read_record,
+)
+from authz.app.clearing_originals import Originals, Row
 from authz.app.clearing_plan import CHARGES_BACK, PHASES, TAKES_BACK
-from authz.app.looking import reply
 from authz.budget import Budget
 from authz.cards import Known
 from authz.engine import Engine
 from authz.hot import keys
 from authz.hot.acts import Note, Verdict
-from authz.hot.record import Record, decode_record, fold, taken_back
+from authz.hot.record import Record, fold, taken_back
 from ledger.chart import UNASSIGNED, Role
 from ledger.cleared import OTHER_CONTENT, Cleared, Concluded, Original, Waiting
 from ledger.clearing.outcome import BEYOND, OVERDUE, Outcome, of_purchase
 from ledger.clearing.posting import movement
-from ledger.clearing.record import ClearedItem, Kind, content_hash, unpack_item
+from ledger.clearing.record import ClearedItem, Kind, unpack_item
 from ledger.journal import encode_body
 
 PAGE = 500  # records between two writes of what became of them: a second or so is done twice
@@ -53,10 +58,10 @@ MOVES: dict[Outcome, tuple[Role, str]] = {
     Outcome.FEE: (Role.FEES, "fee"),
     Outcome.REPRESENTED: (Role.DISPUTES, "dispute"),
 }
+# Of these, messages tell too; of disputes and fees they tell of no network.
+TOLD_ONLINE = (Kind.PRESENTMENT, Kind.REFUND, Kind.CASH)
 ENDINGS = frozenset({"expired", "released"})
-DETAIL, AUTHORIZATION = 2, 6  # places in an answer's string, as prelude.lua names them
 
-Row = tuple[Waiting, ClearedItem]
 T = TypeVar("T")
 
 
@@ -70,8 +75,7 @@ class Poster:
         self._engine, self._client, self._cleared = engine, client, cleared
         self._file, self._by_file, self._at = file, by_file, at
         self._room = asyncio.Semaphore(UNDER_WAY)
-        self._originals: list[Original] = []
-        self._back: dict[str, int] = {}  # by message id: what is taken back of an original
+        self._originals = Originals(cleared)
         self._noted: dict[str, str] = {}  # by message id: detail of what a note has moved
 
     async def run(self) -> int:
@@ -90,10 +94,11 @@ class Poster:
 
     async def _page(self, phase: int, rows: list[Row]) -> list[Concluded]:
         if phase in (CHARGES_BACK, TAKES_BACK):
-            await self._find_originals(rows)
+            await self._originals.find(rows)
         self._noted = await self._notes([row for row, _ in rows])
         moves = [one for one in rows if self._moves(one[1])]
-        told = await self._compare([one for one in rows if not self._moves(one[1])])
+        looks = (self._look(row, item) for row, item in rows if not self._moves(item))
+        looked = await together(looks)
         by_card: dict[str, list[Row]] = {}
         for one in moves:
             # What takes back one record comes one by one, also where it names another card: each
@@ -101,22 +106,20 @@ class Poster:
             original = one[1].arn if phase == TAKES_BACK else ""
             by_card.setdefault(original or one[0].card_key or one[0].item_key, []).append(one)
         done = await together(self._in_order(some) for some in by_card.values())
-        return [*told, *(one for some in done for one in some)]
+        told = [one for some in done for one in some if isinstance(one, Concluded)]
+        looked += [one for some in done for one in some if isinstance(one, Looked)]
+        return [*told, *await self._compare(looked)]
 
     def _moves(self, item: ClearedItem) -> bool:
-        """Whether the file is what moves its money: of no network do messages tell of disputes and
-        fees."""
-        return item.network in self._by_file or item.kind not in (
-            Kind.PRESENTMENT,
-            Kind.REFUND,
-            Kind.CASH,
-        )
+        """Whether the file is what moves its money, unless messages have."""
+        return item.network in self._by_file or item.kind not in TOLD_ONLINE
 
-    async def _in_order(self, rows: list[Row]) -> list[Concluded]:
+    async def _in_order(self, rows: list[Row]) -> list[Concluded | Looked]:
         async with self._room:
             return [await self._one(row, item) for row, item in rows]
 
-    async def _one(self, row: Waiting, item: ClearedItem) -> Concluded:
+    async def _one(self, row: Waiting, item: ClearedItem) -> Concluded | Looked:
+        """What became of it; or what was found, where only that is to be compared."""
         known = await self._known(row)
         match item.kind:
             case Kind.FEE:
@@ -127,18 +130,20 @@ class Poster:
             # By a run that was cut short: a card, or a rate, of since then bills it not once more.
             detail = self._noted[row.message_id]
             return await self._move(row, item, known, Outcome.UNMATCHED, detail)
+        looked, original = Looked(row.record, item), None
+        if item.reversal or item.kind is Kind.CHARGEBACK:
+            original = self._originals.of(item, row, disputed=not item.reversal)
+        if item.kind in TOLD_ONLINE and original is None:
+            looked = await look(self._client, item, row, known, self._file)
+            if looked.is_online(row.message_id):
+                return looked
         if row.detail == OTHER_CONTENT and not item.reversal:  # of one ARN in parts, maybe
             return await self._move(row, item, known, Outcome.UNMATCHED, OTHER_CONTENT)
         if item.reversal:
-            return await self._take_back(row, item, known)
+            return await self._take_back(row, item, known, original)
         if known is None:
             return await self._move(row, item, known, Outcome.UNMATCHED, "no card of ours")
-        if item.kind is Kind.CHARGEBACK:
-            original = self._original_of(item, row, disputed=True)
-            asked = to_charge_back(self._engine, item, row, known, self._file, original)
-        else:
-            more = await self._by_code(item, row, known)
-            asked = to_post(self._engine, item, row, known, self._file, more)
+        asked = await self._to_ask(row, item, known, original, looked.more)
         if asked is None:
             return await self._move(row, item, known, Outcome.UNMATCHED, "no rate")
         verdict = await self._apply(asked)
@@ -149,18 +154,20 @@ class Poster:
             return await self._move(row, item, known, outcome, detail)
         return concluded(row, outcome, detail, asked, verdict)
 
-    async def _by_code(
-        self, item: ClearedItem, row: Waiting, known: Known
-    ) -> tuple[identity.Rung, ...]:
-        """What names its authorization, where nothing does but its approval code."""
-        if not item.approval_code or item.kind is Kind.REFUND:
-            return ()
-        sent_s, account_id = self._file.sent_s, known.account.account_id
-        references = references_of(item, row, known, sent_s)
-        if await is_named(self._client, account_id, references):
-            return ()
-        found = await by_code(self._client, known, item.approval_code, sent_s)
-        return ((BY_CODE, found[1].references[0]),) if found else ()
+    async def _to_ask(
+        self, row: Waiting, item: ClearedItem, known: Known, original: Original | None,
+        more: tuple[identity.Rung, ...],
+    ) -> Asked | None:  # fmt: skip
+        """At today's price; where there is none, at that of a run that was cut short."""
+        facts = self._engine, item, row, known, self._file
+        asking: partial[Asked | None] = partial(to_post, *facts, more)
+        if item.kind is Kind.CHARGEBACK:
+            asking = partial(to_charge_back, *facts, original)
+        asked = asking()
+        if asked is None:
+            before = await own_act(self._client, known.account.account_id, row.message_id)
+            asked = asking(billed_minor=before.billed) if before is not None else None
+        return asked
 
     async def _known(self, row: Waiting) -> Known | None:
         if not row.card_key:
@@ -220,56 +227,23 @@ class Poster:
         return record is not None and has_act(record, asked.act.message_id)
 
     async def _record(self, asked: Asked, authorization_id: str) -> Record | None:
-        key = keys.account(asked.act.account_id)
-        field = keys.authorization_field(authorization_id)
-        packed = await reply(self._client, "HGET", key, field)
-        return decode_record(packed) if packed else None
+        return await read_record(self._client, asked.act.account_id, authorization_id)
 
     # -- what takes an earlier record back -------------------------------------------------
 
-    async def _find_originals(self, rows: list[Row]) -> None:
-        self._originals, self._back = [], {}
-        networks = {item.network for _, item in rows}
-        for network in sorted(networks):
-            mine = [(row, item) for row, item in rows if item.network == network]
-            arns = {item.arn for _, item in mine if item.arn}
-            content = {first_key(item, row.card_key) for row, item in mine if item.reversal}
-            self._originals += await self._cleared.originals(network, arns, content)
-
-    def _original_of(self, item: ClearedItem, row: Waiting, *, disputed: bool) -> Original | None:
-        """The earlier record that this one names: of its ARN, or the same in all but being one that
-        takes back. One with enough left, and of the same amount, before others."""
-        kind = str(item.of if disputed else item.kind)
-        key = "" if disputed else first_key(item, row.card_key)
-        fit = [
-            one
-            for one in self._originals
-            if (one.kind, one.transaction_currency) == (kind, item.transaction_currency)
-            and ((item.arn and one.arn == item.arn) or one.item_key == key)
-            and (disputed or is_same_part(item, one))
-        ]
-
-        def rank(one: Original) -> tuple[bool, bool]:
-            left = one.transaction_minor - self._taken(one)
-            return left >= item.transaction_minor, left == item.transaction_minor
-
-        return max(fit, key=rank, default=None)
-
-    def _taken(self, one: Original) -> int:
-        return self._back.get(one.message_id, one.taken_back_minor)
-
-    async def _take_back(self, row: Waiting, item: ClearedItem, known: Known | None) -> Concluded:
-        original = self._original_of(item, row, disputed=False)
+    async def _take_back(
+        self, row: Waiting, item: ClearedItem, known: Known | None, original: Original | None
+    ) -> Concluded:
         if original is None:
             return await self._move(row, item, known, Outcome.UNMATCHED, "takes back no record")
-        before = self._taken(original)
+        before = self._originals.taken_of(original)
         asked = to_take_back(self._engine, item, row, known, self._file, original, before)
         if asked is None:
             return await self._move(row, item, known, Outcome.UNMATCHED, "takes back too much")
         verdict = await self._apply(asked)
         if verdict.kind != "reversed":
             return await self._move(row, item, known, Outcome.UNMATCHED, "takes back no record")
-        self._back[original.message_id] = before + item.transaction_minor
+        self._originals.take(original, item.transaction_minor)
         of = original.message_id
         return concluded(row, Outcome.REVERSED, "", asked, verdict)._replace(of_message=of)
 
@@ -329,19 +303,16 @@ class Poster:
                 await self._engine.hot.note(note, TIMEOUT_S)
         return Concluded(row.record, outcome, detail, account_id)
 
-    async def _compare(self, rows: list[Row]) -> list[Concluded]:
-        """Those of networks whose online messages post."""
+    # -- what messages posted --------------------------------------------------------------
 
-        async def one(row: Waiting, item: ClearedItem) -> Looked:
-            async with self._room:
-                known = await self._known(row)
-                return await look(self._client, item, row, known, self._file)
+    async def _look(self, row: Waiting, item: ClearedItem) -> Looked:
+        async with self._room:
+            return await look(self._client, item, row, await self._known(row), self._file)
 
-        if not rows:
-            return []
-        looked = await together(one(row, item) for row, item in rows)
+    async def _compare(self, looked: list[Looked]) -> list[Concluded]:
+        """Nothing moves: each online posting is agreed with once."""
         taken: set[str] = set()
-        for network in {item.network for _, item in rows}:
+        for network in {it.item.network for it in looked}:
             ids = [p.message_id for it in looked if it.item.network == network for p in it.postings]
             taken |= await self._cleared.agreed(network, ids)
         return [compared(it, taken) for it in looked]
@@ -372,17 +343,6 @@ def without(record: Record, message_id: str) -> int:
     """What a record would hold if that act had not come."""
     others = [act for act in record.acts if act.message_id != message_id]
     return fold(replace(record, acts=others))[0]
-
-
-def first_key(item: ClearedItem, card_key: str) -> str:
-    """The key by content of what a reversal without an ARN takes back."""
-    return content_hash(replace(item, reversal=False, sign=-item.sign), card_key)
-
-
-def is_same_part(item: ClearedItem, original: Original) -> bool:
-    """Whether it is of the same clearing, of several."""
-    told = unpack_item(original.told).clearing_number
-    return not (item.clearing_number and told) or item.clearing_number == told
 
 
 def concluded(

@@ -94,6 +94,12 @@ def has_price(priced: Price, known: Known) -> bool:
     return priced.request.currency == known.account.currency
 
 
+def at_price(priced: Price, known: Known, billed_minor: int) -> Price:
+    """The same for what it was billed before, with its fees in it."""
+    request = replace(priced.request, amount_minor=billed_minor, currency=known.account.currency)
+    return replace(priced, request=request, fees=NO_FEES)
+
+
 # -- what it asks -------------------------------------------------------------------------
 
 
@@ -108,17 +114,20 @@ def references_of(
 
 def to_post(
     engine: Engine, item: ClearedItem, row: Waiting, known: Known, file: FileFacts,
-    more: tuple[identity.Rung, ...] = (),
+    more: tuple[identity.Rung, ...] = (), billed_minor: int | None = None,
 ) -> Asked | None:  # fmt: skip
-    """A presentment or a refund. `more`: what else was found to name its authorization. None:
-    nobody can say what it costs in the account's currency."""
+    """A presentment or a refund. `more`: what else was found to name its authorization;
+    `billed_minor`: what it was posted with before, if it was. None: nobody can say what it costs
+    in the account's currency."""
     request = request_of(item, row, known, file.sent_s)
     rule = engine.holds.of(request)
     kind, parts = shipment(item, rule)
     in_part = kind == "post" and parts > 1
     priced = price(request, known.card, known.account, engine.judge, in_part=in_part)
     if not has_price(priced, known):
-        return None
+        if billed_minor is None:
+            return None
+        priced = at_price(priced, known, billed_minor)
     references = (*references_of(item, row, known, file.sent_s), *more)
     exact = identity.exact_among(references)
     return asked(engine, item, row, known, file, priced, kind, parts, references, exact, rule)
@@ -126,10 +135,11 @@ def to_post(
 
 def to_charge_back(
     engine: Engine, item: ClearedItem, row: Waiting, known: Known, file: FileFacts,
-    original: Original | None,
+    original: Original | None, billed_minor: int | None = None,
 ) -> Asked | None:  # fmt: skip
     """A chargeback of ours: it stands alone, beside what it disputes. Without a word in the file it
-    gives back what the original took for so much of its amount; fees are not the network's."""
+    gives back what the original took for so much of its amount; fees are not the network's.
+    `billed_minor` and None: as above."""
     request = request_of(item, row, known, file.sent_s)
     currency = known.account.currency
     if request.currency != currency and original is not None:
@@ -138,7 +148,9 @@ def to_charge_back(
             request = replace(request, amount_minor=billed, currency=currency)
     priced = price(request, known.card, known.account, engine.judge)
     if not has_price(priced, known):
-        return None
+        if billed_minor is None:
+            return None
+        priced = at_price(priced, known, billed_minor)
     priced = replace(priced, fees=NO_FEES)
     return asked(engine, item, row, known, file, priced, "last", 1, (), 0, None)
 

@@ -1,7 +1,8 @@
-"""Records of a network whose online messages post: is the same money posted, once?
+"""Records of what online messages posted: is the same money posted, once?
 
-Nothing is moved here. A record that agrees with an online posting takes it: a second record of the
-same amount finds none left, and differs.
+So all of a network whose messages post; and of one whose file posts, those of authorizations that
+were posted online before it was switched. Nothing is moved here. A record that agrees with an
+online posting takes it: a second record of the same amount finds none left, and differs.
 """
 
 from collections.abc import Iterable
@@ -11,11 +12,20 @@ from redis.asyncio import Redis
 
 from authz import identity
 from authz.app.clearing_acts import FileFacts, references_of
-from authz.app.clearing_find import by_code
+from authz.app.clearing_find import BY_CODE, by_code
 from authz.app.looking import reply
 from authz.cards import Known
 from authz.hot import keys
-from authz.hot.record import AT_ONCE, SHIPS, Record, amounts_of, decode_record, left_of, taken_back
+from authz.hot.record import (
+    AT_ONCE,
+    SHIPS,
+    Act,
+    Record,
+    amounts_of,
+    decode_record,
+    left_of,
+    taken_back,
+)
 from ledger.cleared import Concluded, Waiting
 from ledger.clearing.outcome import Outcome
 from ledger.clearing.record import ClearedItem, Kind
@@ -39,7 +49,17 @@ class Looked(Struct, frozen=True):
     item: ClearedItem
     account_id: str = ""
     authorization_id: str = ""
-    postings: tuple[Online, ...] = ()
+    found: Record | None = None
+    more: tuple[identity.Rung, ...] = ()  # what names it, where nothing does but its approval code
+
+    @property
+    def postings(self) -> tuple[Online, ...]:
+        return tuple(postings_of(self.found)) if self.found is not None else ()
+
+    def is_online(self, message_id: str) -> bool:
+        """Whether messages have posted it, and not this item in a run that was cut short."""
+        acts = self.found.acts if self.found is not None else []
+        return bool(self.postings) and all(act.message_id != message_id for act in acts)
 
 
 async def look(
@@ -58,7 +78,8 @@ async def look(
     if not any(named) and sign == 1:
         found = await by_code(client, known, item.approval_code, file.sent_s)
         if found is not None:
-            return Looked(row.record, item, account_id, found[0], tuple(postings_of(found[1])))
+            more = ((BY_CODE, found[1].references[0]),)
+            return Looked(row.record, item, account_id, *found, more)
     for place, ids in enumerate(named):
         if not ids or ids == SEVERAL:
             continue
@@ -71,7 +92,7 @@ async def look(
         }
         id = meant(records, sign, file.sent_s, is_exact=place < exact)
         if id:
-            return Looked(row.record, item, account_id, id, tuple(postings_of(records[id])))
+            return Looked(row.record, item, account_id, id, records[id])
     return Looked(row.record, item, account_id)
 
 
@@ -87,8 +108,8 @@ def meant(records: dict[str, Record], sign: int, sent_s: int, *, is_exact: bool)
 
 
 def postings_of(record: Record) -> Iterable[Online]:
-    """Every amount that it posted: at once, or by each of its completions."""
-    shipped = [act for act in record.acts if act.kind in SHIPS]
+    """Every amount that messages posted: at once, or by each of its completions."""
+    shipped = [act for act in record.acts if act.kind in SHIPS and not is_of_file(act)]
     back = taken_back(record)
     if record.posts == AT_ONCE and not shipped:
         left = record.asked
@@ -100,6 +121,11 @@ def postings_of(record: Record) -> Iterable[Online]:
         _, left, _ = amounts_of(record, act)
         whole_back = back and record.posts == AT_ONCE
         yield Online(act.message_id, act.amount_in, act.amount, 0 if whole_back else left)
+
+
+def is_of_file(act: Act) -> bool:
+    """Whether a cleared item posted it: those alone are named by their own message id."""
+    return act.names == identity.reference_of_cleared(act.message_id)
 
 
 def compared(looked: Looked, taken: set[str]) -> Concluded:

@@ -1,28 +1,27 @@
-"""An authorization by its approval code alone: what a file often has, and no message needs.
+"""Records of an account that the hot state's ladder does not lead to.
+
+An authorization by its approval code alone: what a file often has, and no message needs.
 
 The ladder of the hot state has the code with the amount, since a message tells both. A file tells
 of another amount just when it matters. Our codes are made from message ids, so the card's records
 can be looked through for one. That is done where nothing else that the item says is known.
+
+And what an item itself has moved, in a run that was cut short.
 """
 
+import msgspec
 from redis.asyncio import Redis
 
 from authz import identity
 from authz.app.looking import reply
 from authz.cards import Known
 from authz.hot import keys
-from authz.hot.record import Record, decode_record
+from authz.hot.record import Act, Record, decode_record
 from authz.profiles import read_card
 
 STEP = 500  # fields of an account in one look
 BY_CODE = "de38 alone"  # the rung's name; it is tried behind all others
-
-
-async def is_named(client: Redis, account_id: str, references: tuple[identity.Rung, ...]) -> bool:
-    """Whether anything is known under one of these."""
-    fields = [f"r:{reference}" for _, reference in references]
-    named = await reply(client, "HMGET", keys.account(account_id), *fields) if fields else []
-    return any(named)
+DETAIL, AUTHORIZATION = 2, 6  # places in an answer's string, as prelude.lua names them
 
 
 async def by_code(client: Redis, known: Known, code: str, sent_s: int) -> tuple[str, Record] | None:
@@ -48,6 +47,30 @@ async def by_code(client: Redis, known: Known, code: str, sent_s: int) -> tuple[
         return None
     id = max(mine)[-1]
     return id, found[id]
+
+
+async def own_act(client: Redis, account_id: str, message_id: str) -> Act | None:
+    """What that item has moved on the account. Its answer says where for a day; behind that its own
+    reference does."""
+    answer = keys.answer(keys.shard_of(account_id), message_id)
+    packed = await reply(client, "GET", answer)
+    own = f"r:{identity.reference_of_cleared(message_id)}"
+    named = await reply(client, "HGET", keys.account(account_id), own)
+    ids = named.decode().split() if named else []
+    if packed:
+        ids.append(msgspec.msgpack.decode(packed)[AUTHORIZATION])
+    for id in ids:
+        record = await read_record(client, account_id, id)
+        for act in record.acts if record is not None else ():
+            if act.message_id == message_id:
+                return act
+    return None
+
+
+async def read_record(client: Redis, account_id: str, authorization_id: str) -> Record | None:
+    field = keys.authorization_field(authorization_id)
+    packed = await reply(client, "HGET", keys.account(account_id), field)
+    return decode_record(packed) if packed else None
 
 
 def pairs(flat: object) -> list[tuple[bytes, bytes]]:

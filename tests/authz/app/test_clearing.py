@@ -393,6 +393,53 @@ def test_a_card_that_came_while_a_file_was_cut_short_is_not_billed_besides(at_of
     at_office(scene)
 
 
+@pytest.mark.parametrize("answers", ["kept", "gone"])
+def test_a_price_that_went_while_a_file_was_cut_short_posts_nothing_besides(
+    at_office: Any, answers: str
+) -> None:
+    """What is posted on a card is not in the unmatched account as well."""
+
+    def cut(place: str) -> None:
+        if place == "posted":
+            raise KeyboardInterrupt
+
+    async def scene(it: Office) -> None:
+        await it.buy(1, 5000)
+        await it.buy(2, 5000)
+        items = [
+            record(1, 5000, rrn=rrn_of(1)),
+            record(2, 4000, rrn=rrn_of(2)),
+            record(3, 15_000),
+            record(4, 700, kind=Kind.REFUND),
+            record(5, 300, kind=Kind.CHARGEBACK, of=Kind.PRESENTMENT, arn=arn_of(3)),
+            record(6, 90, pan=NOBODYS),
+        ]
+        posted = {1: "cleared", 2: "cleared_below", 3: "forced", 4: "refunded", 6: "unmatched"}
+        for expected in (posted, {5: "charged_back"}):
+            mine = [item for item in items if item.record in expected]
+            path = it.file(mine)
+            with pytest.raises(KeyboardInterrupt):
+                await it.outcomes(path, cut)
+            before = await it.check()
+            if answers == "gone":
+                for key in [key async for key in it.client.scan_iter("authz:{*}:answer:*")]:
+                    await it.client.delete(key)
+            with mock.patch("authz.app.clearing_acts.has_price", return_value=False):
+                assert await it.clear_file(path, mine) == expected
+            assert await it.check() == before
+        billed = await it.connection.fetch(
+            "SELECT billed_minor, billed_currency FROM clearing_item WHERE outcome <> 'unmatched' "
+            "ORDER BY 1"
+        )
+        assert [*map(tuple, billed)] == [(minor, "840") for minor in (300, 700, 4000, 5000, 15_000)]
+        assert before["network", NETWORK, "840"] == -24_000 + 700 + 300 - 90
+        # What nobody had posted has no price, as ever.
+        with mock.patch("authz.app.clearing_acts.has_price", return_value=False):
+            assert await it.clear([record(7, 60)]) == {7: "unmatched"}
+
+    at_office(scene)
+
+
 def test_gone_on_with_after_its_answers_have_gone_it_moves_nothing_again(at_office: Any) -> None:
     async def scene(it: Office) -> None:
         def stop(place: str) -> None:
