@@ -26,7 +26,7 @@ help:
 	@echo "make drill      servers destroyed under load, and all had again: recovery point and time"
 	@echo "make test       the whole suite, against real servers from wheels"
 	@echo "make check      format, lint, types, import contracts"
-	@echo "make bench      codec, decision, hot path and load"
+	@echo "make bench      the canonical figures, ten minutes; writes them into docs/performance.md"
 	@echo "make bench-check  the steps of one answer, beside their baseline"
 	@echo "make test-deep  the property tests at twenty times their examples"
 	@echo "make format     put the sources into their format"
@@ -91,10 +91,7 @@ docs: setup
 	$(BIN)/python -m authz.app.pages
 
 bench: setup peers
-	$(BIN)/authz bench codec $(ARGS)
-	$(BIN)/authz bench decide $(ARGS)
-	$(BIN)/authz bench hot $(ARGS)
-	$(BIN)/authz bench load --rate 3000 --seconds 30 $(ARGS)
+	$(BIN)/authz bench all $(ARGS)
 
 # Each step of one answer, over a loop in the same run, beside the baseline. ARGS="--save": a new one.
 bench-check: setup

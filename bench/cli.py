@@ -19,6 +19,7 @@ Examples:
   authz bench capacity                              the highest rate that keeps the SLA
   authz bench soak --minutes 60                     does anything grow that should not?
   authz bench growth                                more cards, more rules
+  authz bench all                                   the canonical set, into docs/performance.md
   authz bench storm                                 eight links, 4,000 requests each at once
   authz bench memory --cards 100000                 bytes per card and account
   authz bench clearing --records 1000000            files of three formats, read twice
@@ -239,6 +240,15 @@ def growth(json_path: str | None, **given: Any) -> None:
     from bench.growth import run
 
     run(json_path, **said(given))
+
+
+@command.command("all", epilog="\b\nExample:\n  authz bench all --json all.json")
+@json_option
+def canonical(json_path: str | None) -> None:
+    """The canonical set, in under ten minutes; docs/performance.md has the figures afterwards."""
+    from bench.canonical import run
+
+    raise SystemExit(run(json_path))
 
 
 @command.command(epilog="\b\nExample:\n  authz bench storm --links 8 --each 4000")
