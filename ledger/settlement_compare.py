@@ -143,12 +143,13 @@ def differences(told: dict[str, int], found: Sequence[Batch]) -> tuple[Differenc
 async def not_told(
     connection: asyncpg.Connection, rows: Sequence[Compared], spoken_of: Sequence[str]
 ) -> tuple[str, ...]:
-    """Batches that the network should have counted in this file, and has not."""
+    """Batches that the network should have counted in this file, and has not. One that is open has
+    not had its cut-off: nobody has counted it yet."""
     groups = sorted({(row.network, row.currency, row.cycle_date) for row in rows})
     found = await connection.fetch(
         "SELECT b.id FROM settlement_batch b JOIN unnest($1::text[], $2::text[], $3::date[]) "
         "g(network, currency, day) ON (b.network, b.currency, b.cycle_date) = "
-        "(g.network, g.currency, g.day) WHERE b.id <> ALL($4) ORDER BY b.id",
-        *(map(list, zip(*groups)) if groups else ([], [], [])), list(spoken_of),
+        "(g.network, g.currency, g.day) WHERE b.id <> ALL($4) AND b.status <> $5 ORDER BY b.id",
+        *(map(list, zip(*groups)) if groups else ([], [], [])), list(spoken_of), OPEN,
     )  # fmt: skip
     return tuple(row[0] for row in found)

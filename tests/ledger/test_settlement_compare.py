@@ -56,6 +56,8 @@ def test_totals_are_compared_and_agreement_is_kept(fresh_redis: str, fresh_postg
             await batcher.take()
             all_of_it = {"items": 3, "net_minor": -91, "debit_minor": 9, "credit_minor": 100}
 
+            alone = advice("f0", ("840", {"items": 2}), program="acme")
+            assert (await compare(connection, alone, 1)).not_told == ()  # the other one is open
             early = await compare(connection, advice("f1", ("840", all_of_it)), 1)
             assert early.rows[0].differences == (("still open", None, 2),)
             await batcher.close_due(2**62)
@@ -80,7 +82,7 @@ def test_totals_are_compared_and_agreement_is_kept(fresh_redis: str, fresh_postg
             assert (await status(connection))["other840"] == "settled"
             again = await compare(connection, wrong, 3)
             assert again == told  # nothing is kept twice
-            assert await connection.fetchval("SELECT count(*) FROM network_total") == 4
+            assert await connection.fetchval("SELECT count(*) FROM network_total") == 5
             # The right one once more, as it was: now that is the newest.
             assert len((await compare(connection, right, 4)).reconciled) == 1
 
