@@ -193,12 +193,13 @@ def capacity(json_path: str | None, **given: Any) -> None:
 @click.option(
     "--html", required=True, type=click.Path(path_type=Path), help="The page to write, one file."
 )
-def report(files: tuple[Path, ...], html: Path) -> None:
+@click.option("--png", type=click.Path(path_type=Path), help="And a picture of it, by Chromium.")
+def report(files: tuple[Path, ...], html: Path, png: Path | None) -> None:
     """Runs of `bench load --json` as one page: charts, costs, machine; nothing is fetched."""
     from bench.report import run
 
     try:
-        run(files, html)
+        run(files, html, png)
     except ValueError as error:
         raise click.ClickException(str(error)) from None
 

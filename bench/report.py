@@ -5,10 +5,12 @@ what we saw, with the machine, the commit and the seed that it takes to see it a
 """
 
 import json
+import subprocess
 from collections.abc import Iterator
 from html import escape
 from math import ceil, log2
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 from hdrh.histogram import HdrHistogram
@@ -17,6 +19,8 @@ from bench.load import BUDGET_S
 from bench.machine import CHECKOUT
 
 VENDOR = CHECKOUT / "bench" / "vendor"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+RUN_PX = 2150  # the height of one run on the page
 PERCENTILES = (0, 10, 25, 50, 75, 90, 95, 99, 99.5, 99.9, 99.95, 99.99, 100)
 BINS_PER_DOUBLING = 4  # of the histogram
 
@@ -71,15 +75,37 @@ for (const run of RUNS) {
 """
 
 
-def run(paths: tuple[Path, ...], html: Path) -> None:
-    """Write the page. Raises: OSError; ValueError, where a file is no run."""
+def run(paths: tuple[Path, ...], html: Path, png: Path | None = None) -> None:
+    """Write the page, and a picture of it. Raises: OSError; ValueError, where a file is no run, or
+    there is no browser to take the picture."""
     runs = []
     for path in paths:
         told = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(told, dict) or "histogram" not in told or "machine" not in told:
             raise ValueError(f"{path}: not what `authz bench load --json` writes")
         runs.append((path.stem, told))
+    browser = next(filter(None, map(which, BROWSERS)), None)
+    if png is not None and browser is None:
+        raise ValueError(
+            f"a picture is taken by a browser, and none is here: {', '.join(BROWSERS)}"
+        )
     html.write_text(page(runs), encoding="utf-8")
+    if png is not None:
+        picture(str(browser), html, png, RUN_PX * len(runs))
+
+
+def picture(browser: str, html: Path, png: Path, height: int) -> None:
+    """As the browser shows the page. Raises: ValueError, where it does not."""
+    png.unlink(missing_ok=True)
+    subprocess.run(
+        [
+            browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+            f"--window-size=1100,{height}", f"--screenshot={png.resolve()}", html.resolve().as_uri(),
+        ],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60, check=False,
+    )  # fmt: skip
+    if not png.exists():
+        raise ValueError(f"{browser} took no picture")
 
 
 def page(runs: list[tuple[str, dict[str, Any]]]) -> str:

@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 from hdrh.histogram import HdrHistogram
 
+from bench import report
 from bench.cli import command
 from bench.compare import table
 from bench.report import bins, charts, page
@@ -71,6 +72,23 @@ def test_the_command_refuses_what_is_no_run(tmp_path):
     done = CliRunner().invoke(command, ["report", str(tmp_path / "good.json"), "--html", str(html)])
     assert done.exit_code == 0, done.output
     assert html.stat().st_size > 50_000
+
+
+def test_a_picture_needs_a_browser(tmp_path, monkeypatch):
+    (tmp_path / "good.json").write_text(json.dumps(answer()))
+    html, png = tmp_path / "o.html", tmp_path / "o.png"
+    words = ["report", str(tmp_path / "good.json"), "--html", str(html), "--png", str(png)]
+    monkeypatch.setattr(report, "BROWSERS", ("no-such-browser",))
+    done = CliRunner().invoke(command, words)
+    assert done.exit_code == 1
+    assert "none is here: no-such-browser" in done.output
+    assert not html.exists()
+    browser = tmp_path / "browser"
+    browser.write_text("#!/bin/sh\nfor a; do case $a in --screenshot=*) : > ${a#*=};; esac; done\n")
+    browser.chmod(0o755)
+    monkeypatch.setattr(report, "BROWSERS", (str(browser),))
+    assert CliRunner().invoke(command, words).exit_code == 0
+    assert png.exists()
 
 
 def test_ratios_and_what_else_differs():
