@@ -100,7 +100,8 @@ def picture(browser: str, html: Path, png: Path, height: int) -> None:
     subprocess.run(
         [
             browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-            f"--window-size=1100,{height}", f"--screenshot={png.resolve()}", html.resolve().as_uri(),
+            f"--window-size=1100,{height}", f"--screenshot={png.resolve()}",
+            html.resolve().as_uri(),
         ],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60, check=False,
     )  # fmt: skip
