@@ -38,7 +38,8 @@ class Scene:
     async def kill_engine(self) -> None:
         self.engine.kill()
         self.engine = self.start_engine()
-        await asyncio.to_thread(self.engine.wait_until_ready)
+        # One that was killed in its audit of the store has the lock on that for half a minute.
+        await asyncio.to_thread(self.engine.wait_until_ready, 45.0)
 
     async def kill_valkey(self) -> None:
         self.valkey.kill()
