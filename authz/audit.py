@@ -30,8 +30,9 @@ and told up to that position. Memory is that of the accounts and records of one 
 Promises: tests/authz/test_audit.py.
 """
 
-from asyncio import gather, sleep
+from asyncio import ensure_future, gather, sleep
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from secrets import token_hex
 from typing import NamedTuple, Protocol
 from urllib.parse import quote
@@ -39,6 +40,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from authz import directory, loose_ends
 from authz import quota_rows as quotas
@@ -55,7 +57,9 @@ TIMEOUT_S = 60.0  # of one call: a shard's whole expiry set is the longest
 SCAN_STEP = 5000  # keys looked through in one step of a scan: some 2 ms of the server's
 LOOKS = 256  # accounts asked for at once
 DIFFERENCES_MAX = 200  # listed in a report; all are counted
-LOCK_S = 30  # an engine killed in its audit stops the others no longer; two audits do no harm
+# Renewed while an audit runs: an engine that was killed in it stops the others no longer. Two audits
+# do no harm.
+LOCK_S = 3
 
 
 class Difference(Struct, frozen=True):
@@ -198,6 +202,7 @@ async def audit_before_opening(client: Redis, url: str, source: str) -> AuditRep
         if not await client.set(keys.GATE_LOCK, token, nx=True, ex=LOCK_S):
             await sleep(0.05)
             continue
+        keeping = ensure_future(keep_lock(client, token))
         try:
             run = await admin.run_id(client)
             missing: list[Stray] = []
@@ -212,6 +217,7 @@ async def audit_before_opening(client: Redis, url: str, source: str) -> AuditRep
                 continue
             return report
         finally:
+            keeping.cancel()
             if await client.get(keys.GATE_LOCK) == token.encode():
                 await client.delete(keys.GATE_LOCK)
     if state == "open":
@@ -221,6 +227,17 @@ async def audit_before_opening(client: Redis, url: str, source: str) -> AuditRep
     if state == "rebuilding":
         raise admin.NotFit(admin.UNFINISHED)
     raise admin.NotFit("some shards of the store were never opened: restore it, or start anew")
+
+
+async def keep_lock(client: Redis, token: str) -> None:
+    """Hold on to the lock of an audit, until cancelled; or until the store is away, and with it
+    what is audited."""
+    with suppress(RedisError, OSError):
+        while True:
+            await sleep(LOCK_S / 3)
+            # Were it another's by now, that would have it a moment longer.
+            if await client.get(keys.GATE_LOCK) == token.encode():
+                await client.expire(keys.GATE_LOCK, LOCK_S)
 
 
 async def close_gates(client: Redis) -> None:

@@ -31,6 +31,10 @@ class Hanging:
         await asyncio.Event().wait()
 
 
+async def not_renewed(client: Any, token: str) -> None:
+    """As by an engine that was killed."""
+
+
 def test_the_lock_of_a_killed_engine_ends_by_itself(
     fresh_redis: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -40,6 +44,7 @@ def test_the_lock_of_a_killed_engine_ends_by_itself(
         hanging = Hanging()
         monkeypatch.setattr(audit, "audit_store", hanging)
         monkeypatch.setattr(audit, "LOCK_S", 1)
+        monkeypatch.setattr(audit, "keep_lock", not_renewed)
         killed = asyncio.create_task(audit.audit_before_opening(client, fresh_redis, "killed"))
         await hanging.begun.wait()
         token = await client.get(keys.GATE_LOCK)
@@ -57,6 +62,29 @@ def test_the_lock_of_a_killed_engine_ends_by_itself(
         killed.cancel()
         await asyncio.gather(killed, return_exceptions=True)
         assert token != await client.get(keys.GATE_LOCK) == b"another's"
+        await client.aclose()
+
+    asyncio.run(story())
+
+
+def test_a_long_audit_keeps_its_lock(fresh_redis: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        client = await restarted(fresh_redis)
+        hanging = Hanging()
+        monkeypatch.setattr(audit, "audit_store", hanging)
+        monkeypatch.setattr(audit, "LOCK_S", 1)
+        long = asyncio.create_task(audit.audit_before_opening(client, fresh_redis, "long"))
+        await hanging.begun.wait()
+        token = await client.get(keys.GATE_LOCK)
+        renewed = 0
+        while renewed < 6:  # twice the time that it would have had
+            before = await client.pttl(keys.GATE_LOCK)
+            await asyncio.sleep(0.05)
+            renewed += await client.pttl(keys.GATE_LOCK) > before
+            assert await client.get(keys.GATE_LOCK) == token
+        long.cancel()
+        await asyncio.gather(long, return_exceptions=True)
+        assert await client.get(keys.GATE_LOCK) is None
         await client.aclose()
 
     asyncio.run(story())

@@ -38,8 +38,7 @@ class Scene:
     async def kill_engine(self) -> None:
         self.engine.kill()
         self.engine = self.start_engine()
-        # One that was killed in its audit of the store has the lock on that for half a minute.
-        await asyncio.to_thread(self.engine.wait_until_ready, 45.0)
+        await asyncio.to_thread(self.engine.wait_until_ready)
 
     async def kill_valkey(self) -> None:
         self.valkey.kill()
