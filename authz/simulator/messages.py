@@ -132,6 +132,9 @@ def reversal(
 
 def stamp(event: Event, now: str) -> dict[int, str]:
     """The elements with DE 7 (and DE 90) filled in, once: a repeat keeps its first time."""
+    if event.again is not None:
+        # Its elements are the first's; where that was never sent, nobody has filled them in yet.
+        return stamp(event.again, now)
     elements = event.elements
     if elements[7]:
         return elements
