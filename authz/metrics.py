@@ -32,6 +32,7 @@ from prometheus_client.utils import floatToGoString
 
 from authz.checks.link import OUTCOMES as CHECK_OUTCOMES
 from authz.dialer import OUTCOMES, STATES
+from authz.garbage import GENERATIONS, PAUSE_EDGES
 from rules.reason import Reason, answer_of
 
 OTHER = "other"
@@ -110,6 +111,7 @@ WATCHED: dict[str, tuple[type[GaugeMetricFamily | CounterMetricFamily], str]] = 
     "in_flight": (GaugeMetricFamily, "Requests asked of the engine, without an answer yet."),
     "in_flight_limit": (GaugeMetricFamily, "How many may be asked at once."),
     "held_back": (GaugeMetricFamily, "Messages read that wait for room."),
+    "gc_pause_longest_seconds": (GaugeMetricFamily, "The longest collection since the start."),
     "links": (GaugeMetricFamily, "Connections of card networks."),
     "near_cache_hits": (CounterMetricFamily, "Cards found in memory."),
     "near_cache_misses": (CounterMetricFamily, "Cards looked up in the hot state."),
@@ -279,17 +281,23 @@ class Metrics:
         stages = Histograms(
             "authz_stage_seconds", "Time in each stage.", STAGE_EDGES, "stage", STAGES
         )
+        pauses = Histograms(
+            "authz_gc_pause_seconds", "Collections of garbage; the loop stands still meanwhile.",
+            PAUSE_EDGES, "generation", GENERATIONS,
+        )  # fmt: skip
         self._watched = Watched()
         self._link_states = LinkStates()
         for collector in (
             answers,
             stages,
+            pauses,
             self._watched,
             self._link_states,
             ProcessCollector(registry=None),
         ):
             registry.register(collector)
         self._answer = answers.series[""].observe
+        self._pauses = {name: series.observe for name, series in pauses.series.items()}
         self._stages = {name: series.observe for name, series in stages.series.items()}
 
         def counters(
@@ -342,6 +350,9 @@ class Metrics:
 
     def stage(self, name: str, seconds: float) -> None:
         (self._stages.get(name) or self._stages[OTHER])(seconds)
+
+    def gc_pause(self, generation: str, seconds: float) -> None:
+        (self._pauses.get(generation) or self._pauses["2"])(seconds)
 
     def hot_call(self, outcome: str) -> None:
         """By the verdict's kind, or by the name of the HotStateError."""
