@@ -19,7 +19,7 @@ class Pauses:
     def __init__(self, clock: Clock, observe: Callable[[str, float], None]) -> None:
         self.longest_s = 0.0
         self._clock, self._observe = clock, observe
-        self._began = 0.0
+        self._began: float | None = None
 
     def start(self) -> None:
         gc.callbacks.append(self._called)
@@ -32,7 +32,7 @@ class Pauses:
         now = self._clock.monotonic()
         if phase == "start":
             self._began = now
-        elif self._began:
-            took, self._began = now - self._began, 0.0
+        elif self._began is not None:
+            took, self._began = now - self._began, None
             self.longest_s = max(self.longest_s, took)
             self._observe(str(info["generation"]), took)
