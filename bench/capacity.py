@@ -9,6 +9,7 @@ Their ratio says what all the rest costs: codec, sessions, decision, network, bo
 """
 
 import asyncio
+import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import islice
@@ -127,7 +128,7 @@ async def measure_naive(search: Search, folder: Path) -> list[Probe]:
         async def trial(rate: float, seconds: float) -> Probe:
             return await probe(search, stood, rate, seconds)
 
-        print("naive", flush=True)
+        print("naive", file=sys.stderr)
         return await bisect(replace(search, start=search.start / 8), trial)
 
 
@@ -175,7 +176,7 @@ async def probe(search: Search, stood: Stand, rate: float, seconds: float) -> Pr
             code, why = FAILED, f"p99.9 over {search.p999_ms:g} ms"
         if code != INCONCLUSIVE or last:
             break
-    print(f"  {rate:8,.0f} /s  {'holds' if code == OK else 'no':<6}{why}", flush=True)
+    print(f"  {rate:8,.0f} /s  {'holds' if code == OK else 'no':<6}{why}", file=sys.stderr)
     found.pop("histogram")
     return Probe(rate=rate, holds=code == OK, why=why, figures=found)
 

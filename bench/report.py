@@ -235,7 +235,9 @@ def asides(a: dict[str, Any]) -> Iterator[str]:
 def charts(id: str, a: dict[str, Any]) -> dict[str, Any]:
     """What the script draws."""
     histogram = HdrHistogram.decode(a["histogram"])
-    at = [histogram.get_value_at_percentile(p) / 1e3 for p in PERCENTILES]
+    # A run without an answer has no latency: a gap, since a logarithmic axis has no place for 0.
+    answered = histogram.get_total_count() > 0
+    at = [histogram.get_value_at_percentile(p) / 1e3 if answered else None for p in PERCENTILES]
     edges, counts = bins(histogram)
     seconds = a.get("by_second") or []
     places = list(range(len(PERCENTILES)))

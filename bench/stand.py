@@ -24,6 +24,7 @@ from authz.clock import SystemClock, utc
 from authz.hot import admin, library
 from authz.judgement import put_policy
 from authz.privacy import PanKeys
+from authz.simulator.calibration import ACTIVITY
 from authz.simulator.cards import Population
 from authz.simulator.link import manners_in
 from authz.simulator.merchants import make_merchants
@@ -33,10 +34,13 @@ from authz.simulator.traffic import Traffic
 from bench.decide import policy_of
 from bench.engine_numbers import Numbers
 from bench.machine import CHECKOUT, family_mb, rss_mb, valkey_version
-from bench.mix import Following, Mix
+from bench.mix import WITHOUT_ADVICES, Following, Mix
 
 # How cards are drawn for a purchase (authz/simulator/shopping.py): a few pay often, all may.
-DRAWN = "by how often each pays (six classes) and what it likes at that hour; any card of a class"
+DRAWN = (
+    f"by how often each pays ({len(ACTIVITY)} classes, {ACTIVITY[0][1]:g} to {ACTIVITY[-1][1]:g} "
+    f"purchases a day) and what it likes at that hour; evenly within a class"
+)
 LIMITS = 5  # velocity limits of a policy that is measured under load
 DURABILITY: Literal["always"] = "always"  # the product's default: durable before answered
 
@@ -169,7 +173,8 @@ class NoPeers(Exception):
 
 @asynccontextmanager
 async def naive_stand(folder: Path, *, cards: int, seed: int) -> AsyncIterator[Stand]:
-    """The engine that a team would write first, with the same cards and the same fsync policy.
+    """The engine that a team would write first, with the same cards and the same fsync policy. It
+    knows neither advices nor completions: authorizations come in their place.
 
     Raises: NoPeers, EmbeddedError, RuntimeError where something does not start.
     """
@@ -177,7 +182,10 @@ async def naive_stand(folder: Path, *, cards: int, seed: int) -> AsyncIterator[S
         raise NoPeers("the naive engine's libraries are not installed: make peers")
     today = utc(SystemClock().now_ms()).date()
     population = make_population(seed, cards, today)
-    traffic = Traffic(population, make_merchants(seed), seed, first_day=today)
+    traffic = Traffic(
+        population, make_merchants(seed), seed, first_day=today,
+        following=lambda: Following(WITHOUT_ADVICES),
+    )  # fmt: skip
     people = folder / "people.json"
     write_privately(people, msgspec.json.encode(as_naive(population)).decode())
     with (

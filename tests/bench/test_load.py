@@ -13,6 +13,7 @@ from authz.simulator.traffic import Traffic
 from authz.wire.to_response import Reply, to_response
 from bench import load
 from bench.load import FAILED, INCONCLUSIVE, OK, Order, Timed, Used, drive, figures, verdict
+from bench.load_figures import bottleneck
 from bench.machine import cores, cpu_seconds
 from iso8583.codec import decode, encode
 from iso8583.dialects import BY_NAME
@@ -107,6 +108,30 @@ def test_the_warm_up_is_cut_from_the_quantiles_and_from_nothing_else():
     assert f["max_ms"] == pytest.approx(5.0, rel=0.002)
     assert f["over_budget"] == f["unattributed_over_budget"] == 2
     assert f["answered"] == 4
+
+
+def test_an_answer_slower_than_the_histogram_is_long_still_counts():
+    f = figures(report_of((100.0, 90.0), (100.0, 0.001)), [], IDLE, 0.0)
+    assert f["measured"] == 2
+    assert f["max_ms"] == pytest.approx(60_000, rel=0.002)
+
+
+@pytest.mark.parametrize(
+    ("generator_s", "engine_s", "late", "everybody", "said"),
+    [
+        (1.0, 1.0, 0, 2.0, ""),
+        (9.5, 1.0, 0, 10.5, "it used 95% of a core"),
+        (1.0, 1.0, 10, 2.0, ""),  # one in a hundred may
+        (1.0, 1.0, 11, 2.0, "11 of 1,000 messages left over 10 ms late, with cores to spare"),
+        (1.0, 0.0, 11, 10.0 * cores(), "others used"),
+        (1.0, 10.0 * cores(), 11, 10.0 * cores(), ""),  # we keep all busy: the engine's affair
+    ],
+)
+def test_the_generator_says_when_it_was_what_was_slow(generator_s, engine_s, late, everybody, said):
+    used = Used(generator_s, engine_s, 0.0, elapsed_s=10.0, everybody=everybody)
+    told = bottleneck(Timed(sent=1000, late_sends=late), used)
+    assert told.endswith(said) if not said.startswith("others") else said in told
+    assert bool(told) == bool(said)
 
 
 def test_an_answer_is_attributed_only_to_a_stall_that_fell_into_its_time():

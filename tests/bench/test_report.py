@@ -61,6 +61,12 @@ def test_every_answer_is_in_one_bin():
     assert bins(HdrHistogram(1, 60_000_000, 3)) == ([], [])
 
 
+def test_a_run_without_an_answer_has_a_page_without_a_curve():
+    drawn = charts("x", answer(histogram=HdrHistogram(1, 1000, 3).encode().decode(), by_second=[]))
+    assert set(drawn["percentiles"][1]) == {None}
+    assert drawn["histogram"] == [[], []]
+
+
 def test_the_command_refuses_what_is_no_run(tmp_path):
     (tmp_path / "a.json").write_text("{}")
     (tmp_path / "good.json").write_text(json.dumps(answer()))
