@@ -212,6 +212,8 @@ def load(json_path: str | None, **given: Any) -> None:
     unanswered, none over 200 ms but for stalls of the machine. The engine that is measured
     takes its other settings from the environment (AUTHZ_SECTION_KEY), as always.
     """
+    from authz.app.output import sentence
+    from bench.drive import NotCarriedOut
     from bench.load import Order, Ramp, run
     from bench.mix import GENERIC_DIALECTS, WITHOUT_ADVICES
 
@@ -227,7 +229,11 @@ def load(json_path: str | None, **given: Any) -> None:
             raise click.UsageError(
                 f"--mix: advices and completions are said in {' and '.join(GENERIC_DIALECTS)} only."
             )
-    raise SystemExit(run(Order(**asked), json_path))
+    try:
+        code = run(Order(**asked), json_path)
+    except NotCarriedOut as error:
+        raise click.ClickException(sentence(error)) from None
+    raise SystemExit(code)
 
 
 @command.command(epilog="\b\nExample:\n  authz bench capacity --json capacity.json")

@@ -57,6 +57,10 @@ class Timed(Report, kw_only=True):
         Report.record(self, key, mti, code, approval, due, now)
 
 
+class NotCarriedOut(RuntimeError):
+    """The generator did not do what it was asked to. The text says how far it came."""
+
+
 class Message(Struct, gc=False):
     """One that was sent, as its answer is judged by."""
 
@@ -85,7 +89,7 @@ async def drive(
     answers. `begins` and `ends` are called just before the first message and after the last answer:
     what is done around the run is not measured.
 
-    Raises: RuntimeError, where the network could not sign on, or ended too early.
+    Raises: NotCarriedOut, where the network could not sign on, or ended too early.
     """
     dues = steady(len(events), rate) if dues is None else dues
     manners = manners_in(dialect)
@@ -126,7 +130,7 @@ def plan_of(
 async def carried_out(
     plan: Plan, folder: Path, begins: Callable[[], None], ends: Callable[[], None]
 ) -> Noted:
-    """By a generator, which is gone afterwards. Raises: RuntimeError."""
+    """By a generator, which is gone afterwards. Raises: NotCarriedOut."""
     plan_path, result_path = folder / "plan", folder / "result"
     plan_path.touch(0o600)  # card numbers, though of nobody
     plan_path.write_bytes(msgspec.msgpack.encode(plan))
@@ -138,12 +142,12 @@ async def carried_out(
     assert process.stdout is not None
     try:
         if await process.stdout.readline() != b"ready\n":
-            raise RuntimeError("the card network of the load could not sign on")
+            raise NotCarriedOut("the card network of the load could not sign on")
         begins()
         process.stdin.write(b"go\n")
         await process.stdin.drain()
         if await process.stdout.readline() != b"done\n":
-            raise RuntimeError("the card network of the load ended before its run did")
+            raise NotCarriedOut("the card network of the load ended before its run did")
         ends()
         await process.wait()
         return msgspec.msgpack.decode(result_path.read_bytes(), type=Noted)

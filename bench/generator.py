@@ -352,9 +352,13 @@ class Generator:
 
 def main(plan_path: str, result_path: str) -> None:
     plan = msgspec.msgpack.decode(Path(plan_path).read_bytes(), type=Plan)
-    lines = [Line(plan) for _ in range(plan.links)]
-    for line in lines:
-        line.sign_on()
+    lines: list[Line] = []
+    try:
+        for _ in range(plan.links):
+            lines.append(Line(plan))
+            lines[-1].sign_on()
+    except OSError as error:
+        raise SystemExit(f"link {len(lines) or 1} of {plan.links}: {error}") from None
     generator = Generator(plan, lines)
     # What is here now stays; a collection in mid-run would be the generator's own stall.
     gc.collect()
