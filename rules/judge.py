@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import Struct
 
 from rules.codes import COUNTRY, MCC, resolve
-from rules.facts import AccountProfile, AuthorizationRequest, CardProfile, Limit, Purpose
+from rules.facts import INQUIRY, AccountProfile, AuthorizationRequest, CardProfile, Limit
 from rules.fees import NO_FEES, Fees, fees_of
 from rules.fx import Exchange, Rates, read_rates
 from rules.limits import KNOWN, head_of, written
@@ -112,7 +112,7 @@ class Judge:
         """
         if self.limits_nothing or request.sign < 0:
             return ()
-        if request.amount_minor == 0 or request.purpose is Purpose.BALANCE_INQUIRY:
+        if request.amount_minor == 0 or request.purpose is INQUIRY:
             return self.declines(request, account, card, t)
         return all_of(self._limits, request, account, card, t)
 
