@@ -135,10 +135,6 @@ class AuthorizationRequest(Struct, frozen=True, kw_only=True, gc=False):
         return self.mti[1] == "2"
 
     @property
-    def is_cash(self) -> bool:
-        return self.purpose in CASH_PURPOSES
-
-    @property
     def sign(self) -> int:
         """-1 for money that comes to the card."""
         return -1 if self.purpose in CREDITS else 1
