@@ -4,7 +4,7 @@ notes when which answer came.
 The loop is open: no answer is waited for before a message leaves. One thread, a few sockets that
 never block, no garbage: so it costs the cores that it shares with what it measures little, and what
 it costs can be told. All that can be done before the run (making and encoding messages) or after it
-(verdicts, quantiles) is done by whoever starts it.
+(reading the answers, verdicts, quantiles) is done then.
 
     python -m bench.generator PLAN RESULT
 
@@ -27,8 +27,9 @@ from msgspec import Struct
 
 from authz.clock import SystemClock, utc
 from authz.wire.networks import NETWORKS
+from bench.hearing import Hearing
 from bench.machine import rss_mb
-from bench.shapes import SAID_SIZE, Shapes, read_in_full
+from bench.shapes import read_in_full
 from iso8583.codec import encode
 from iso8583.dialects import BY_NAME
 from iso8583.framing import FRAMINGS, Frame, KeepAlive
@@ -41,7 +42,8 @@ BATCH_MAX = 256  # messages between two looks at the answers
 IN_FLIGHT_MAX = 5000  # unanswered on one link: a second of a fast engine; more cannot be sent
 RECEIVE_BYTES = 262_144
 RESPONSE_MAX = 4096  # bytes; no answer of the engine is half as long
-SAMPLE = 64  # of so many answers, one is decoded in full, and must say what was read
+ANSWERED = frozenset({1, 2, 4})  # classes of the messages that a load has: the half byte alike
+# in ASCII, EBCDIC and BCD
 PATIENCE_S = 10.0  # for the answer to a sign-on
 FAREWELL_S = 1.0  # for the engine to hang up after the sign-off
 LAG_STEP_S, LAG_STEPS = 0.0001, 2000  # of the loop's own lateness: to 200 ms, the rest in the last
@@ -73,7 +75,7 @@ class Noted(Struct, kw_only=True):
     cpu_s: float
     sent: bytes  # an array of doubles: when each left; 0: no link would take it
     heard: bytes  # when each was answered; 0: never
-    said: bytes  # SAID_SIZE bytes of each
+    said: bytes  # hearing.SAID_SIZE bytes of each
     lags: list[int]  # how often the loop woke so many steps late
     lag_max_s: float
     decoded: int  # answers read in full
@@ -201,22 +203,19 @@ class Generator:
         self._plan, self._lines = plan, lines
         self._dues = array("d")
         self._dues.frombytes(plan.dues)
-        self._frames, self._keys = plan.frames, plan.keys
         self._total = len(plan.frames)
         self._index = 0  # of the next message
         self._turn = 0  # whose turn it is among the links
-        self._open: dict[bytes, int] = {}  # key to the first message that waits under it
-        self._twins: dict[bytes, list[int]] = {}  # repeats, sent before the first was answered
+        self._frames = plan.frames
         self._sent = array("d", bytes(8 * self._total))
-        self._heard = array("d", bytes(8 * self._total))
-        self._said = bytearray(b" " * (SAID_SIZE * self._total))
-        self._shapes = Shapes(BY_NAME[plan.dialect])
+        self._came: list[tuple[float, list[bytes]]] = []  # when, and which answers; not yet read
+        self._class_at = BY_NAME[plan.dialect].mti_size // 4  # the byte that ends in an MTI's class
         self._lags, self._lag_max = [0] * (LAG_STEPS + 1), 0.0
-        self._answered = self._decoded = self._misread = self._unmatched = self._unreadable = 0
         self._cuts = 0
+        self._begun = self._sending_s = self._elapsed_s = self._cpu_s = 0.0
 
-    def run(self) -> Noted:
-        """Everything sent, and what was answered in time heard."""
+    def run(self) -> None:
+        """Everything sent, and what was answered in time kept."""
         cpu, begun = process_time(), monotonic()
         by_socket = {line.socket.fileno(): line for line in self._lines}
         reading = [*by_socket, sys.stdin.fileno()]
@@ -231,7 +230,7 @@ class Generator:
                     sending_s = now - begun
                     next_at = begun + dues[self._index] if self._index < total else now
                 wake_at = next_at
-            elif now > deadline or not any(x.in_flight for x in self._lines if x.alive):
+            elif now > deadline or not any(x.in_flight > 0 for x in self._lines if x.alive):
                 break
             else:
                 wake_at = deadline
@@ -249,17 +248,25 @@ class Generator:
                 if not line.alive:
                     reading.remove(fd)
                     del by_socket[fd]
+        self._begun, self._sending_s = begun, sending_s
+        self._elapsed_s, self._cpu_s = max(sending_s, last - begun), process_time() - cpu
+
+    def noted(self) -> Noted:
+        """What became of it: the answers are read now, when that costs nobody's time."""
+        hearing = Hearing(self._plan.keys, self._sent, BY_NAME[self._plan.dialect])
+        for when, bodies in self._came:
+            hearing.take(when, bodies)
         return Noted(
-            begun=begun, sending_s=sending_s, elapsed_s=max(sending_s, last - begun),
-            cpu_s=process_time() - cpu, sent=self._sent.tobytes(), heard=self._heard.tobytes(),
-            said=bytes(self._said), lags=self._lags, lag_max_s=self._lag_max,
-            decoded=self._decoded, misread=self._misread, unmatched=self._unmatched,
-            unreadable=self._unreadable, cuts=self._cuts, memory_mb=rss_mb(os.getpid()),
+            begun=self._begun, sending_s=self._sending_s, elapsed_s=self._elapsed_s,
+            cpu_s=self._cpu_s, sent=self._sent.tobytes(), heard=hearing.heard.tobytes(),
+            said=bytes(hearing.said), lags=self._lags, lag_max_s=self._lag_max,
+            decoded=hearing.decoded, misread=hearing.misread, unmatched=hearing.unmatched,
+            unreadable=hearing.unreadable, cuts=self._cuts, memory_mb=rss_mb(os.getpid()),
         )  # fmt: skip
 
     def _send(self, now: float, begun: float) -> None:
         """Whatever is due by now, in turns over the links; one write for each."""
-        index, keys, waiting, sent = self._index, self._keys, self._open, self._sent
+        index = self._index
         until = bisect_right(self._dues, now - begun, index, min(self._total, index + BATCH_MAX))
         while index < until:
             end = min(until, index + RUN)
@@ -267,10 +274,7 @@ class Generator:
             if line is not None:
                 line.write(b"".join(self._frames[index:end]))
                 line.in_flight += end - index
-                for i in range(index, end):
-                    if waiting.setdefault(keys[i], i) != i:
-                        self._twins.setdefault(keys[i], []).append(i)
-                    sent[i] = now
+                self._sent[index:end] = array("d", (now,)) * (end - index)
             index = end
         self._index = index
 
@@ -297,53 +301,20 @@ class Generator:
             line.alive = False
             self._cuts += 1
             line.socket.close()
-        read, take, twins = self._shapes.read, self._open.pop, self._twins
-        heard, all_said = self._heard, self._said
-        for body in bodies:
-            told = read(body)
-            self._answered += 1
-            if told is None or self._answered % SAMPLE == 0:
-                told = self._look_closely(line, body, told)
-                if told is None:
-                    continue
-            key, said = told
-            index = take(key, -1)
-            if index < 0:
-                self._unmatched += 1
-                continue
-            if key in twins:
-                self._next_twin(key)
-            line.in_flight -= 1
-            heard[index] = now
-            at = SAID_SIZE * index
-            all_said[at : at + len(said)] = said
+        if any(body[self._class_at] & 15 not in ANSWERED for body in bodies):
+            bodies = [body for body in bodies if not self._managed(line, body)]
+        line.in_flight -= len(bodies)
+        self._came.append((now, bodies))
         return now
 
-    def _look_closely(
-        self, line: Line, body: bytes, told: tuple[bytes, bytes] | None
-    ) -> tuple[bytes, bytes] | None:
-        """Decode it: a shape that is new, one of the samples, or no answer at all."""
-        self._decoded += 1
-        found = read_in_full(body, line.dialect)
-        if found is None:
-            self._unreadable += 1
-            return None
-        truth, message = found
-        if message.mti[1] == "8" or message.mti[2] in "02":
-            line.answer(message)
-            return None
-        if told is None:
-            self._shapes.learn(body, message)
-        elif told != truth:
-            self._misread += 1
-        return truth
-
-    def _next_twin(self, key: bytes) -> None:
-        """An answer belongs to the first that waits; the next one waits on."""
-        rest = self._twins[key]
-        self._open[key] = rest.pop(0)
-        if not rest:
-            del self._twins[key]
+    def _managed(self, line: Line, body: bytes) -> bool:
+        """Whether it is no answer, but the engine's own word, or one on ours."""
+        if body[self._class_at] & 15 in ANSWERED:
+            return False
+        read = read_in_full(body, line.dialect)
+        if read is not None:
+            line.answer(read[1])
+        return read is not None
 
     def _note_lag(self, late_s: float) -> None:
         self._lags[min(int(max(late_s, 0.0) / LAG_STEP_S), LAG_STEPS)] += 1
@@ -366,9 +337,9 @@ def main(plan_path: str, result_path: str) -> None:
     print("ready", flush=True)
     if sys.stdin.readline() != "go\n":
         raise SystemExit("the parent is gone")
-    noted = generator.run()
+    generator.run()
     print("done", flush=True)
-    Path(result_path).write_bytes(msgspec.msgpack.encode(noted))
+    Path(result_path).write_bytes(msgspec.msgpack.encode(generator.noted()))
     for line in lines:
         line.sign_off()
 
