@@ -23,26 +23,42 @@ local DAY_S = 86400
 local FLOOR, SIZE, KEEP, CLEARED, FIRST = 1, 2, 3, 4, 5
 local SUMS, HEAD, BUCKET, WIDTH = '>BI5I4I5I5I5I7I2', 34, '>I5I7', 12
 local BY_AMOUNT, DECLINES = 1, 2 -- how a counter follows
+local UNDATED, DATED = 1, 2 -- how a counter that is a field of its own changed: whether it has an end
 
 -- `sent_at` is of a request that is judged, which moves time on; of other acts it is 0.
 local function open_book(account, sent_at, control)
   return {hash = account, at = 'u:', days_at = 'w', control = control, now_s = sent_at, fields = {},
-    changed = {}, dated = {}, created = {}}
+    changed = {}, created = {}, clock = false, line = false, days = false, first_day = false,
+    days_changed = false, quotas = false}
 end
 
--- The clock, and the days by which fields end.
+-- The clock, and the first of the days by which fields end. Most acts need no more of them.
 local function learn_days(book, raw)
-  book.days, book.clock = {}, nil
-  for number in string.gmatch(raw or '', '%d+') do
-    if book.clock then book.days[#book.days + 1] = number + 0 else book.clock = number + 0 end
+  book.line, book.clock = raw or '', 0
+  if not raw then return end
+  local space = find(raw, ' ', 1, true)
+  book.clock = (space and sub(raw, 1, space - 1) or raw) + 0
+  if space then
+    local second = find(raw, ' ', space + 1, true)
+    book.first_day = sub(raw, space + 1, (second or 0) - 1) + 0
   end
   local day = book.now_s - book.now_s % DAY_S
-  if book.clock and day > book.clock then book.clock, book.days_changed = day, true end
-  book.clock = book.clock or 0
+  if day > book.clock then book.clock, book.days_changed = day, true end
+end
+
+-- All of those days.
+local function days_of(book)
+  if not book.days then
+    local days = {}
+    for number in string.gmatch(book.line, '%d+') do days[#days + 1] = number + 0 end
+    table.remove(days, 1) -- the clock
+    book.days = days
+  end
+  return book.days
 end
 
 local function clock_of(book)
-  if not book.clock then learn_days(book, redis.call('HGET', book.hash, book.days_at)) end
+  if not book.clock then learn_days(book, call('HGET', book.hash, book.days_at)) end
   return book.clock
 end
 
@@ -59,13 +75,13 @@ local function name_of(field, bucket, item) return field .. '|' .. text(bucket) 
 -- until something else is done with them than what is done with most.
 local function learn(book, field, raw)
   local value = false
-  local first = raw and string.byte(raw)
+  local first = raw and byte(raw)
   if first == 128 then
     local _, floor, size, keep, cleared, since, total, from = struct.unpack(SUMS, raw)
     value = {floor, size, keep, cleared, raw = raw, sums = true, since = since, total = total,
       from = from, count = (#raw - HEAD) / WIDTH}
   elseif raw then
-    value = first > 128 and cmsgpack.unpack(raw) or whole(raw)
+    value = first > 128 and unpacked(raw) or whole(raw)
   end
   book.fields[field] = value
   return value
@@ -88,10 +104,10 @@ end
 
 -- A window as it is written.
 local function packed(held)
-  if not held.sums then return cmsgpack.pack(held) end
+  if not held.sums then return pack(held) end
   local parts = {}
   if held.raw then
-    parts[1] = string.sub(held.raw, HEAD + 1)
+    parts[1] = sub(held.raw, HEAD + 1)
   else
     held.total, held.from = 0, 1
     for i = FIRST, #held, 3 do
@@ -110,7 +126,7 @@ end
 local function field_of(book, field)
   local value = book.fields[field]
   if value ~= nil then return value end
-  return (book.learn or learn)(book, field, redis.call('HGET', book.hash, book.at .. field))
+  return (book.learn or learn)(book, field, call('HGET', book.hash, book.at .. field))
 end
 
 local function standing_at(book, field, bucket)
@@ -121,18 +137,22 @@ local function standing_at(book, field, bucket)
   return value
 end
 
--- A limit's counter, taken apart once.
+-- A limit's counter, taken apart once where it stands in buckets: most are a field of their own.
 local function prepare(limit)
-  for i = 3, 5 do limit[i] = whole(limit[i]) end
-  for i = 6, 8 do limit[i] = whole(limit[i] or 0) end
-  limit.field, limit.bucket, limit.item = parts_of(limit[2])
+  local use, ceiling = limit[3], limit[4]
+  if use > EXACT_MAX or ceiling > EXACT_MAX or ceiling % 1 ~= 0
+    or (use + limit[5] + limit[6] + limit[7] + limit[8]) % 1 ~= 0 then
+    error('bad_args: not a whole number that is exact')
+  end
+  if find(limit[2], '|', 1, true) then
+    limit.field, limit.bucket, limit.item = parts_of(limit[2])
+  end
 end
 
--- What a limit's window has in it, and whether what is asked for is among it already.
+-- What a limit's window in buckets has in it, and whether what is asked for is among it already.
 local function seen_of(book, limit)
   local held = standing_at(book, limit.field, limit.bucket)
   if not held then return 0, false end
-  if not limit.bucket then return held, false end
   local since, seen = limit[7], 0
   if held.raw and since >= held.since then
     while held.from <= held.count do
@@ -217,6 +237,8 @@ local function ended(held, bucket, by)
   return at > 0 and at <= by
 end
 
+local trim
+do -- what nothing else needs a name for
 -- So many entries from the front are gone, and these are there instead: in one pass, since a list
 -- that loses its first element moves all others.
 local function replace_front(held, count, front)
@@ -247,7 +269,7 @@ end
 
 -- What ended is dropped; and beyond the bound the oldest bucket joins the one after it, and both
 -- the next one, until they are few enough. Each counter is told of once.
-local function trim(book, moves, field, held)
+function trim(book, moves, field, held)
   expand(held)
   local gone = 0
   while FIRST + 3 * gone < #held and ended(held, held[FIRST + 3 * gone], book.now_s) do
@@ -278,6 +300,7 @@ local function trim(book, moves, field, held)
   replace_front(held, count, front)
   held[FLOOR] = into
 end
+end
 
 -- What happens to most sums: the newest bucket rises, or one that is newer, and the oldest end.
 -- Returns what the bucket had, or nil where more is to be done.
@@ -286,7 +309,7 @@ local function rise_at_end(held, bucket, change)
   if held.count > 0 then last, use = bucket_at(held, held.count) end
   if bucket < last or held.count >= ENTRIES_MAX or bucket < held.since then return nil end
   if bucket == last then
-    held.raw = string.sub(held.raw, 1, -WIDTH - 1) .. struct.pack(BUCKET, bucket, use + change)
+    held.raw = sub(held.raw, 1, -WIDTH - 1) .. struct.pack(BUCKET, bucket, use + change)
   else
     held.raw, held.count, use = held.raw .. struct.pack(BUCKET, bucket, change), held.count + 1, 0
   end
@@ -300,13 +323,33 @@ local function drop_ended(book, moves, field, held)
     if not ended(held, bucket, book.now_s) then return end
     held[CLEARED] = bucket + 1
     moves[#moves + 1] = {name_of(field, bucket, ''), use, 0}
-    held.raw = string.sub(held.raw, 1, HEAD) .. string.sub(held.raw, HEAD + WIDTH + 1)
+    held.raw = sub(held.raw, 1, HEAD) .. sub(held.raw, HEAD + WIDTH + 1)
     held.count = held.count - 1
     if held.from > 1 then held.from = held.from - 1 else held.total = held.total - use end
   end
 end
 
 -- One counter rises, or falls, and `moves` tells of it. One whose end has come does not move any more.
+-- Of one that is a field of its own:
+local function move_plain(book, moves, counter, change, ends)
+  if ends > 0 and ends <= (book.clock or clock_of(book)) then return end
+  local held = book.fields[counter]
+  if held == nil then held = field_of(book, counter) end
+  local before = held or 0 -- of a window, which is a list, what follows fails
+  if change == 0 or (not held and change < 0) then
+    moves[#moves + 1] = {counter, before, before}
+    return
+  end
+  local after = before + change
+  if after < 0 then after = 0 end
+  if after > EXACT_MAX then error('bad_args: a counter would not be exact') end
+  if not held and ends > 0 then book.created[#book.created + 1] = {counter, ends} end
+  book.fields[counter] = after
+  book.changed[counter] = ends > 0 and DATED or book.changed[counter] or UNDATED
+  moves[#moves + 1] = {counter, before, after}
+end
+
+-- And of one in buckets.
 local function move_part(book, moves, counter, field, bucket, item, change, ends, size)
   if ends > 0 and ends <= clock_of(book) then return end
   local held = standing_at(book, field, bucket)
@@ -316,13 +359,6 @@ local function move_part(book, moves, counter, field, bucket, item, change, ends
   end
   if not held and ends > 0 then book.created[#book.created + 1] = {field, ends} end
   if change ~= 0 then book.changed[field] = true end
-  if not bucket then
-    local before = held or 0
-    local after = whole(math.max(before + change, 0))
-    book.fields[field], book.dated[field] = after, ends > 0
-    moves[#moves + 1] = {counter, before, after}
-    return
-  end
   if not held then
     held = {0, size, ends - (bucket + 1) * size, 0}
     if item == '' then
@@ -356,11 +392,20 @@ local function move_part(book, moves, counter, field, bucket, item, change, ends
 end
 
 local function move(book, moves, counter, change, ends, size)
-  local field, bucket, item = parts_of(counter)
-  move_part(book, moves, counter, field, bucket, item, change, ends, size)
+  if not find(counter, '|', 1, true) then
+    move_plain(book, moves, counter, change, ends)
+  else
+    local field, bucket, item = parts_of(counter)
+    move_part(book, moves, counter, field, bucket, item, change, ends, size)
+  end
 end
 
 -- The same of a limit's counter.
 local function move_limit(book, moves, limit, change)
-  move_part(book, moves, limit[2], limit.field, limit.bucket, limit.item, change, limit[6], limit[8])
+  if limit.bucket then
+    move_part(book, moves, limit[2], limit.field, limit.bucket, limit.item, change, limit[6],
+      limit[8])
+  else
+    move_plain(book, moves, limit[2], change, limit[6])
+  end
 end
