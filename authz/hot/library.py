@@ -8,8 +8,8 @@ from importlib.resources import files
 
 NAME = "authz"
 SHARED = (
-    "prelude.lua", "counters.lua", "sweep.lua", "quotas.lua", "record.lua", "references.lua",
-    "totals.lua", "reviews.lua", "limits.lua",
+    "prelude.lua", "counters.lua", "windows.lua", "sweep.lua", "quotas.lua", "record.lua",
+    "references.lua", "totals.lua", "reviews.lua", "limits.lua",
 )  # fmt: skip
 # What no other part knows of: each a block of its own, since Lua allows a chunk 200 locals.
 BLOCKS = (

@@ -35,6 +35,12 @@ save ""
 """
 
 
+# The wheel's server takes its memory from the C library. Of each small size glibc keeps 7 freed blocks
+# at hand; a hold frees more than that and asks for them again. 127 of each are 4 MB at the most, and
+# save a thirtieth of the server's work. Other C libraries do not read it.
+ENVIRONMENT = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=127"}
+
+
 class EmbeddedValkey(Server):
     """A Valkey server that lives as long as we do.
 
@@ -80,6 +86,7 @@ class EmbeddedValkey(Server):
                 log=home.folder / "valkey.log",
                 lock=home.lock,
                 scratch=home.scratch,
+                environment=ENVIRONMENT,
             )
         wait_for_pong(process, home.socket, timeout_s)
         return cls(process, home.socket, fresh)
