@@ -35,9 +35,9 @@ save ""
 """
 
 
-# The wheel's server takes its memory from the C library. Of each small size glibc keeps 7 freed blocks
-# at hand; a hold frees more than that and asks for them again. 127 of each are 4 MB at the most, and
-# save a thirtieth of the server's work. Other C libraries do not read it.
+# The wheel's server takes its memory from the C library. Of each small size glibc keeps 7 freed
+# blocks at hand; a hold frees more than that and asks for them again. 127 of each are 4 MB at the
+# most, and save a thirtieth of the server's work. Other C libraries do not read it.
 ENVIRONMENT = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=127"}
 
 
