@@ -19,7 +19,6 @@ from time import monotonic
 from typing import Any
 
 import uvloop
-from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from authz.app.embedded.valkey import EmbeddedValkey
@@ -30,13 +29,10 @@ from authz.hot.resp import connect
 from authz.hot.store import RedisHotState
 from authz.privacy import Pan, PanKeys
 from authz.profiles import read_account, read_card, write_profile
-from bench.decide import policy_of
-from bench.hot import make_acts, one_round, open_accounts
+from bench.hot import make_acts, one_round, open_accounts, under_policy
 from bench.machine import publish, this_machine, valkey_version
 from bench.stand import LIMITS
 from rules.facts import AccountProfile, AccountState
-from rules.judge import Judge
-from rules.policy import read_policy
 
 CARDS = 1_000_000
 TARGET_BYTES = 1500  # of hot state for a card with its account
@@ -124,8 +120,7 @@ async def measure_held(url: str, holds: int) -> dict[str, float]:
     state.attach(connection, run_id)
     try:
         accounts, cards = await open_accounts(state)
-        cards = [replace(card, daily_amount_minor=None, daily_count=None) for card in cards]
-        acts = make_acts(accounts, cards, Judge(read_policy(policy_of(HELD_RULES, LIMITS))))
+        acts = make_acts(accounts, *under_policy(cards, HELD_RULES, LIMITS))
         await one_round(state, client, list(islice(acts, len(accounts))), again=False)
         before = await used_by_holds(client, accounts)
         await one_round(state, client, list(islice(acts, holds)), again=False)
@@ -164,9 +159,9 @@ async def bytes_by_field(client: Redis, accounts: list[AccountProfile]) -> dict[
     """Bytes per authorization of each kind of field, told from hashes of that kind alone."""
     bytes_of, records = {"a:": 0, "r:": 0}, 0
     for account in accounts:
-        fields = await client.hgetall(keys.account(account.account_id))
+        fields: Any = await client.hgetall(keys.account(account.account_id))
         for kind in bytes_of:
-            some = {name: value for name, value in fields.items() if name.startswith(kind.encode())}
+            some = {name: fields[name] for name in fields if name.startswith(kind.encode())}
             await client.hset("bench", mapping=some)
             bytes_of[kind] += int(await client.memory_usage("bench", samples=0) or 0)
             await client.delete("bench")

@@ -22,7 +22,7 @@ def test_a_small_run_adds_up(tmp_path, capsys):
     assert answer["cards"] == 300
     # Two of each card's: its account and itself; and one for the opening of each shard's gate.
     assert answer["journal_entries_per_card"] == pytest.approx(2 + 64 / 300)
-    # What a server grew by for an open authorization is what its keys grew by, but for tables of keys.
+    # What a server grew by for an open authorization is what its keys grew by, more or less.
     held = answer["bytes_per_authorization"]
     assert min(held[kind] for kind in ("record_and_answer", "references", "expiry", "journal")) > 0
     parts = sum(size for kind, size in held.items() if kind not in ("hot_state", "journal"))

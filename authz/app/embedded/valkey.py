@@ -20,7 +20,8 @@ from authz.app.embedded.process import (
 from authz.clock import SystemClock
 
 # Appended after the paths. Each line is a promise of the engine's, not a taste. A rewrite of the
-# append-only file competes with answers for the disk and two cores, so it comes late.
+# append-only file competes with answers for the disk and two cores, so it comes late. The dates of
+# holds, of each shard, are looked through one by one while few: few are 16 here, and not 128.
 CONFIG = """\
 port 0
 unixsocketperm 700
@@ -31,6 +32,7 @@ appendonly yes
 no-appendfsync-on-rewrite no
 auto-aof-rewrite-min-size 512mb
 maxmemory-policy noeviction
+zset-max-listpack-entries 16
 save ""
 """
 
