@@ -25,11 +25,11 @@ from authz.hot import admin
 from authz.hot.resp import connect
 from authz.hot.store import RedisHotState
 from bench import load
-from bench.hot import make_acts, one_round, open_accounts, quantile
+from bench.hot import make_acts, one_round, open_accounts, quantile, under_policy
 from bench.load import FAILED, INCONCLUSIVE, OK, Order, figures, observe, verdict
 from bench.machine import publish, this_machine
 from bench.mix import Mix
-from bench.stand import DURABILITY, Stand, naive_stand, stand
+from bench.stand import DURABILITY, LIMITS, Stand, naive_stand, stand
 
 LOWEST_PER_S, HIGHEST_PER_S = 50.0, 50_000.0
 DEPTH_LEAST = 16  # in flight at the limit: below this the client waits more than the server works
@@ -101,7 +101,7 @@ async def measure(search: Search, folder: Path) -> dict[str, Any]:
     depth = max(DEPTH_LEAST, round(confirmed * seen.get("p50_ms", 0.0) / 1e3))
     naive = await measure_naive(search, folder) if search.naive else []
     naive_per_s = max((p.rate for p in naive if p.holds), default=0.0)
-    limit = await bare(depth, search.p99_ms)
+    limit = await bare(depth, search.p99_ms, search.rules)
     return {
         "capacity_per_s": confirmed,
         "limit_per_s": round(limit["per_s"], 1),
@@ -181,8 +181,9 @@ async def probe(search: Search, stood: Stand, rate: float, seconds: float) -> Pr
     return Probe(rate=rate, holds=code == OK, why=why, figures=found)
 
 
-async def bare(depth: int, p99_ms: float) -> dict[str, Any]:
-    """The function alone: as many callers as were in flight, each asking as it is answered."""
+async def bare(depth: int, p99_ms: float, rules: int = 0) -> dict[str, Any]:
+    """The function alone: as many callers as were in flight, each asking as it is answered. Under a
+    policy, where there was one, of as many limits; else under two of the cards' own."""
     with EmbeddedValkey.start(appendfsync=DURABILITY) as server:
         client = admin.administrator(server.url)
         await admin.install(client)
@@ -191,7 +192,9 @@ async def bare(depth: int, p99_ms: float) -> dict[str, Any]:
         hot = RedisHotState()
         hot.attach(connection, run_id)
         try:
-            acts = make_acts(*await open_accounts(hot))
+            accounts, cards = await open_accounts(hot)
+            judged = under_policy(cards, rules, LIMITS) if rules else (cards,)
+            acts = make_acts(accounts, *judged)
             await one_round(hot, client, list(islice(acts, LIMIT_CALLS // 4)), again=False)
             rounds = [
                 await one_round(hot, client, list(islice(acts, LIMIT_CALLS)), again=False)

@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 import uvloop
 from msgspec import Struct
+from msgspec.structs import replace
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -35,6 +36,7 @@ from authz.hot.resp import Argument, connect
 from authz.hot.store import RedisHotState
 from authz.hot.totals import AUTHORIZATIONS, tally_of
 from authz.privacy import Pan, PanKeys
+from bench.decide import policy_of
 from bench.machine import publish, this_machine, valkey_version
 from rules.counters import lasting
 from rules.decide import decide
@@ -48,6 +50,7 @@ from rules.facts import (
 )
 from rules.judge import NO_JUDGE, Judge
 from rules.lists import Lists
+from rules.policy import read_policy
 from rules.price import Price
 
 CALLERS = 64
@@ -235,6 +238,15 @@ async def open_accounts(hot: RedisHotState) -> tuple[list[AccountProfile], list[
         for pan, account in zip(pans, accounts)
     ]  # fmt: skip
     return accounts, cards
+
+
+def under_policy(
+    cards: list[CardProfile], rules: int, limits: int
+) -> tuple[list[CardProfile], Judge]:
+    """The same cards without limits of their own, and a policy of so many rules and limits that
+    nothing of `make_acts` is declined by."""
+    bare = [replace(card, daily_amount_minor=None, daily_count=None) for card in cards]
+    return bare, Judge(read_policy(policy_of(rules, limits)))
 
 
 def make_acts(

@@ -1,8 +1,10 @@
-"""How much memory a card with its account takes: in the hot state, and in an engine.
+"""How much memory a card with its account takes, in the hot state and in an engine; and how much an
+open authorization does.
 
 Loads that many accounts with one card each by the control acts that `authz load` uses, so
 keys, profiles and journal entries are the real ones. What the server grew by, divided by
-their number, is the figure; samples of each kind of key say where it lies.
+their number, is the figure; samples of each kind of key say where it lies. Then, in a store of its
+own, holds under five limits: what the server grew by for each, once the counters were there.
 
 The store runs with `appendfsync no` and does not rewrite its append-only file meanwhile:
 memory is measured here, not what a crash would leave.
@@ -10,6 +12,7 @@ memory is measured here, not what a crash would leave.
 
 import tracemalloc
 from collections.abc import Callable, Iterator
+from itertools import islice
 from random import Random
 from statistics import mean
 from time import monotonic
@@ -26,12 +29,17 @@ from authz.hot.resp import connect
 from authz.hot.store import RedisHotState
 from authz.privacy import Pan, PanKeys
 from authz.profiles import read_account, read_card, write_profile
+from bench.hot import make_acts, one_round, open_accounts, under_policy
 from bench.machine import publish, this_machine, valkey_version
+from bench.stand import LIMITS
 from rules.facts import AccountProfile, AccountState
 
 CARDS = 1_000_000
 TARGET_BYTES = 1500  # of hot state for a card with its account
 SAMPLE = 2000  # keys of each kind; the kinds differ by a few bytes within themselves
+HOLDS = 20_000  # open authorizations, on a thousand accounts
+HELD_RULES, HELD_TARGET_BYTES = 50, 900  # of hot state for an open authorization
+FIELDS_SAMPLE = 50  # accounts
 NEAR_CACHE_CARDS = 20_000  # more of them cost the same each
 BATCH = 20_000  # cards whose objects exist at once on our side
 PAN_KEYS = PanKeys(b"a key for the bench, of 32 bytes")
@@ -39,13 +47,19 @@ BLOCKABLE_MCCS = ("7995", "6051", "5993")
 ZONES = ("America/New_York", "America/Chicago", "Europe/Berlin", "Europe/London", "Asia/Tokyo")
 
 
-def run(json_path: str | None, cards: int = CARDS, seed: int = 1) -> dict[str, Any]:
+def run(
+    json_path: str | None, cards: int = CARDS, seed: int = 1, holds: int = HOLDS
+) -> dict[str, Any]:
     """Load, measure, print a table, return it. A million take some minutes."""
     with EmbeddedValkey.start(appendfsync="no") as server:
         figures, version = uvloop.run(measure(server.url, cards, seed))
+    with EmbeddedValkey.start(appendfsync="no") as server:
+        held = uvloop.run(measure_held(server.url, holds))
     near_cache = near_cache_bytes(min(cards, NEAR_CACHE_CARDS), seed)
     answer = {
         **figures,
+        "bytes_per_authorization": held,
+        "authorization_target_bytes": HELD_TARGET_BYTES,
         "near_cache_bytes_per_card": near_cache,
         "target_bytes": TARGET_BYTES,
         "durability": "no",
@@ -92,6 +106,67 @@ async def measure(url: str, cards: int, seed: int) -> tuple[dict[str, Any], str]
         "resident_bytes_per_card": rss / cards,
     }
     return figures, version
+
+
+async def measure_held(url: str, holds: int) -> dict[str, float]:
+    """Bytes per open authorization, on accounts that had one before: so their counters are there,
+    and stay as many."""
+    client = admin.administrator(url)
+    await client.config_set("auto-aof-rewrite-percentage", 0)
+    await admin.install(client)
+    run_id = await admin.open_gates(client, new=True, source="bench")
+    connection = await connect(url)
+    state = RedisHotState()
+    state.attach(connection, run_id)
+    try:
+        accounts, cards = await open_accounts(state)
+        acts = make_acts(accounts, *under_policy(cards, HELD_RULES, LIMITS))
+        await one_round(state, client, list(islice(acts, len(accounts))), again=False)
+        before = await used_by_holds(client, accounts)
+        await one_round(state, client, list(islice(acts, holds)), again=False)
+        after = await used_by_holds(client, accounts)
+        grown = {kind: (after[kind] - before[kind]) / holds for kind in after}
+        fields = await bytes_by_field(client, accounts[:FIELDS_SAMPLE])
+    finally:
+        connection.close()
+        await client.aclose()
+    return {
+        "hot_state": grown["used"] - grown["journal"],
+        "record_and_answer": fields["a:"],
+        "references": fields["r:"],
+        "expiry": grown["expiry"],
+        # Of its table of fields, mostly, which has room for more than there are.
+        "rest_of_the_account": grown["accounts"] - fields["a:"] - fields["r:"],
+        "journal": grown["journal"],
+    }
+
+
+async def used_by_holds(client: Redis, accounts: list[AccountProfile]) -> dict[str, int]:
+    """Bytes: of the whole server, of the accounts, of the dates of holds, of the journal."""
+    found = {"used": await used_memory(client)}
+    of = {
+        "journal": [keys.journal(shard) for shard in keys.ALL_SHARDS],
+        "accounts": [keys.account(one.account_id) for one in accounts],
+        "expiry": [keys.expiry(shard) for shard in keys.ALL_SHARDS],
+    }
+    for kind, names in of.items():
+        sizes = [await client.memory_usage(name, samples=0) for name in names]
+        found[kind] = sum(size or 0 for size in sizes)
+    return found
+
+
+async def bytes_by_field(client: Redis, accounts: list[AccountProfile]) -> dict[str, float]:
+    """Bytes per authorization of each kind of field, told from hashes of that kind alone."""
+    bytes_of, records = {"a:": 0, "r:": 0}, 0
+    for account in accounts:
+        fields: Any = await client.hgetall(keys.account(account.account_id))
+        for kind in bytes_of:
+            some = {name: fields[name] for name in fields if name.startswith(kind.encode())}
+            await client.hset("bench", mapping=some)
+            bytes_of[kind] += int(await client.memory_usage("bench", samples=0) or 0)
+            await client.delete("bench")
+            records += len(some) if kind == "a:" else 0
+    return {kind: size / records for kind, size in bytes_of.items()}
 
 
 async def load(state: RedisHotState, cards: int, seed: int) -> None:
@@ -208,6 +283,15 @@ def table(answer: dict[str, Any]) -> Iterator[str]:
     yield f"{answer['cards']:,} cards, each with an account: bytes per card"
     for name, size in rows:
         yield f"{name:<50}{size:>10,.0f}"
+    held = answer["bytes_per_authorization"]
+    yield f"open authorizations under {LIMITS} limits, some to an account: bytes of each"
+    for name, key in (
+        ("  record with its answer", "record_and_answer"), ("  references", "references"),
+        ("  its date among the holds", "expiry"),
+        ("  tables of fields, and what no key is charged with", "rest_of_the_account"),
+        (f"hot state (target {HELD_TARGET_BYTES:,})", "hot_state"), ("journal", "journal"),
+    ):  # fmt: skip
+        yield f"{name:<52}{held[key]:>8,.0f}"
     yield (
         f"loaded in {answer['load_s']:.1f} s, {answer['load_per_s']:,.0f} a second "
         "(appendfsync no, no rewrite of the append-only file: memory is measured, not safety)"

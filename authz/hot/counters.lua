@@ -23,26 +23,42 @@ local DAY_S = 86400
 local FLOOR, SIZE, KEEP, CLEARED, FIRST = 1, 2, 3, 4, 5
 local SUMS, HEAD, BUCKET, WIDTH = '>BI5I4I5I5I5I7I2', 34, '>I5I7', 12
 local BY_AMOUNT, DECLINES = 1, 2 -- how a counter follows
+local UNDATED, DATED = 1, 2 -- how a counter that is a field of its own changed: whether it has an end
 
 -- `sent_at` is of a request that is judged, which moves time on; of other acts it is 0.
 local function open_book(account, sent_at, control)
   return {hash = account, at = 'u:', days_at = 'w', control = control, now_s = sent_at, fields = {},
-    changed = {}, dated = {}, created = {}}
+    changed = {}, created = {}, clock = false, line = false, days = false, first_day = false,
+    days_changed = false, quotas = false}
 end
 
--- The clock, and the days by which fields end.
+-- The clock, and the first of the days by which fields end. Most acts need no more of them.
 local function learn_days(book, raw)
-  book.days, book.clock = {}, nil
-  for number in string.gmatch(raw or '', '%d+') do
-    if book.clock then book.days[#book.days + 1] = number + 0 else book.clock = number + 0 end
+  book.line, book.clock = raw or '', 0
+  if not raw then return end
+  local space = find(raw, ' ', 1, true)
+  book.clock = (space and sub(raw, 1, space - 1) or raw) + 0
+  if space then
+    local second = find(raw, ' ', space + 1, true)
+    book.first_day = sub(raw, space + 1, (second or 0) - 1) + 0
   end
   local day = book.now_s - book.now_s % DAY_S
-  if book.clock and day > book.clock then book.clock, book.days_changed = day, true end
-  book.clock = book.clock or 0
+  if day > book.clock then book.clock, book.days_changed = day, true end
+end
+
+-- All of those days.
+local function days_of(book)
+  if not book.days then
+    local days = {}
+    for number in string.gmatch(book.line, '%d+') do days[#days + 1] = number + 0 end
+    table.remove(days, 1) -- the clock
+    book.days = days
+  end
+  return book.days
 end
 
 local function clock_of(book)
-  if not book.clock then learn_days(book, redis.call('HGET', book.hash, book.days_at)) end
+  if not book.clock then learn_days(book, call('HGET', book.hash, book.days_at)) end
   return book.clock
 end
 
@@ -59,13 +75,13 @@ local function name_of(field, bucket, item) return field .. '|' .. text(bucket) 
 -- until something else is done with them than what is done with most.
 local function learn(book, field, raw)
   local value = false
-  local first = raw and string.byte(raw)
+  local first = raw and byte(raw)
   if first == 128 then
     local _, floor, size, keep, cleared, since, total, from = struct.unpack(SUMS, raw)
     value = {floor, size, keep, cleared, raw = raw, sums = true, since = since, total = total,
       from = from, count = (#raw - HEAD) / WIDTH}
   elseif raw then
-    value = first > 128 and cmsgpack.unpack(raw) or whole(raw)
+    value = first > 128 and unpacked(raw) or whole(raw)
   end
   book.fields[field] = value
   return value
@@ -88,10 +104,10 @@ end
 
 -- A window as it is written.
 local function packed(held)
-  if not held.sums then return cmsgpack.pack(held) end
+  if not held.sums then return pack(held) end
   local parts = {}
   if held.raw then
-    parts[1] = string.sub(held.raw, HEAD + 1)
+    parts[1] = sub(held.raw, HEAD + 1)
   else
     held.total, held.from = 0, 1
     for i = FIRST, #held, 3 do
@@ -110,7 +126,7 @@ end
 local function field_of(book, field)
   local value = book.fields[field]
   if value ~= nil then return value end
-  return (book.learn or learn)(book, field, redis.call('HGET', book.hash, book.at .. field))
+  return (book.learn or learn)(book, field, call('HGET', book.hash, book.at .. field))
 end
 
 local function standing_at(book, field, bucket)
@@ -121,18 +137,22 @@ local function standing_at(book, field, bucket)
   return value
 end
 
--- A limit's counter, taken apart once.
+-- A limit's counter, taken apart once where it stands in buckets: most are a field of their own.
 local function prepare(limit)
-  for i = 3, 5 do limit[i] = whole(limit[i]) end
-  for i = 6, 8 do limit[i] = whole(limit[i] or 0) end
-  limit.field, limit.bucket, limit.item = parts_of(limit[2])
+  local use, ceiling = limit[3], limit[4]
+  if use > EXACT_MAX or ceiling > EXACT_MAX or ceiling % 1 ~= 0
+    or (use + limit[5] + limit[6] + limit[7] + limit[8]) % 1 ~= 0 then
+    error('bad_args: not a whole number that is exact')
+  end
+  if find(limit[2], '|', 1, true) then
+    limit.field, limit.bucket, limit.item = parts_of(limit[2])
+  end
 end
 
--- What a limit's window has in it, and whether what is asked for is among it already.
+-- What a limit's window in buckets has in it, and whether what is asked for is among it already.
 local function seen_of(book, limit)
   local held = standing_at(book, limit.field, limit.bucket)
   if not held then return 0, false end
-  if not limit.bucket then return held, false end
   local since, seen = limit[7], 0
   if held.raw and since >= held.since then
     while held.from <= held.count do
@@ -185,182 +205,4 @@ local function use_of(book, limit, known, spent, shares)
   if limit[5] == DECLINES then return 1 end
   if known then return 0 end
   return share(spent, limit[5]) - had_of(book, shares, limit)
-end
-
--- Where an entry is, or would be: most are of the newest bucket.
-local function place_of(held, bucket, item)
-  for i = #held - 2, FIRST, -3 do
-    if held[i] == bucket and held[i + 1] == item then return i, true end
-    if held[i] < bucket then return i + 3, false end
-  end
-  return FIRST, false
-end
-
-local function put(held, bucket, item, use)
-  local at, there = place_of(held, bucket, item)
-  if use == 0 then
-    if there then for _ = 1, 3 do table.remove(held, at) end end
-  elseif there then
-    held[at + 2] = use
-  elseif at > #held then
-    held[at], held[at + 1], held[at + 2] = bucket, item, use
-  else
-    table.insert(held, at, use)
-    table.insert(held, at, item)
-    table.insert(held, at, bucket)
-  end
-end
-
--- Whether a bucket has ended by that moment.
-local function ended(held, bucket, by)
-  local at = (bucket + 1) * held[SIZE] + held[KEEP]
-  return at > 0 and at <= by
-end
-
--- So many entries from the front are gone, and these are there instead: in one pass, since a list
--- that loses its first element moves all others.
-local function replace_front(held, count, front)
-  local size, shift = #held, #front - 3 * count
-  if shift < 0 then
-    for i = FIRST + 3 * count, size do held[i + shift] = held[i] end
-    for i = size, size + shift + 1, -1 do held[i] = nil end
-  end
-  for i = 1, #front do held[FIRST - 1 + i] = front[i] end
-end
-
--- Of one bucket after the other, from the oldest on, what stands in it: until so few entries would
--- be left as there may be. Returns how many entries that is, the last bucket, what stands in all
--- of them by item, and the items in their order.
-local function joined(held)
-  local left, at, uses, items = (#held - FIRST + 1) / 3, FIRST, {}, {}
-  local bucket, buckets = nil, 0
-  while at <= #held and (left > ENTRIES_MAX or buckets < 2) do
-    bucket, buckets = held[at], buckets + 1
-    while held[at] == bucket do
-      local item, use = held[at + 1], held[at + 2]
-      if uses[item] then left = left - 1 else items[#items + 1] = item end
-      uses[item], at = (uses[item] or 0) + use, at + 3
-    end
-  end
-  return (at - FIRST) / 3, bucket, uses, items
-end
-
--- What ended is dropped; and beyond the bound the oldest bucket joins the one after it, and both
--- the next one, until they are few enough. Each counter is told of once.
-local function trim(book, moves, field, held)
-  expand(held)
-  local gone = 0
-  while FIRST + 3 * gone < #held and ended(held, held[FIRST + 3 * gone], book.now_s) do
-    local at = FIRST + 3 * gone
-    held[CLEARED] = held[at] + 1
-    moves[#moves + 1] = {name_of(field, held[at], held[at + 1]), held[at + 2], 0}
-    gone = gone + 1
-  end
-  if gone > 0 then replace_front(held, gone, {}) end
-  if #held < FIRST + 3 * ENTRIES_MAX then return end
-  local count, into, uses, items = joined(held)
-  if held[FIRST] == into then return end -- all are of one bucket
-  local before, front = {}, {}
-  for at = FIRST, FIRST + 3 * (count - 1), 3 do
-    local bucket, item, use = held[at], held[at + 1], held[at + 2]
-    if bucket == into then
-      before[item] = use
-    else
-      moves[#moves + 1] = {name_of(field, bucket, item), use, 0}
-    end
-  end
-  for i = 1, #items do
-    local item = items[i]
-    local was, use = before[item] or 0, uses[item]
-    if use ~= was then moves[#moves + 1] = {name_of(field, into, item), was, use} end
-    front[#front + 1], front[#front + 2], front[#front + 3] = into, item, use
-  end
-  replace_front(held, count, front)
-  held[FLOOR] = into
-end
-
--- What happens to most sums: the newest bucket rises, or one that is newer, and the oldest end.
--- Returns what the bucket had, or nil where more is to be done.
-local function rise_at_end(held, bucket, change)
-  local last, use = 0, 0
-  if held.count > 0 then last, use = bucket_at(held, held.count) end
-  if bucket < last or held.count >= ENTRIES_MAX or bucket < held.since then return nil end
-  if bucket == last then
-    held.raw = string.sub(held.raw, 1, -WIDTH - 1) .. struct.pack(BUCKET, bucket, use + change)
-  else
-    held.raw, held.count, use = held.raw .. struct.pack(BUCKET, bucket, change), held.count + 1, 0
-  end
-  held.total = held.total + change
-  return use
-end
-
-local function drop_ended(book, moves, field, held)
-  while held.count > 0 do
-    local bucket, use = bucket_at(held, 1)
-    if not ended(held, bucket, book.now_s) then return end
-    held[CLEARED] = bucket + 1
-    moves[#moves + 1] = {name_of(field, bucket, ''), use, 0}
-    held.raw = string.sub(held.raw, 1, HEAD) .. string.sub(held.raw, HEAD + WIDTH + 1)
-    held.count = held.count - 1
-    if held.from > 1 then held.from = held.from - 1 else held.total = held.total - use end
-  end
-end
-
--- One counter rises, or falls, and `moves` tells of it. One whose end has come does not move any more.
-local function move_part(book, moves, counter, field, bucket, item, change, ends, size)
-  if ends > 0 and ends <= clock_of(book) then return end
-  local held = standing_at(book, field, bucket)
-  if not held and change <= 0 then
-    moves[#moves + 1] = {counter, 0, 0}
-    return
-  end
-  if not held and ends > 0 then book.created[#book.created + 1] = {field, ends} end
-  if change ~= 0 then book.changed[field] = true end
-  if not bucket then
-    local before = held or 0
-    local after = whole(math.max(before + change, 0))
-    book.fields[field], book.dated[field] = after, ends > 0
-    moves[#moves + 1] = {counter, before, after}
-    return
-  end
-  if not held then
-    held = {0, size, ends - (bucket + 1) * size, 0}
-    if item == '' then
-      held.raw, held.sums, held.since, held.total = string.rep(' ', HEAD), true, 0, 0
-      held.from, held.count = 1, 0
-    end
-    book.fields[field] = held
-  elseif bucket < held[CLEARED] then
-    return
-  elseif bucket < held[FLOOR] then
-    bucket = held[FLOOR]
-    counter = name_of(field, bucket, item)
-  end
-  local had = held.raw and change > 0 and rise_at_end(held, bucket, change)
-  if had then
-    moves[#moves + 1] = {counter, had, whole(had + change)}
-    drop_ended(book, moves, field, held)
-    return
-  end
-  expand(held)
-  local at, there = place_of(held, bucket, item)
-  local before = there and held[at + 2] or 0
-  local after = whole(math.max(before + change, 0))
-  if there and after > 0 then
-    held[at + 2] = after
-  else
-    put(held, bucket, item, after)
-  end
-  moves[#moves + 1] = {counter, before, after}
-  if change > 0 then trim(book, moves, field, held) end
-end
-
-local function move(book, moves, counter, change, ends, size)
-  local field, bucket, item = parts_of(counter)
-  move_part(book, moves, counter, field, bucket, item, change, ends, size)
-end
-
--- The same of a limit's counter.
-local function move_limit(book, moves, limit, change)
-  move_part(book, moves, limit[2], limit.field, limit.bucket, limit.item, change, limit[6], limit[8])
 end

@@ -8,13 +8,14 @@ from importlib.resources import files
 
 NAME = "authz"
 SHARED = (
-    "prelude.lua", "counters.lua", "sweep.lua", "quotas.lua", "record.lua", "references.lua",
-    "totals.lua", "reviews.lua", "authorize.lua", "outbox.lua",
+    "prelude.lua", "counters.lua", "windows.lua", "sweep.lua", "quotas.lua", "record.lua",
+    "references.lua", "totals.lua", "reviews.lua", "limits.lua",
 )  # fmt: skip
-# What no later part knows of: each a block of its own, since Lua allows a chunk 200 locals.
-ALONE = (
-    "apply.lua", "withdraw.lua", "leases.lua", "control.lua", "lists.lua", "directory.lua",
-    "networks.lua",
+# What no other part knows of: each a block of its own, since Lua allows a chunk 200 locals.
+BLOCKS = (
+    ("authorize.lua",), ("apply.lua",), ("withdraw.lua",), ("settle_review.lua",), ("leases.lua",),
+    ("outbox.lua", "control.lua"), ("lists.lua",), ("directory.lua",), ("networks.lua",),
+    ("forget_totals.lua",),
 )  # fmt: skip
 
 # What the engine's own user may do: call functions, which may only touch our keys, and
@@ -28,8 +29,10 @@ ENGINE_ACL = (
 
 def source() -> str:
     """The library as `FUNCTION LOAD` takes it."""
+    shared = _joined(SHARED)
+    return "\n".join((shared, *(f"do\n{_joined(parts)}\nend" for parts in BLOCKS)))
+
+
+def _joined(parts: tuple[str, ...]) -> str:
     here = files("authz.hot")
-    shared, alone = (
-        [(here / part).read_text(encoding="utf-8") for part in parts] for parts in (SHARED, ALONE)
-    )
-    return "\n".join((*shared, *(f"do\n{text}\nend" for text in alone)))
+    return "\n".join((here / part).read_text(encoding="utf-8") for part in parts)

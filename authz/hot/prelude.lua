@@ -35,6 +35,20 @@ Arguments: the store's run id; a MessagePack list of what the act says; then wha
 passed on, as it is: the journal entry's body, a profile, a record.
 ]]
 
+-- What the store and Lua give us, under names of our own: a global is looked up through two tables each
+-- time, which costs more than many a line here. None is there while the library is loaded, so each
+-- name learns at its first use what it stands for.
+local call, sha1hex, pack, unpacked, format, byte, sub, find, spread
+call = function(...) call = redis.call return call(...) end
+sha1hex = function(...) sha1hex = redis.sha1hex return sha1hex(...) end
+pack = function(...) pack = cmsgpack.pack return pack(...) end
+unpacked = function(...) unpacked = cmsgpack.unpack return unpacked(...) end
+format = function(...) format = string.format return format(...) end
+byte = function(...) byte = string.byte return byte(...) end
+sub = function(...) sub = string.sub return sub(...) end
+find = function(...) find = string.find return find(...) end
+spread = function(...) spread = unpack return spread(...) end
+
 local EXACT_MAX = 9007199254740991
 local SEVERAL = '*'
 
@@ -49,20 +63,24 @@ local function whole(value)
   return n
 end
 
--- A number as a command takes it: never 1e+15.
-local function text(n) return string.format('%d', n) end
+-- A number in a text: never 1e+15. (As an argument of a command a whole number stands for itself: the
+-- store writes all its digits.)
+local function text(n) return format('%d', n) end
 
 local function store_ms()
-  local t = redis.call('TIME')
-  return t[1] * 1000 + math.floor(t[2] / 1000)
+  local t = call('TIME')
+  local micros = t[2] + 0
+  return t[1] * 1000 + (micros - micros % 1000) / 1000
 end
 
--- The gate of the shard. Returns it, or nil and why it is shut.
-local function enter(control, journal, run_id, deadline_ms)
-  local g = redis.call('HMGET', control, 'run_id', 'lists', 'cap')
-  local length = redis.call('XLEN', journal)
+-- The gate of the shard. Returns it, or nil and why it is shut. `field`: another of the control hash,
+-- which is read with it.
+local function enter(control, journal, run_id, deadline_ms, field)
+  local g = call('HMGET', control, 'run_id', 'lists', 'cap', field or 'epoch')
+  local length = call('XLEN', journal)
   if not g[1] or g[1] ~= run_id then return nil, 'cold' end
-  local gate = {journal = journal, lists = whole(g[2]), now_ms = store_ms()}
+  local gate = {journal = journal, lists = whole(g[2]), now_ms = store_ms(), read = g[4],
+    answer = false}
   if deadline_ms > 0 and gate.now_ms > deadline_ms then return nil, 'late' end
   if length >= whole(g[3]) then return nil, 'full' end
   return gate
@@ -76,8 +94,8 @@ end
 
 -- What was planned of quotas, or of what was granted in all.
 local function write_numbers(book)
-  if #book.set > 0 then redis.call('HSET', book.hash, unpack(book.set)) end
-  if #book.drop > 0 then redis.call('HDEL', book.hash, unpack(book.drop)) end
+  if #book.set > 0 then call('HSET', book.hash, unpack(book.set)) end
+  if #book.drop > 0 then call('HDEL', book.hash, unpack(book.drop)) end
 end
 
 -- What an act leaves of an authorization's record: nil where it did not touch it, '' where it is gone.
@@ -100,22 +118,22 @@ end
 -- is gone, and `a`, the answer's string (write_answer). Neither is chained: decision 0024.
 local function commit(gate, hash, chain, set, drop, envelope, body, quotas)
   envelope[14] = gate.now_ms
-  local packed = cmsgpack.pack(envelope)
-  local n, digest = #set, redis.sha1hex(chain.digest .. packed .. body)
+  local packed = pack(envelope)
+  local n, digest = #set, sha1hex(chain.digest .. packed .. body)
   local record, answer, journal = record_of(set, drop, envelope[4]), gate.answer, gate.journal
-  set[n + 1], set[n + 2] = 'entries', text(chain.entries + 1)
+  set[n + 1], set[n + 2] = 'entries', chain.entries + 1
   set[n + 3], set[n + 4] = 'digest', digest
   if record and answer then
-    redis.call('XADD', journal, '*', 'e', packed, 'b', body, 'r', record, 'a', answer)
+    call('XADD', journal, '*', 'e', packed, 'b', body, 'r', record, 'a', answer)
   elseif record then
-    redis.call('XADD', journal, '*', 'e', packed, 'b', body, 'r', record)
+    call('XADD', journal, '*', 'e', packed, 'b', body, 'r', record)
   elseif answer then
-    redis.call('XADD', journal, '*', 'e', packed, 'b', body, 'a', answer)
+    call('XADD', journal, '*', 'e', packed, 'b', body, 'a', answer)
   else
-    redis.call('XADD', journal, '*', 'e', packed, 'b', body)
+    call('XADD', journal, '*', 'e', packed, 'b', body)
   end
-  redis.call('HSET', hash, unpack(set))
-  if #drop > 0 then redis.call('HDEL', hash, unpack(drop)) end
+  call('HSET', hash, spread(set))
+  if #drop > 0 then call('HDEL', hash, spread(drop)) end
   if quotas then write_numbers(quotas) end
   return {entries = chain.entries + 1, digest = digest}
 end
@@ -128,16 +146,16 @@ end
 local FINGERPRINT, KIND, DETAIL, PLANNED, HELD, HOLDERS, ID, WITHDRAWN = 1, 2, 3, 4, 5, 6, 7, 8
 
 local function read_answer(answer)
-  local packed = redis.call('GET', answer)
-  return packed and cmsgpack.unpack(packed) or nil
+  local packed = call('GET', answer)
+  return packed and unpacked(packed) or nil
 end
 
 -- The string of an answer in no record; attempts withdrawn before stay withdrawn. The journal entry
 -- has it too, behind its life in seconds.
 local function write_answer(gate, answer, given, id, before, ttl)
   given[ID], given[WITHDRAWN] = id, before and before[WITHDRAWN] or {}
-  local packed = cmsgpack.pack(given)
-  redis.call('SET', answer, packed, 'EX', text(ttl))
+  local packed = pack(given)
+  call('SET', answer, packed, 'EX', ttl)
   gate.answer = text(ttl) .. ' ' .. packed
 end
 
@@ -185,7 +203,7 @@ local function replay(answer, a, message_id, fingerprint, attempt)
   if a[KIND] == '' then return nil end
   if a[FINGERPRINT] ~= fingerprint then return mismatch(message_id) end
   if hold(a[HOLDERS], attempt) then
-    redis.call('SET', answer, cmsgpack.pack(a), 'KEEPTTL')
+    call('SET', answer, pack(a), 'KEEPTTL')
   end
   return verdict(message_id, a, a[ID], 1)
 end
@@ -194,11 +212,11 @@ end
 -- are written before the gates are told of them, one after the other, so a plan may be ahead of its
 -- gate. Returns nil where it stands, else the reply.
 local function fence(message_id, gate, account, version, card, account_version, card_version, lists)
-  local prefix = text(card_version) .. ' '
+  local prefix = card_version .. ' '
   if whole(version) == account_version and lists >= gate.lists
-    and string.sub(card, 1, #prefix) == prefix then return nil end
+    and sub(card, 1, #prefix) == prefix then return nil end
   local at_card, profile = string.match(card, '^(%d+) (.*)$')
   if not at_card then return {message_id, 'cold'} end
-  return {message_id, 'stale', version, redis.call('HGET', account, 'profile'), at_card, profile,
+  return {message_id, 'stale', version, call('HGET', account, 'profile'), at_card, profile,
     text(gate.lists)}
 end

@@ -17,7 +17,7 @@ ceiling is met early then, and never exceeded. Completions post what they say, w
 ]]
 local GRANTED, USED, UNDER, ENDS = 1, 2, 3, 4
 
-local function is_shared(counter) return string.byte(counter) == 37 end -- %
+local function is_shared(counter) return byte(counter) == 37 end -- %
 
 local function learn_numbers(book, field, raw)
   local value = false
@@ -32,7 +32,7 @@ end
 
 local function open_numbers(hash, at, width, now_s)
   return {hash = hash, at = at .. ':', days_at = at .. 'w', width = width, now_s = now_s,
-    learn = learn_numbers, fields = {}, changed = {}, dated = {}, created = {}, set = {}, drop = {}}
+    learn = learn_numbers, fields = {}, changed = {}, created = {}, set = {}, drop = {}}
 end
 
 -- The shard's book. A request that is judged by it moves its time on.
@@ -81,13 +81,13 @@ end
 -- Adds the counters that moved to the fields to be set, or to those to be dropped. One that has an
 -- end stays until then, also at nothing: so it is listed once.
 local function plan_counters(book, set, drop)
-  for field in pairs(book.changed) do
+  for field, how in pairs(book.changed) do
     local value = book.fields[field]
-    if value == 0 and not book.dated[field] then
+    if value == 0 and how ~= DATED then
       drop[#drop + 1] = 'u:' .. field
     else
-      set[#set + 1] = 'u:' .. field
-      set[#set + 1] = type(value) == 'table' and packed(value) or text(value)
+      local n = #set
+      set[n + 1], set[n + 2] = 'u:' .. field, how == true and packed(value) or value
     end
   end
   plan_days(book, set, drop)

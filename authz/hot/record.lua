@@ -110,6 +110,8 @@ local function amounts_of(r, act, acts)
   return billed, asked, false
 end
 
+local fold
+do
 -- What an increment asks for in the currency that the authorization was asked in: as told, or by
 -- what it is billed.
 local function asked_more(act, amount, billed, total, asked, asked_in)
@@ -123,7 +125,7 @@ end
 -- whatever order they came in, since they are taken in the network's order. An advice that was sent
 -- after a full reversal is a new word: the network took our late answer back, and then approved in
 -- our stead. A completion of what posts at once says again how much: it does not post twice.
-local function fold(r)
+function fold(r)
   local acts = r[ACTS]
   local total, asked, asked_in, posted = r[APPROVED], r[ASKED], r[ASKED_IN], 0
   local ended, reversed, shipped, parts, at_once = false, false, 0, nil, r[POSTS] == 1
@@ -167,6 +169,7 @@ local function fold(r)
   if at_once then return 0, posted + total, total, reversed, ended end
   if ended or (r[SIGN] == -1 and r[POSTS] ~= 2) then return 0, posted, total, reversed, ended end
   return math.max(total - posted, 0), posted, total, reversed, ended
+end
 end
 
 -- Whether the authorization itself was reversed in full, and that is the last word.
@@ -245,7 +248,7 @@ local function plan_moves(book, r, base, hold, posted, set, drop)
   r[HOLDS], r[POSTED] = hold, posted
   if r[CURRENCY] == '' then return {0, 0, 0, 0, moves} end
   local posted_field, held_field = 'posted:' .. r[CURRENCY], 'held:' .. r[CURRENCY]
-  local now = redis.call('HMGET', book.hash, posted_field, held_field)
+  local now = call('HMGET', book.hash, posted_field, held_field)
   local posted_after = whole(whole(now[1] or 0) + posted_delta)
   local held_after = whole(whole(now[2] or 0) + held_delta)
   if held_delta ~= 0 then set[#set + 1], set[#set + 2] = held_field, text(held_after) end
@@ -259,10 +262,10 @@ end
 local function write_end(expiry, account_id, id, r, ended)
   local prefix = account_id .. ' '
   if r[HOLDS] > 0 then
-    redis.call('ZADD', expiry, text(r[EXPIRES]), prefix .. id)
+    call('ZADD', expiry, text(r[EXPIRES]), prefix .. id)
   else
     ended[#ended + 1] = id
   end
   for i = 1, #ended do ended[i] = prefix .. ended[i] end
-  if #ended > 0 then redis.call('ZREM', expiry, unpack(ended)) end
+  if #ended > 0 then call('ZREM', expiry, unpack(ended)) end
 end

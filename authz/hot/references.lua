@@ -18,8 +18,8 @@ local function records_of(account, named, known)
   if named == SEVERAL then return found end
   for _, id in ipairs(split(named)) do
     if known[id] == nil then
-      local packed = redis.call('HGET', account, 'a:' .. id)
-      known[id] = packed and cmsgpack.unpack(packed) or false
+      local packed = call('HGET', account, 'a:' .. id)
+      known[id] = packed and unpacked(packed) or false
     end
     if known[id] then found[#found + 1] = id end
   end
@@ -43,6 +43,8 @@ local function authorization_of(account, named, known, sent_at, exact)
   return best
 end
 
+local tombstones_of
+do
 -- Whether a tombstone's acts were sent after that moment.
 local function came_after(r, sent_at)
   for i = 1, #r[ACTS] do if r[ACTS][i][SENT_AT] >= sent_at then return true end end
@@ -51,7 +53,7 @@ end
 
 -- The tombstones under these references, in the order of their ids. `sent_at` is of the
 -- authorization that they shall mean, -1 for none; those that are `exact` need no proof.
-local function tombstones_of(account, references, named, known, sent_at, exact)
+function tombstones_of(account, references, named, known, sent_at, exact)
   local found = {}
   for _, reference in ipairs(references) do
     if named[reference] then
@@ -65,6 +67,7 @@ local function tombstones_of(account, references, named, known, sent_at, exact)
   end
   table.sort(found)
   return found
+end
 end
 
 -- References kept per record; beyond them later ones are not found by.
@@ -102,6 +105,8 @@ local function add_beside(r, touched)
   r[BESIDE][#r[BESIDE] + 1] = touched
 end
 
+local absorb
+do
 -- Whether all acts of a tombstone find room in a record. One that does not fit stays what it is:
 -- what was taken in must never be lost.
 local function has_room(r, other)
@@ -116,7 +121,7 @@ end
 
 -- Takes tombstones into a record: their acts, references and counters become its own, and they go.
 -- Returns the ids that went.
-local function absorb(r, id, tombstones, known, base, drop)
+function absorb(r, id, tombstones, known, base, drop)
   local gone = {}
   for _, other in ipairs(tombstones) do
     local o = known[other]
@@ -135,12 +140,13 @@ local function absorb(r, id, tombstones, known, base, drop)
   end
   return gone
 end
+end
 
 -- All of a record's references name it from now on, and those that were taken into it no more.
 local function plan_references(account, r, id, gone, named, set)
   for _, reference in ipairs(r[REFERENCES]) do
     local before = named[reference]
-    if before == nil then before = redis.call('HGET', account, 'r:' .. reference) end
+    if before == nil then before = call('HGET', account, 'r:' .. reference) end
     if not before then
       set[#set + 1], set[#set + 2] = 'r:' .. reference, id
     elseif before ~= SEVERAL and before ~= id then
@@ -160,7 +166,7 @@ end
 local function drop_references(account, r, id, set, drop)
   for _, reference in ipairs(r[REFERENCES]) do
     local field = 'r:' .. reference
-    local before = redis.call('HGET', account, field)
+    local before = call('HGET', account, field)
     if before and before ~= SEVERAL then
       local ids = {}
       for _, other in ipairs(split(before)) do if other ~= id then ids[#ids + 1] = other end end

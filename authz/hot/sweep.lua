@@ -9,10 +9,10 @@ local SWEEP_MAX = 8 -- fields that ended, looked at in one act
 
 -- Fields whose day has come, a few at a time: those that ended go, windows that moved on stay.
 local function sweep(book, moves, set, drop)
-  local clock, day = clock_of(book), book.days[1]
+  local clock, day = clock_of(book), book.first_day
   if not day or day * DAY_S > clock then return end
   local line, left, count = book.days_at .. ':' .. text(day), {}, 0
-  for field in string.gmatch(redis.call('HGET', book.hash, line) or '', '[^\n]+') do
+  for field in string.gmatch(call('HGET', book.hash, line) or '', '[^\n]+') do
     count = count + 1
     if count > SWEEP_MAX then
       left[#left + 1] = field
@@ -40,29 +40,30 @@ local function sweep(book, moves, set, drop)
     set[#set + 1], set[#set + 2] = line, table.concat(left, '\n') .. '\n'
   else
     drop[#drop + 1] = line
-    table.remove(book.days, 1)
+    table.remove(days_of(book), 1)
     book.days_changed = true
   end
 end
 
 -- What is new is listed under the day that it ends by.
 local function plan_days(book, set, drop)
-  local lines = {}
+  if #book.created == 0 and not book.days_changed then return end
+  local lines, days = {}, days_of(book)
   for _, one in ipairs(book.created) do
     local day = math.ceil(one[2] / DAY_S)
-    if not has(book.days, day) then
-      book.days[#book.days + 1], book.days_changed = day, true
+    if not has(days, day) then
+      days[#days + 1], book.days_changed = day, true
     end
     lines[day] = (lines[day] or '') .. one[1] .. '\n'
   end
   for day, more in pairs(lines) do
     local line = book.days_at .. ':' .. text(day)
     set[#set + 1] = line
-    set[#set + 1] = (redis.call('HGET', book.hash, line) or '') .. more
+    set[#set + 1] = (call('HGET', book.hash, line) or '') .. more
   end
   if not book.days_changed then return end
-  table.sort(book.days)
+  table.sort(days)
   local words = {text(book.clock)}
-  for i = 1, #book.days do words[i + 1] = text(book.days[i]) end
+  for i = 1, #days do words[i + 1] = text(days[i]) end
   set[#set + 1], set[#set + 2] = book.days_at, table.concat(words, ' ')
 end

@@ -9,6 +9,21 @@ A message counts as a debit, a credit or a reversal of either by what it moves o
 as much: so debits less their reversals are what was posted, to the cent, in whatever order it came.
 Days are counted from 1970. The network, its day and the kind of message are Python's to say.
 ]]
+local TALLY = 18 -- of a record: what it was counted under, "<network>/<day> <kind or nothing>"
+local TOLD_TALLY, TOLD_CURRENCY = 9, 10 -- the same of an answer in no record
+local TOLD_TRIED = 11 -- and the counters that rose because it was declined
+
+-- Whether that act is there already, so that it was counted: not where it was withdrawn.
+local function has_act(acts, id)
+  for i = 1, #acts do
+    if acts[i][ACT_ID] == id then return acts[i][KIND_OF] ~= 'void' end
+  end
+  return false
+end
+
+-- What a currency is counted as.
+local currency_of
+do -- what nothing else needs a name for: Lua allows a chunk 200 locals
 -- What a currency may be here: ISO 4217's, by its list of 2026, and whatever else a message says as
 -- one of them, so that nobody names as many as there are numbers.
 local CURRENCIES = ' 008 012 032 036 044 048 050 051 052 060 064 068 072 084 090 096 104 '
@@ -22,27 +37,51 @@ local CURRENCIES = ' 008 012 032 036 044 048 050 051 052 060 064 068 072 084 090
   .. '955 956 957 958 959 960 961 962 963 964 965 967 968 969 970 971 972 973 976 977 978 '
   .. '979 980 981 984 985 986 990 994 997 999 '
 local NO_CURRENCY = '999'
-local TALLY = 18 -- of a record: what it was counted under, "<network>/<day> <kind or nothing>"
-local TOLD_TALLY, TOLD_CURRENCY = 9, 10 -- the same of an answer in no record
-local TOLD_TRIED = 11 -- and the counters that rose because it was declined
+local listed -- the currencies as a set, once one was looked for
 
--- Whether that act is there already, so that it was counted: not where it was withdrawn.
-local function has_act(acts, id)
-  for i = 1, #acts do
-    if acts[i][ACT_ID] == id then return acts[i][KIND_OF] ~= 'void' end
+function currency_of(currency)
+  if not listed then
+    listed = {}
+    for code in string.gmatch(CURRENCIES, '%d+') do listed[code] = true end
   end
-  return false
+  return listed[currency] and currency or NO_CURRENCY
+end
+end
+
+-- What a message is counted under: {the beginning of its totals' names, its kind or '', the name of
+-- the one that counts messages of its kind}. Nil where nothing counts it.
+local function tallied(tally, currency)
+  local space = tally and find(tally, ' ', 1, true)
+  if not space or currency == '' then return nil end
+  local prefix = sub(tally, 1, space - 1) .. '/' .. currency_of(currency) .. '/'
+  local kind = sub(tally, space + 1)
+  return {prefix, kind, 't:' .. prefix .. kind}
+end
+
+-- One total afterwards: {name, count, amount, value of the field}.
+local function raised(name, by, amount, now)
+  local count, sum = 0, '0'
+  if now then
+    local space = find(now, ' ', 1, true) or 1 -- without one the count is '', no number
+    count, sum = sub(now, 1, space - 1), sub(now, space + 1)
+  end
+  local after = whole(whole(sum) + amount)
+  if amount ~= 0 then sum = text(after) end
+  return {name, by, amount, text(whole(count + by)) .. ' ' .. sum}
 end
 
 -- What an act adds to totals: {name, count, amount, value of the field afterwards} of each. `by` is -1
 -- where it is taken back; `counts`, whether the message itself does, beside the money that it moves.
-local function plan_totals(control, tally, currency, sign, posted_delta, by, counts)
+-- `gate` has what its kind's total was, where that was read with it.
+local function raised_totals(control, under, sign, posted_delta, by, counts, gate)
   local moves = {}
-  local prefix, kind = string.match(tally or '', '^(%S+) (%S*)$')
-  if not prefix or currency == '' then return moves end
-  if not string.find(CURRENCIES, ' ' .. currency .. ' ', 1, true) then currency = NO_CURRENCY end
-  prefix = prefix .. '/' .. currency .. '/'
-  if counts and kind ~= '' then moves[1] = {prefix .. kind, by, 0} end
+  if not under then return moves end
+  local prefix, kind = under[1], under[2]
+  if counts and kind ~= '' then
+    local now = gate and gate.read
+    if not gate then now = call('HGET', control, under[3]) end
+    moves[1] = raised(prefix .. kind, by, 0, now)
+  end
   local moved = posted_delta * by
   if moved ~= 0 then
     local money
@@ -51,15 +90,14 @@ local function plan_totals(control, tally, currency, sign, posted_delta, by, cou
     else
       money = moved > 0 and 'credits' or 'credit_reversals'
     end
-    moves[#moves + 1] = {prefix .. money, by, math.abs(moved) * by}
-  end
-  for i = 1, #moves do
-    local move = moves[i]
-    local now = redis.call('HGET', control, 't:' .. move[1]) or '0 0'
-    local count, amount = string.match(now, '^(%-?%d+) (%-?%d+)$')
-    move[4] = text(whole(whole(count) + move[2])) .. ' ' .. text(whole(whole(amount) + move[3]))
+    local name = prefix .. money
+    moves[#moves + 1] = raised(name, by, math.abs(moved) * by, call('HGET', control, 't:' .. name))
   end
   return moves
+end
+
+local function plan_totals(control, tally, currency, sign, posted_delta, by, counts)
+  return raised_totals(control, tallied(tally, currency), sign, posted_delta, by, counts)
 end
 
 -- An envelope that tells of them, and of what was seen in windows and of quotas.
@@ -78,32 +116,5 @@ local function counted(envelope, moves, windows, quotas)
 end
 
 local function write_totals(control, moves)
-  for i = 1, #moves do redis.call('HSET', control, 't:' .. moves[i][1], moves[i][4]) end
+  for i = 1, #moves do call('HSET', control, 't:' .. moves[i][1], moves[i][4]) end
 end
-
---[[
-forget_totals: these totals, of days before that one, are dropped. Who calls looks for them: the hash
-may have thousands of fields, and nothing else runs while a function reads them all.
-
-keys   1 control   2 journal
-args   1 run id   2 list: the first day that is kept, fields
-reply  shard's key, forgotten, how many;  or cold | full
-]]
-local function forget_totals(keys, args)
-  local first, fields = unpack(cmsgpack.unpack(args[2]))
-  first = whole(first)
-  if #keys ~= 2 or #fields < 1 or #fields > 1000 then error('bad_args: out of range') end
-  for i = 1, #fields do
-    local day = string.match(fields[i], '^t:[^/]+/(%d+)/')
-    if not day or whole(day) >= first then error('bad_args: a day that is kept') end
-  end
-  local gate, shut = enter(keys[1], keys[2], args[1], 0)
-  if not gate then return {keys[1], shut} end
-
-  -- From here on only writes, and none may fail.
-  redis.call('HSET', keys[1], 'totals_from', text(first))
-  return {keys[1], 'forgotten', redis.call('HDEL', keys[1], unpack(fields))}
-end
-
-redis.register_function({function_name = 'authz_forget_totals', callback = forget_totals,
-  flags = {'allow-oom'}})

@@ -14,7 +14,7 @@ reply  message id, released | forgotten | kept | marked, amount released
 ]]
 local function withdraw(keys, args)
   local account, answer = keys[2], keys[5]
-  local a = cmsgpack.unpack(args[2])
+  local a = unpacked(args[2])
   local message_id, attempt, answer_ttl = a[1], a[2], whole(a[4])
   if #keys ~= 6 or answer_ttl <= 0 then error('bad_args: out of range') end
 
@@ -23,23 +23,23 @@ local function withdraw(keys, args)
 
   -- The answer stands in its record, or in its string, or was never given.
   local said = read_answer(answer)
-  local now = redis.call('HMGET', account, 'a:' .. message_id, 'entries', 'digest',
+  local now = call('HMGET', account, 'a:' .. message_id, 'entries', 'digest',
     'v:' .. message_id, 'reviews')
   local case = a[3] .. ' ' .. message_id
-  redis.call('ZCARD', keys[6]) -- a wrong type fails here
-  local r, hash, chain = now[1] and cmsgpack.unpack(now[1]), account, chain_of(now[2], now[3])
+  call('ZCARD', keys[6]) -- a wrong type fails here
+  local r, hash, chain = now[1] and unpacked(now[1]), account, chain_of(now[2], now[3])
   if not now[2] then
     -- No account of ours: what it leaves is chained with the shard's other entries.
     hash = keys[1]
-    chain = chain_of(unpack(redis.call('HMGET', hash, 'entries', 'digest')))
+    chain = chain_of(unpack(call('HMGET', hash, 'entries', 'digest')))
   end
   if r and r[ORIGINAL] ~= message_id then r = nil end
   local given, id, increment = r and r[GIVEN] or said, message_id, nil
   if not r and said and said[KIND] == 'held' then
     -- An increment: one act on a record.
     id = said[ID]
-    local packed = redis.call('HGET', account, 'a:' .. id)
-    increment = packed and cmsgpack.unpack(packed)
+    local packed = call('HGET', account, 'a:' .. id)
+    increment = packed and unpacked(packed)
   end
   local withdrawn = said and said[WITHDRAWN] or {}
   local mine = given and has(given[HOLDERS], attempt)
@@ -52,11 +52,11 @@ local function withdraw(keys, args)
     local mark = not r and said or {'', '', '', '', 0, {}, '', withdrawn}
 
     -- From here on only writes, and none may fail.
-    if r and mine then redis.call('HSET', account, 'a:' .. message_id, cmsgpack.pack(r)) end
+    if r and mine then call('HSET', account, 'a:' .. message_id, pack(r)) end
     if stands and not r then
-      redis.call('SET', answer, cmsgpack.pack(mark), 'KEEPTTL')
+      call('SET', answer, pack(mark), 'KEEPTTL')
     else
-      redis.call('SET', answer, cmsgpack.pack(mark), 'EX', text(answer_ttl))
+      call('SET', answer, pack(mark), 'EX', text(answer_ttl))
     end
     return {message_id, stands and 'kept' or 'marked', 0}
   end
@@ -89,7 +89,7 @@ local function withdraw(keys, args)
     drop_references(account, r, message_id, set, drop)
     if #r[ACTS] > 0 then
       r[REFERENCES], r[SENT] = names, 0
-      set[#set + 1], set[#set + 2] = 'a:' .. message_id, cmsgpack.pack(r)
+      set[#set + 1], set[#set + 2] = 'a:' .. message_id, pack(r)
     else
       drop[#drop + 1] = 'a:' .. message_id
     end
@@ -110,7 +110,7 @@ local function withdraw(keys, args)
     local hold, posted = fold(r)
     moved = plan_moves(book, r, base, hold, posted, set, drop)
     if stays then
-      set[#set + 1], set[#set + 2] = 'a:' .. id, cmsgpack.pack(r)
+      set[#set + 1], set[#set + 2] = 'a:' .. id, pack(r)
     else
       drop[#drop + 1] = 'a:' .. id
       drop_references(account, r, id, set, drop)
@@ -132,7 +132,7 @@ local function withdraw(keys, args)
     r and id or '', a[3], r and r[CARD] or '', outcome, '', r and r[CURRENCY] or '',
     moved[1], moved[2], moved[3], moved[4], 0, moved[5], {}}, totals), args[3], book.quotas)
   write_totals(keys[1], totals)
-  if now[4] then redis.call('ZREM', keys[6], case) end
+  if now[4] then call('ZREM', keys[6], case) end
   return {message_id, outcome, -moved[2]}
 end
 

@@ -10,7 +10,7 @@ from bench.memory import near_cache_bytes, run
 def test_a_small_run_adds_up(tmp_path, capsys):
     path = tmp_path / "memory.json"
 
-    run(str(path), cards=300)
+    run(str(path), cards=300, holds=1000)
 
     answer = json.loads(path.read_text(encoding="utf-8"))
     per_card, kinds = answer["bytes_per_card"], answer["by_kind"]
@@ -22,6 +22,11 @@ def test_a_small_run_adds_up(tmp_path, capsys):
     assert answer["cards"] == 300
     # Two of each card's: its account and itself; and one for the opening of each shard's gate.
     assert answer["journal_entries_per_card"] == pytest.approx(2 + 64 / 300)
+    # What a server grew by for an open authorization is what its keys grew by, more or less.
+    held = answer["bytes_per_authorization"]
+    assert min(held[kind] for kind in ("record_and_answer", "references", "expiry", "journal")) > 0
+    parts = sum(size for kind, size in held.items() if kind not in ("hot_state", "journal"))
+    assert held["hot_state"] == pytest.approx(parts, rel=0.1)
     assert answer["durability"] == "no"
     assert "appendfsync no" in capsys.readouterr().out
 

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import sleep
@@ -45,6 +45,7 @@ class Guarded:
         lock: int,
         run_as: User | None = None,
         scratch: Path | None = None,
+        environment: Mapping[str, str] | None = None,  # beside ours, which has the last word
     ) -> None:
         uid, gid = (str(run_as.uid), str(run_as.gid)) if run_as else ("-", "-")
         orders = [str(os.getpid()), str(polite_signal), uid, gid, str(log), str(scratch or "-")]
@@ -57,6 +58,7 @@ class Guarded:
             stdout=subprocess.PIPE,
             bufsize=0,
             start_new_session=True,
+            env={**(environment or {}), **os.environ},
             # The lock passes to the guardian, the server and all that the server forks. So it is
             # free again when the last of them is gone, and not while one still writes.
             pass_fds=(lock,),

@@ -20,7 +20,8 @@ from authz.app.embedded.process import (
 from authz.clock import SystemClock
 
 # Appended after the paths. Each line is a promise of the engine's, not a taste. A rewrite of the
-# append-only file competes with answers for the disk and two cores, so it comes late.
+# append-only file competes with answers for the disk and two cores, so it comes late. The dates of
+# holds, of each shard, are looked through one by one while few: few are 16 here, and not 128.
 CONFIG = """\
 port 0
 unixsocketperm 700
@@ -31,8 +32,15 @@ appendonly yes
 no-appendfsync-on-rewrite no
 auto-aof-rewrite-min-size 512mb
 maxmemory-policy noeviction
+zset-max-listpack-entries 16
 save ""
 """
+
+
+# The wheel's server takes its memory from the C library. Of each small size glibc keeps 7 freed
+# blocks at hand; a hold frees more than that and asks for them again. 127 of each are 4 MB at the
+# most, and save a thirtieth of the server's work. Other C libraries do not read it.
+ENVIRONMENT = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=127"}
 
 
 class EmbeddedValkey(Server):
@@ -80,6 +88,7 @@ class EmbeddedValkey(Server):
                 log=home.folder / "valkey.log",
                 lock=home.lock,
                 scratch=home.scratch,
+                environment=ENVIRONMENT,
             )
         wait_for_pong(process, home.socket, timeout_s)
         return cls(process, home.socket, fresh)

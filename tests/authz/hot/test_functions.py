@@ -821,6 +821,38 @@ def test_a_balance_beyond_what_a_double_holds_exactly_is_refused(fresh_redis: st
     run(fresh_redis, scenario)
 
 
+def test_round_amounts_are_written_in_all_their_digits(fresh_redis: str) -> None:
+    """A double of 10**15 has a shorter name, which no reader of ours would take for a number."""
+    much = 10**15
+    rows = (Limit("daily_amount_limit", "S/day_amount/20261121", much, 3 * much, 1),)
+    changes = {"hold_minor": much, "asked_minor": much, "credit_line_minor": 3 * much}
+    acts = [authorize(n, limits=rows, **changes) for n in (1, 2)]
+    _, there = on_both(fresh_redis, [*acts, reverse(2)])
+    assert there["balance"]["held:840"] == much  # type: ignore[index]
+    assert there["used"] == {"S/day_amount/20261121": much}
+
+
+@pytest.mark.parametrize(
+    ("change", "place"), [(1.5, 2), (2**53, 3), (2**53, 2), (0.5, 5), ("x", 3), (None, 6), ([], 1)]
+)
+def test_a_bad_limit_changes_nothing(fresh_redis: str, change: object, place: int) -> None:
+    async def scenario(state: object, client: object) -> None:
+        raw = Spy()
+        state._connection, real = raw, state._connection  # type: ignore[attr-defined]
+        with pytest.raises(ZeroDivisionError):
+            await state.authorize(authorize(limits=LIMITS), 5)  # type: ignore[attr-defined]
+        arguments = list(raw.arguments)
+        said = msgspec.msgpack.decode(arguments[9])
+        said[16][0][place] = change
+        arguments[9] = msgspec.msgpack.encode(said)
+        before = await everything(client)
+        with pytest.raises(Refused):
+            await real.call(tuple(arguments), 5)
+        assert await everything(client) == before
+
+    run(fresh_redis, scenario)
+
+
 def test_an_answer_of_its_own_lives_its_life_whatever_is_asked_meanwhile(fresh_redis: str) -> None:
     """Neither a repeat nor a withdrawal makes it longer or shorter."""
 
