@@ -140,7 +140,8 @@ def check(e: Envelope) -> None:
         raise Unbookable("time")
     texts = (e.kind, e.message_id, e.authorization_id, e.account_id, e.card_id, e.verdict,
              e.currency, *e.absorbed)  # fmt: skip
-    if too_long(*texts) or forbidden("".join(texts)):
+    whole = "".join(texts)
+    if (len(whole) > TEXT_MAX and too_long(*texts)) or forbidden(whole):
         raise Unbookable("text")
     if (e.posted_delta or e.held_delta) and not (e.currency and e.account_id):
         raise Unbookable("amount_of_nobody")
@@ -208,10 +209,10 @@ def between_own(holder: Holder, e: Envelope) -> tuple[Posting, ...]:
         raise Unbookable("unbalanced")
     if not e.held_delta:
         return ()
-    of = holder.program, e.currency
+    program, currency, id = holder.program, e.currency, e.account_id
     return (
-        Posting(Account(*of, "open", e.account_id), e.held_delta),
-        Posting(Account(*of, "held", e.account_id), -e.held_delta),
+        Posting(Account(program, currency, "open", id), e.held_delta),
+        Posting(Account(program, currency, "held", id), -e.held_delta),
     )
 
 
