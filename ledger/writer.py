@@ -60,7 +60,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """How the writer works. docs/configuration.md explains each."""
 
     batch: int = 4000  # entries in a transaction: some 10 MB of memory, a quarter of a second
-    linger_ms: int = 250  # until the next look, where a batch was not full: bench load says why
+    linger_ms: int = 500  # until the next look, where a batch was not full: bench load says why
     lanes: int = 3
     parked_max: int = 10_000  # open ones; above it nothing more is taken from where the next comes
     trim_keep_s: int = 0  # 0: nothing is ever trimmed
