@@ -33,7 +33,7 @@ class SettleConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """The ledger's writer."""
 
     batch: Annotated[int, Meta(ge=1, le=50_000)] = 4000  # entries in a transaction
-    linger_ms: Annotated[int, Meta(ge=1, le=5000)] = 250  # until the next look, if it was not full
+    linger_ms: Annotated[int, Meta(ge=1, le=5000)] = 500  # until the next look, if it was not full
     lanes: Annotated[int, Meta(ge=1, le=16)] = 3  # sessions of Postgres that share the shards
     parked_max: Annotated[int, Meta(ge=1)] = 10_000  # open ones, above which nothing is taken
     # What is trimmed from the journal in the store is in the books, and older; 0: nothing ever is.

@@ -28,7 +28,6 @@ import msgspec
 import uvloop
 
 from authz.app.books import FOR_BOOKS
-from authz.app.compose import GC_THRESHOLDS
 from authz.app.embedded.postgres import EmbeddedPostgres
 from authz.app.embedded.valkey import EmbeddedValkey
 from authz.hot import admin, keys
@@ -46,7 +45,7 @@ from bench.machine import (
 from ledger.database import connect, migrate
 from ledger.journal import BODY, ENVELOPE, RECORD, Envelope
 from ledger.source import Source
-from ledger.writer import Settings, Writer
+from ledger.writer import GC_THRESHOLDS, Settings, Writer
 
 STREAMS = {int(shard): keys.journal(shard) for shard in keys.ALL_SHARDS}
 ENTRIES, SECONDS = 120_000, 60.0

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Collection, Mapping
-from typing import NamedTuple
 
 import msgspec
+from msgspec import Struct
 
 from ledger.book import chained, needed, tell
 from ledger.chain import ID_BYTES, content, link
@@ -22,17 +22,14 @@ read_envelope = msgspec.msgpack.Decoder(Envelope).decode
 pack = msgspec.msgpack.Encoder().encode
 
 
-class Seen(NamedTuple):
+class Seen(Struct, frozen=True, gc=False):
     """One entry, with its envelope where that could be read."""
 
     shard: int
     raw: Raw
     content: bytes
+    id: bytes  # the first of it
     e: Envelope | None
-
-    @property
-    def id(self) -> bytes:
-        return self.content[:ID_BYTES]
 
 
 class Page:
@@ -64,7 +61,8 @@ class Page:
 
 def look(shard: int, raw: Raw) -> Seen:
     if raw.envelope is None or raw.body is None:
-        return Seen(shard, raw, content(shard, b"", pack(raw.fields)), None)
+        digest = content(shard, b"", pack(raw.fields))
+        return Seen(shard, raw, digest, digest[:ID_BYTES], None)
     e: Envelope | None
     try:
         e = read_envelope(raw.envelope)
@@ -72,7 +70,8 @@ def look(shard: int, raw: Raw) -> Seen:
         e = None
     if e is not None and not -(2**62) < e.at_ms < 2**62:
         e = None
-    return Seen(shard, raw, content(shard, raw.envelope, raw.body), e)
+    digest = content(shard, raw.envelope, raw.body)
+    return Seen(shard, raw, digest, digest[:ID_BYTES], e)
 
 
 class Cache:
@@ -124,6 +123,7 @@ async def assemble(
 ) -> Batch:
     """Tell the entries of a page that are new, and put together what is to be written."""
     batch, state = Batch(), cache.state
+    heads_now = batch.heads
     batch.known = cache.known
     twice: set[bytes] = set()
     for shard, raws in page.raws.items():
@@ -137,11 +137,11 @@ async def assemble(
         if id in there or id in twice:
             continue  # committed before, and not acknowledged; or the same bytes twice in one page
         twice.add(id)
-        head = batch.heads[seen.shard]
+        shard = seen.shard
         try:
             if id in condemned:
                 raise Unbookable("refused_by_database")
-            batch.heads[seen.shard] = told(batch, state, seen, head)
+            heads_now[shard] = told(batch, state, seen, heads_now[shard])
         except Unbookable as error:
             batch.parked.append(parked(seen, error.reason))
         except (AssertionError, ArithmeticError, LookupError, TypeError, ValueError) as error:
@@ -162,7 +162,8 @@ def told(batch: Batch, state: State, seen: Seen, head: Head) -> Head:
     assert raw.body is not None
     postings, notices, movement = tell(state, e, raw.envelope, raw.body)
     seq, shard = head.seq + 1, seen.shard
-    digest = link(head.digest, seen.content, [(*account, amount) for account, amount in postings])
+    lines = [(*account, amount) for account, amount in postings]
+    digest = link(head.digest, seen.content, lines)
     batch.rows.append(
         Row(
             e.at_ms, seen.id, shard, seq, e.kind, e.verdict, e.message_id, e.authorization_id,
@@ -171,8 +172,8 @@ def told(batch: Batch, state: State, seen: Seen, head: Head) -> Head:
     )  # fmt: skip
     if not batch.latest.add(shard, e, raw):
         notices = (*notices, ("not_for_rebuild", e.kind))
-    for number, (account, amount) in enumerate(postings):
-        batch.lines.append((e.at_ms, shard, seq, number, *account, amount))
+    for number, line in enumerate(lines):
+        batch.lines.append((e.at_ms, shard, seq, number, *line))
     if movement is not None:
         batch.movements.append((e.message_id, shard, seq, movement.what, movement.reference))
     for what, details in notices:
@@ -180,6 +181,8 @@ def told(batch: Batch, state: State, seen: Seen, head: Head) -> Head:
     gate_entries, gate_digest = head.gate_entries, head.gate_digest
     if e.account_id:
         batch.holders[e.account_id] = shard
+        if e.kind == "account":
+            batch.described.add(e.account_id)
         if e.currency:
             batch.balances.add((e.account_id, e.currency))
     else:

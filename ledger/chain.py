@@ -8,8 +8,9 @@ Each shard's entries are chained: a link is the digest of the link before it, of
 and of its postings. Whoever alters, adds or drops one has to make all later links anew.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from hashlib import sha256
+from struct import Struct
 
 import msgspec
 
@@ -17,16 +18,16 @@ ID_BYTES = 16  # of 32: two different entries in a shard with one id are not to 
 START = b""
 
 pack = msgspec.msgpack.Encoder().encode
+head = Struct(">II").pack
 
 
 def content(shard: int, envelope: bytes, body: bytes) -> bytes:
     """The digest of an entry of a shard: opening the gates writes the same bytes in all of them.
     The envelope's length goes first, so that no byte may change sides."""
-    head = shard.to_bytes(4, "big") + len(envelope).to_bytes(4, "big")
-    return sha256(head + envelope + body).digest()
+    return sha256(head(shard, len(envelope)) + envelope + body).digest()
 
 
-def link(before: bytes, of: bytes, postings: Iterable[tuple[str, str, str, str, int]]) -> bytes:
+def link(before: bytes, of: bytes, postings: Sequence[tuple[str, str, str, str, int]]) -> bytes:
     """The next link: `of` is the entry's content, postings are program, currency, role, subject,
     amount of each line, in their order."""
-    return sha256(before + of + pack(list(postings))).digest()
+    return sha256(before + of + pack(postings)).digest()

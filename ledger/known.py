@@ -27,7 +27,7 @@ class Profile(Struct, frozen=True, array_like=True):
 read_profile = msgspec.msgpack.Decoder(Profile).decode
 
 
-class Balance(Struct, frozen=True, array_like=True):
+class Balance(Struct, frozen=True, array_like=True, gc=False):
     """One currency of an account: by our postings, and as the hot state told it last."""
 
     posted: int = 0
@@ -39,7 +39,7 @@ class Balance(Struct, frozen=True, array_like=True):
 NO_BALANCE = Balance()
 
 
-class Holder(Struct, frozen=True, kw_only=True):
+class Holder(Struct, frozen=True, kw_only=True, gc=False):
     """A cardholder's account as the books know it."""
 
     account_id: str
@@ -51,7 +51,7 @@ class Holder(Struct, frozen=True, kw_only=True):
     digest: str = ""
 
 
-class Authorization(Struct, frozen=True, kw_only=True):
+class Authorization(Struct, frozen=True, kw_only=True, gc=False):
     """An authorization, or what stands in for one: all that is held and paid of it."""
 
     authorization_id: str

@@ -34,7 +34,7 @@ class Terms(Struct, frozen=True):
     exact: bool = False  # the network's word on what it settles, whichever way money moves
 
 
-class Parts(Struct, frozen=True, array_like=True):
+class Parts(Struct, frozen=True, array_like=True, gc=False):
     """What was posted of one authorization, in the billing currency, by whose it is.
 
     `paid` is what left the card in all; below zero for a credit. The principal is the rest of it.

@@ -20,7 +20,7 @@ from ledger.split import Parts
 LOCKS = 0x6C656467  # the first half of every lock on a shard; the second is its number
 
 
-class Head(Struct, frozen=True):
+class Head(Struct, frozen=True, gc=False):
     """How far one shard's chain has come, and the chain of its entries that are no account's."""
 
     seq: int = 0
@@ -73,6 +73,7 @@ class Batch:
         self.heads: dict[int, Head] = {}
         self.feed: list[tuple[int, int, int]] = []  # shard, first and last seq
         self.holders: dict[str, int] = {}  # accounts that changed, and their shard
+        self.described: set[str] = set()  # of these, those of which more changed than the chain
         self.balances: set[tuple[str, str]] = set()
         self.authorizations: set[str] = set()
         # Of these, what the database has already.
@@ -263,18 +264,27 @@ class Books:
 
     async def _write_holders(self, batch: Batch, state: State) -> None:
         new: list[tuple[Any, ...]] = []
-        changed: list[tuple[Any, ...]] = []
+        described: list[tuple[Any, ...]] = []
+        longer: list[tuple[Any, ...]] = []  # the chain alone
         for id, shard in batch.holders.items():
             h = state.holders[id]
-            row = (id, shard, h.program, h.currency, h.credit_line_minor, h.created, h.entries,
-                   h.digest)  # fmt: skip
-            (changed if id in batch.known.holders else new).append(row)
+            if id not in batch.known.holders:
+                new.append((id, shard, h.program, h.currency, h.credit_line_minor, h.created,
+                            h.entries, h.digest))  # fmt: skip
+                continue
+            longer.append((id, h.entries, h.digest))
+            if id in batch.described:
+                described.append((id, h.program, h.currency, h.credit_line_minor, h.created))
         await self._copy("account", new, HOLDER)
         await self._update(
+            "UPDATE account a SET entries = n.e, digest = n.d FROM "
+            f"unnest({arrays('text', 'bigint', 'text')}) n(id, e, d) WHERE a.account_id = n.id",
+            longer,
+        )  # fmt: skip
+        await self._update(
             "UPDATE account a SET program = n.p, currency = n.c, credit_line_minor = n.l, "
-            "created = n.m, entries = n.e, digest = n.d FROM "
-            f"unnest({arrays('text', 'int', 'text', 'text', 'bigint', 'bool', 'bigint', 'text')}) "
-            "n(id, s, p, c, l, m, e, d) WHERE a.account_id = n.id", changed,
+            f"created = n.m FROM unnest({arrays('text', 'text', 'text', 'bigint', 'bool')}) "
+            "n(id, p, c, l, m) WHERE a.account_id = n.id", described,
         )  # fmt: skip
 
     async def _write_balances(self, batch: Batch, state: State) -> None:
@@ -360,7 +370,7 @@ UNTOUCHED = "-"  # of a record, in hex otherwise: the act did not come near it
 
 
 def write_foreign(foreign: tuple[tuple[str, int], ...]) -> str:
-    return " ".join(f"{currency}:{amount}" for currency, amount in foreign)
+    return " ".join([f"{currency}:{amount}" for currency, amount in foreign]) if foreign else ""
 
 
 def read_foreign(text: str) -> tuple[tuple[str, int], ...]:

@@ -45,6 +45,12 @@ AWAY = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # a server that dies between two messages
 )
+# For `gc.set_threshold`: a batch is some ten thousands of objects in no cycle, and to look through
+# them is a tenth of the writer's time. So that many batches pass before somebody looks.
+GC_THRESHOLDS = (400_000, 20, 50)
+
+WORK_MEM = "16MB"  # what triggers look at of a full batch is 6 MB: beyond it goes to the disk
+
 SHORTEST_S = 0.05  # the first wait for a server that is away
 IDLE_S = 0.2  # between looks at a journal to which nothing is added
 REFUSALS_MAX = 2  # of one entry alone: the first may come from what somebody else has just written
@@ -54,7 +60,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """How the writer works. docs/configuration.md explains each."""
 
     batch: int = 4000  # entries in a transaction: some 10 MB of memory, a quarter of a second
-    linger_ms: int = 250  # until the next look, where a batch was not full: bench load says why
+    linger_ms: int = 500  # until the next look, where a batch was not full: bench load says why
     lanes: int = 3
     parked_max: int = 10_000  # open ones; above it nothing more is taken from where the next comes
     trim_keep_s: int = 0  # 0: nothing is ever trimmed
@@ -172,7 +178,9 @@ class Lane:
 
     async def _session(self, *, once: bool) -> None:
         """Connected, until it ends: asked to, drained, or by an error of a server."""
-        connection = await connect(self._dsn, name=f"authz settle {self._number}")
+        connection = await connect(
+            self._dsn, name=f"authz settle {self._number}", work_mem=WORK_MEM
+        )
         source = Source(self._redis_url, self._streams, self._store_keys)
         claimed: tuple[str, ...] = ()
         try:

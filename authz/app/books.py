@@ -130,7 +130,7 @@ async def own_books(folder: Path, *, make: bool) -> FoundBooks:
         raise BooksMissing(f"There are no books in {folder} yet: `authz settle` makes them.")
     if os.geteuid() == 0:
         folder.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    embedded = EmbeddedPostgres.start(folder, settings=FOR_BOOKS)
+    embedded = EmbeddedPostgres.start(folder, settings=FOR_BOOKS, gives_way=True)
     write_privately(file, embedded.dsn + "\n")
     return FoundBooks(embedded.dsn, embedded)
 

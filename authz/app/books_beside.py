@@ -69,7 +69,7 @@ class BooksBeside:
         return self._postgres.pid, self._writer.pid
 
     def _start(self) -> None:
-        self._postgres = EmbeddedPostgres.start(settings=FOR_BOOKS)
+        self._postgres = EmbeddedPostgres.start(settings=FOR_BOOKS, gives_way=True)
         self._writer = WriterProcess(self._folder, self._redis_url, self._postgres.dsn)
 
     async def started(self, say: Callable[[str], None] = lambda line: None) -> None:

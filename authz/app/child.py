@@ -31,7 +31,7 @@ class Child:
     So it ends when we do, however that comes about, and is stopped by its own id.
     """
 
-    def __init__(self, name: str, folder: Path, *argv: str | Path) -> None:
+    def __init__(self, name: str, folder: Path, *argv: str | Path, gives_way: bool = False) -> None:
         self._name = name
         self._announce = announcement(folder, name)
         self._announce.unlink(missing_ok=True)
@@ -40,6 +40,7 @@ class Child:
             self._process = Guarded(
                 [str(word) for word in argv],
                 polite_signal=signal.SIGTERM, log=folder / f"{name}.log", lock=lock,
+                gives_way=gives_way,
             )  # fmt: skip
         finally:
             os.close(lock)
@@ -99,10 +100,11 @@ class EngineProcess(Child):
 
 
 class WriterProcess(Child):
-    """`authz settle`, between this store and this Postgres."""
+    """`authz settle`, between this store and this Postgres. It gives way: no answer waits."""
 
     def __init__(self, folder: Path, redis_url: str, dsn: str, *arguments: str) -> None:
         super().__init__(
             "writer", folder, *OURS, "settle", "--announce", announcement(folder, "writer"),
             "--metrics-port", "0", "--redis", redis_url, "--postgres", dsn, *arguments,
+            gives_way=True,
         )  # fmt: skip

@@ -48,6 +48,12 @@ STORIES = {
     "missing lines": ([entry(2), head(2)], "are missing"),
     "another link": ([entry(2), line(2), head(2, digest=9)], "are missing"),
     "a head without its entry": ([head(2)], "are missing"),
+    "two heads, one without its entry": (
+        ["INSERT INTO shard (shard) VALUES (2)", entry(2), line(2),
+         f"UPDATE shard SET seq = seq + 1, digest = '\\x{2:064x}'"],
+        "are missing",
+    ),
+    "a chain that takes another's place": (["UPDATE shard SET shard = 2"], "only grows"),
     "a chain that shrinks": (["UPDATE shard SET seq = 0 WHERE shard = 1"], "only grows"),
     "a chain that goes": (["DELETE FROM shard"], "only added to"),
     "a chain from the middle": (["INSERT INTO shard VALUES (5, 3)"], "begins at its start"),

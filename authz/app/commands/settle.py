@@ -15,7 +15,6 @@ from redis.exceptions import RedisError
 from authz.app.announce import CannotListen, announce_when_ready, listening
 from authz.app.books import NO_BOOKS, FoundBooks, find_books, of_books
 from authz.app.chain_watch import ChainWatch
-from authz.app.compose import GC_THRESHOLDS
 from authz.app.http import Health, start_http
 from authz.app.options import configured
 from authz.app.output import counted, sentence
@@ -33,7 +32,7 @@ from ledger.metrics import Metrics
 from ledger.settlement_metrics import SettlementMetrics
 from ledger.source import Source
 from ledger.store import Books, OtherStore
-from ledger.writer import Settings, Writer
+from ledger.writer import GC_THRESHOLDS, Settings, Writer
 
 WATCH_S = 1.0  # between looks at the lag: each is a read of every shard's position
 STREAMS = {int(shard): keys.journal(shard) for shard in keys.ALL_SHARDS}
@@ -127,7 +126,7 @@ async def run(
     stop: asyncio.Event,
 ) -> int:  # fmt: skip
     redis_url = store.url
-    gc.set_threshold(*GC_THRESHOLDS)  # a batch is many objects, and no cycle
+    gc.set_threshold(*GC_THRESHOLDS)
     metrics, s = Metrics(), config.settle
     settings = Settings(
         batch=s.batch, linger_ms=s.linger_ms, lanes=s.lanes, parked_max=s.parked_max,

@@ -24,6 +24,8 @@ STOP = b"s"  # the server's polite signal, and SIGKILL when GRACE_S is over
 KILL = b"k"  # SIGKILL at once, to the server and what it forked
 GRACE_S = 5.0  # an orderly end takes some 50 ms; a slow disk may need the rest
 ORPHAN_CHECK_S = 1.0  # a fork of our parent may hold the pipe open after the parent's death
+# Of 19, for what gives way: on a core that others want, it gets a tenth of what they get.
+NICE = 10
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -32,17 +34,18 @@ def main(argv: list[str]) -> int:
     """Start the server, say its pid, carry out orders, and exit as it exited.
 
     argv: our parent's pid, the polite signal, uid and gid to run as ("-" to stay what we are),
-    the log file, a folder to remove at the end ("-" for none), then the command.
+    the log file, a folder to remove at the end ("-" for none), whether it gives way to others
+    ("1"; "-" else), then the command.
     """
     parent, polite = int(argv[0]), int(argv[1])
-    uid, gid, log, scratch = argv[2:6]
+    uid, gid, log, scratch, gives_way = argv[2:7]
 
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)  # its end makes `woken` readable
 
-    server = start(argv[6:], uid, gid, log, polite)
+    server = start(argv[7:], uid, gid, log, polite, gives_way == "1")
     os.write(1, b"%d\n" % server)
     os.close(1)
 
@@ -66,14 +69,14 @@ def main(argv: list[str]) -> int:
     return status
 
 
-def start(command: list[str], uid: str, gid: str, log: str, polite: int) -> int:
+def start(command: list[str], uid: str, gid: str, log: str, polite: int, gives_way: bool) -> int:
     """Fork, become the unprivileged user, exec. Returns the server's pid."""
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
     server = os.fork()
     if server:
         return server
     try:
-        become(uid, gid, log)
+        become(uid, gid, log, gives_way)
         if libc is not None:
             libc.prctl(PR_SET_PDEATHSIG, polite, 0, 0, 0)  # a change of user would clear it
         os.execv(command[0], command)
@@ -83,9 +86,11 @@ def start(command: list[str], uid: str, gid: str, log: str, polite: int) -> int:
         os._exit(127)
 
 
-def become(uid: str, gid: str, log: str) -> None:
+def become(uid: str, gid: str, log: str, gives_way: bool) -> None:
     """Give up what the server must not have: our terminal, our pipes, our rights."""
     os.setsid()  # Ctrl-C is for us, and we end the server after our last write
+    if gives_way:
+        give_way()
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and exec would pass that on
     os.umask(0o077)
     out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -97,6 +102,17 @@ def become(uid: str, gid: str, log: str) -> None:
         os.setgroups([])
         os.setgid(int(gid))
         os.setuid(int(uid))
+
+
+def give_way() -> None:
+    """Before others who want the same core, theirs first; all that we start inherits it.
+
+    Linux shares cores among sessions first where it groups tasks by them (`sched_autogroup`), and
+    `nice` only counts within one. So the session is told too; it is our own since `setsid`.
+    """
+    os.nice(NICE)
+    with suppress(OSError), open("/proc/self/autogroup", "w") as group:
+        group.write(str(NICE))
 
 
 def destroy(server: int) -> None:

@@ -68,8 +68,11 @@ class EmbeddedPostgres(Server):
         site: Path | None = None,
         timeout_s: float = 60.0,
         settings: Mapping[str, str] | None = None,
+        gives_way: bool = False,
     ) -> "EmbeddedPostgres":
         """Start, and wait until it takes connections. Without `data_dir` the data goes with it.
+
+        `gives_way`: no answer waits for it, so whoever else wants a core has it first.
 
         `site` is the folder the wheel was installed into, if it is not on our own path. The
         default timeout leaves room for the recovery of a busy ledger after a crash.
@@ -94,6 +97,7 @@ class EmbeddedPostgres(Server):
                 lock=home.lock,
                 run_as=user,
                 scratch=home.scratch,
+                gives_way=gives_way,
             )
         wait_until_ready(process, cluster, timeout_s)
         return cls(process, home.socket.parent, fresh)

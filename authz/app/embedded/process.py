@@ -46,9 +46,12 @@ class Guarded:
         run_as: User | None = None,
         scratch: Path | None = None,
         environment: Mapping[str, str] | None = None,  # beside ours, which has the last word
+        gives_way: bool = False,
     ) -> None:
+        """`gives_way`: to whoever else wants its core (guardian.py)."""
         uid, gid = (str(run_as.uid), str(run_as.gid)) if run_as else ("-", "-")
-        orders = [str(os.getpid()), str(polite_signal), uid, gid, str(log), str(scratch or "-")]
+        orders = [str(os.getpid()), str(polite_signal), uid, gid, str(log), str(scratch or "-"),
+                  "1" if gives_way else "-"]  # fmt: skip
         # Opened now, to be readable when the folder is gone together with the server.
         self._log = open(os.open(log, os.O_RDWR | os.O_CREAT, 0o600), "rb")  # noqa: SIM115
         self._log_start = self._log.seek(0, os.SEEK_END)

@@ -14,7 +14,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from authz.app.embedded import binaries
+from authz.app.embedded import binaries, guardian
 from authz.app.embedded.binaries import site_folder, succeeds_as, unprivileged_user
 from authz.app.embedded.postgres import EmbeddedPostgres
 from authz.app.embedded.process import EmbeddedError
@@ -170,3 +170,20 @@ def test_an_ordinary_user_runs_it_as_himself(folder: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert (folder / "postgres-18").stat().st_uid == user.uid
+
+
+def test_one_that_gives_way_does_so_with_all_its_sessions(folder: Path) -> None:
+    async def priorities(server: EmbeddedPostgres) -> set[int]:
+        connection = await asyncpg.connect(server.dsn)
+        try:
+            session = await connection.fetchval("SELECT pg_backend_pid()")
+            return {os.getpriority(os.PRIO_PROCESS, pid) for pid in (server.pid, session)}
+        finally:
+            await connection.close()
+
+    with EmbeddedPostgres.start(folder, gives_way=True) as server:
+        usual = os.getpriority(os.PRIO_PROCESS, 0)
+        assert asyncio.run(priorities(server)) == {min(usual + guardian.NICE, 19)}
+        group = Path(f"/proc/{server.pid}/autogroup")
+        if group.exists():  # Linux that groups tasks by sessions
+            assert group.read_text().split()[-1] == str(guardian.NICE)
