@@ -3,12 +3,11 @@
 More at once make every one of them slower, until all are late. So the bound follows what
 the answers take: half of the hot state's deadline. The other half is for those who wait.
 
-Who waits is decided by the predicted wait: those before it, times what a message took lately. By
-Little's law that is the time of an answer divided by how many were asked meanwhile, whatever it is
-that is slow: store, disk, or our own loop. So no more wait than have their turn in time. One more,
-and the one that has waited longest is told 91: what stays has the most of its budget left, which is
-what counts after a stall, and the order of a link is kept. As many are served as if the newest
-were sent away, each in less time.
+Who waits is decided by the predicted wait: those before it, times what a message took lately, as
+counted while some waited; whatever it is that is slow, store, disk, or our own loop. So no more
+wait than have their turn in time. One more, and the one that has waited longest is told 91: what
+stays has the most of its budget left, which is what counts after a stall, and the order of a link
+is kept. As many are served as if the newest were sent away, each in less time.
 
 Links are read from meanwhile: what lies in a socket is nobody's to shed, and a network that hears
 nothing waits for longer than one that hears 91. But reading and refusing costs time, which is taken
@@ -16,12 +15,12 @@ from those who could be served. So it gets a fifth of the loop's, and above that
 """
 
 START = 256  # a store of our own answers some 4,000 a second: 75 ms hold 300 of them
-START_PACE_S = 250e-6  # and so many seconds a message
+START_PER_S = 4000.0
 LEAST = 32  # what arrives in one turn shares one fsync, so fewer at once would be no faster
 SEATS = 1000  # told 91 all at once they take 20 ms; the deadline leaves 50 of the budget
 SHARE = 0.5  # of the deadline: what an answer may take once it is asked for; waiting has the rest
 CUT = 0.8  # a step down, at most one for each round of answers; a step up is one for each round
-GAIN = 1 / 64  # of the newest answer in what a message takes: a few dozen answers share an fsync
+LATELY_S = 1.0  # what a message took is told by about so long; a stall alone would be a bad guess
 REFUSING = 0.2  # of the loop's time; what it serves stays above four fifths of what it could
 PURSE_S = 0.01  # of refusing that may be saved up: half a beat
 READ_S = 0.0005  # what one read takes whose some twenty requests are told 91
@@ -36,12 +35,14 @@ class Admission:
         self.holding = 0  # links that have something waiting
         self.patience_s = deadline_s * SHARE  # who has waited longer would be answered too late
         self.limit = float(min(START, most))
-        self.pace_s = START_PACE_S  # what a message takes, many at once
+        self.per_s = START_PER_S  # answered, while some wait
         self._most = most
         self._aim_s = deadline_s * SHARE
         self._cut_at = float("-inf")
         self._purse_s = PURSE_S  # of time for refusing
-        self._filled_at: float | None = None
+        self._beat_at: float | None = None
+        self._crowd = False  # some waited at the last beat
+        self._answered = 0  # since then
 
     @property
     def room(self) -> int:
@@ -51,7 +52,7 @@ class Admission:
     @property
     def line(self) -> int:
         """How many may wait: as many as have their turn within their patience, by prediction."""
-        return min(SEATS, int(self.patience_s / self.pace_s))
+        return min(SEATS, max(LEAST, int(self.patience_s * self.per_s)))
 
     def seats(self, counted: int) -> int:
         """How many may wait of a link that has so many waiting: what the others leave, but its
@@ -72,12 +73,11 @@ class Admission:
         """One was answered, after so long. A bound that is not made use of is not judged, nor by
         what waits for more than the answer of one act."""
         used = self.in_flight >= self.limit / 2
-        meanwhile = self.in_flight
         self.in_flight -= 1
+        self._answered += 1
         assert self.in_flight >= 0
         if not (used and judged):
             return
-        self.pace_s += (took_s / meanwhile - self.pace_s) * GAIN
         if took_s > self._aim_s:
             if now - self._cut_at > self._aim_s:
                 self._cut_at = now
@@ -99,8 +99,12 @@ class Admission:
         """So long went into reading and telling 91."""
         self._purse_s -= seconds
 
-    def fill(self, now: float) -> None:
-        """Time has passed."""
-        if self._filled_at is not None:
-            self._purse_s = min(PURSE_S, self._purse_s + (now - self._filled_at) * REFUSING)
-        self._filled_at = now
+    def beat(self, now: float) -> None:
+        """Time has passed: there is time for refusing again, and what was answered is counted."""
+        if self._beat_at is not None and now > self._beat_at:
+            passed_s = now - self._beat_at
+            self._purse_s = min(PURSE_S, self._purse_s + passed_s * REFUSING)
+            if self._crowd and self.waiting:
+                weight = min(1.0, passed_s / LATELY_S)
+                self.per_s += (self._answered / passed_s - self.per_s) * weight
+        self._beat_at, self._answered, self._crowd = now, 0, self.waiting > 0

@@ -227,7 +227,7 @@ class Server:
     def _beat(self) -> None:
         """The loop is alive. And who has waited too long is told so, answers or not."""
         self.pulse.beat()
-        self.admission.fill(self.clock.monotonic())
+        self.admission.beat(self.clock.monotonic())
         for link in list(self._links):
             link.look()
         self.go_on()

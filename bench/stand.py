@@ -3,7 +3,7 @@ afterwards, however it ends."""
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import islice
 from pathlib import Path
@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from authz.app.books import FOR_BOOKS
 from authz.app.books_beside import Booked, BooksBeside
-from authz.app.child import Child, EngineProcess, announcement
+from authz.app.child import OURS, Child, EngineProcess, announcement
 from authz.app.embedded.postgres import EmbeddedPostgres
 from authz.app.embedded.process import write_privately
 from authz.app.embedded.valkey import EmbeddedValkey
@@ -95,9 +95,17 @@ class Stand:
 
 @asynccontextmanager
 async def stand(
-    folder: Path, *, cards: int, seed: int, dialect: str, books: bool, rules: int = 0
+    folder: Path,
+    *,
+    cards: int,
+    seed: int,
+    dialect: str,
+    books: bool,
+    rules: int = 0,
+    program: Sequence[str] = OURS,
 ) -> AsyncIterator[Stand]:
     """Everything started and loaded, the loading drained. `rules`: in force, with five limits.
+    `program`: what the engine is run by.
 
     Raises: EmbeddedError, RuntimeError where a server does not start.
     """
@@ -121,6 +129,7 @@ async def stand(
         engine = EngineProcess(
             folder, "--redis", valkey.url, "--pan-key-file", str(key_file),
             "--dialect", dialect, "--framing", spoken.framing.name, "--network", spoken.network,
+            program=program,
         )  # fmt: skip
         beside = BooksBeside(folder, valkey.url) if books else None
         try:
