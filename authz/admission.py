@@ -19,6 +19,7 @@ START_PER_S = 4000.0
 LEAST = 32  # what arrives in one turn shares one fsync, so fewer at once would be no faster
 SEATS = 1000  # told 91 all at once they take 20 ms; the deadline leaves 50 of the budget
 SHARE = 0.5  # of the deadline: what an answer may take once it is asked for; waiting has the rest
+SURE = 2 / 3  # of the patience: the rest is left for predictions that were wrong
 CUT = 0.8  # a step down, at most one for each round of answers; a step up is one for each round
 LATELY_S = 1.0  # what a message took is told by about so long; a stall alone would be a bad guess
 REFUSING = 0.2  # of the loop's time; what it serves stays above four fifths of what it could
@@ -52,7 +53,7 @@ class Admission:
     @property
     def line(self) -> int:
         """How many may wait: as many as have their turn within their patience, by prediction."""
-        return min(SEATS, max(LEAST, int(self.patience_s * self.per_s)))
+        return min(SEATS, max(LEAST, int(self.patience_s * SURE * self.per_s)))
 
     def seats(self, counted: int) -> int:
         """How many may wait of a link that has so many waiting: what the others leave, but its

@@ -196,7 +196,7 @@ def capacity(json_path: str | None, **given: Any) -> None:
 )
 @click.option("--png", type=click.Path(path_type=Path), help="And a picture of it, by Chromium.")
 def report(files: tuple[Path, ...], html: Path, png: Path | None) -> None:
-    """Runs of `bench load --json` as one page: charts, costs, machine; nothing is fetched."""
+    """Runs of `bench load --json` and `trouble --json` as one page; nothing is fetched for it."""
     from bench.report import run
 
     try:
@@ -272,7 +272,7 @@ def storm(json_path: str | None, **given: Any) -> None:
 @command.command(
     epilog="\b\nExamples:\n  authz bench trouble --json trouble.json\n"
     "  authz bench trouble overload --overload-s 20\n\n"
-    "Exit codes: 0 every scene held, 1 one did not, 3 the machine itself stalled."
+    "Exit codes: 0 every scene held, 1 one did not, 3 few were late, or the machine itself stalled."
 )
 @click.argument("scenes", nargs=-1, metavar="[SCENE]...")
 @click.option("--rate", type=click.FloatRange(1), help="Of the steady load. [60 % of capacity]")

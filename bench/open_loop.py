@@ -63,7 +63,9 @@ class Wire(asyncio.Protocol):
         self.number = number
         self.sent = Sent(0)
         self.next: Closed | None = None  # where each answer is followed by a question
-        self.lost = False
+        self.lost = False  # by the other side
+        self._gone = asyncio.Event()
+        self._gone_on_purpose = False
         self._clock = clock
         self._reader = FRAMING.reader(ANSWER_MAX)
         self._signed_on = asyncio.Event()
@@ -73,7 +75,8 @@ class Wire(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.lost = True
+        self.lost = not self._gone_on_purpose
+        self._gone.set()
 
     async def sign_on(self) -> None:
         now = utc(self._clock.now_ms()).strftime("%m%d%H%M%S")
@@ -98,9 +101,12 @@ class Wire(asyncio.Protocol):
         if answers and self.next is not None:
             self.next.send(self, answers)
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        """Returns when it is closed."""
         if self._transport is not None:
+            self._gone_on_purpose = True
             self._transport.close()
+            await self._gone.wait()
 
 
 async def open_wires(ports: Sequence[int], clock: SystemClock) -> list[Wire]:

@@ -85,7 +85,7 @@ def keep_disk_busy(path: Path, until: float) -> int:
     block, times = os.urandom(FSYNC_BYTES), 0
     file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
     try:
-        while monotonic() < until:
+        while not times or monotonic() < until:
             os.pwrite(file, block, 0)
             os.fsync(file)
             times += 1

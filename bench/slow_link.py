@@ -1,7 +1,6 @@
 """A TCP proxy on this machine that can be made slow: a link that drips."""
 
 import asyncio
-from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -43,10 +42,13 @@ class SlowLink:
             task.add_done_callback(self._pumps.discard)
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError):
+        try:
             while data := await reader.read(DRIP_BYTES if self.slow else READ_BYTES):
                 writer.write(data)
                 await writer.drain()
                 if self.slow:
                     await asyncio.sleep(DRIP_S)
-        writer.close()
+        except ConnectionError:
+            pass  # the other direction ends by it, too
+        finally:
+            writer.close()

@@ -43,6 +43,7 @@ class Order(Struct, frozen=True, kw_only=True):
     share: float = 0.6
     warm_up_s: float = 1.0
     calm_s: float = 4.0  # before each trouble, and after it
+    lasts_s: float = 2.0  # the load goes on for so long beside a trouble, as a rule
     overload_s: float = 10.0
     capacity_s: float = 3.0  # of the closed loop
     cards: int = 10_000
@@ -128,7 +129,7 @@ class Theatre:
         try:
             sent = await Closed(frames, self.clock).run(wires, CLOSED_DEPTH)
         finally:
-            close(wires)
+            await close(wires)
         took_s = sent.last_heard - sent.dues[0]
         verdicts = sum(code not in ("", "91", "96") for code in sent.codes)
         self.measured = verdicts / took_s
@@ -146,7 +147,7 @@ class Theatre:
         if scene.books and stood.books is None:
             return {"title": scene.title, "skipped": "there are no books to trouble"}
         capacity = await self.capacity() if scene.overload else self.measured
-        parts = [(order.warm_up_s + order.calm_s, rate), (order.calm_s + LASTS_S, rate)]
+        parts = [(order.warm_up_s + order.calm_s, rate), (order.lasts_s + order.calm_s, rate)]
         if scene.overload:
             parts[1:] = [(order.overload_s, 2 * capacity), (order.calm_s, rate)]
         times = times_of(parts)
@@ -159,7 +160,7 @@ class Theatre:
             sent, window, facts, stalls, stolen = await self.observe(scene, times, frames, wires)
             lost = sum(wire.lost for wire in wires)
         finally:
-            close(wires)
+            await close(wires)
         drained = await stood.drain()
         audited, own = await stood.audit(), await stood.own_clock()
         if scene.overload:
@@ -212,12 +213,8 @@ class Theatre:
         return Window(began, self.clock.monotonic()), facts
 
 
-LASTS_S = 2.0  # what a trouble takes at most, as a rule; the load goes on for as long
-
-
-def close(wires: Sequence[Wire]) -> None:
-    for wire in wires:
-        wire.close()
+async def close(wires: Sequence[Wire]) -> None:
+    await asyncio.gather(*(wire.close() for wire in wires))
 
 
 def faults_of(a: dict[str, Any]) -> list[str]:
@@ -235,21 +232,22 @@ def faults_of(a: dict[str, Any]) -> list[str]:
 
 
 def verdict(scenes: dict[str, dict[str, Any]]) -> tuple[int, str]:
-    """The exit code, and why: the first scene that broke a promise."""
+    """The exit code, and why: of the first scene that broke a promise."""
     doubt = ""
     for name, a in scenes.items():
         if "skipped" in a:
             continue
         if a["faults"]:
             return FAILED, f"{name}: {'; '.join(a['faults'])}"
-        why = ""
-        if a["over_budget"]:
-            why = f"{name}: {a['over_budget']} answers over {BUDGET_S * 1e3:.0f} ms"
-        elif a["served_share"] is not None and a["served_share"] < SERVED_LEAST:
-            why = f"{name}: {a['served_share']:.0%} of the capacity was served"
-        if why and not a["stalls"]:
+        # A 91 in time keeps the promise. A few late ones on a machine that is kept busy say little.
+        late, served = a["over_budget"], a["served_share"]
+        why = "" if not late else f"{name}: {late} answers over {BUDGET_S * 1e3:.0f} ms"
+        failed = late > a["sent"] // 1000
+        if served is not None and served < SERVED_LEAST:
+            why, failed = f"{name}: {served:.0%} of the capacity was served", True
+        if failed and not a["stalls"]:
             return FAILED, why
         doubt = doubt or why
     if doubt:
-        return INCONCLUSIVE, f"{doubt}, and the machine stalled beside"
+        return INCONCLUSIVE, f"{doubt}: few, or the machine stalled beside"
     return OK, "every scene: all answered within the budget, audit and books hold"
