@@ -1,7 +1,8 @@
 """How many requests may be asked of the hot state at once, and how many may wait for that.
 
-More at once make every one of them slower, until all are late. So the bound follows what
-the answers take: half of the hot state's deadline. The other half is for those who wait.
+More at once make every one of them slower, until all are late. So the bound follows what the
+answers take: a third of the hot state's deadline. A third is for those who wait; and a third for
+what neither foresees, since one that is asked and comes too late costs more than any other.
 
 Who waits is decided by the predicted wait: those before it, times what a message took lately, as
 counted while some waited; whatever it is that is slow, store, disk, or our own loop. So no more
@@ -14,12 +15,11 @@ nothing waits for longer than one that hears 91. But reading and refusing costs 
 from those who could be served. So it gets a fifth of the loop's, and above that TCP holds back.
 """
 
-START = 256  # a store of our own answers some 4,000 a second: 75 ms hold 300 of them
+START = 200  # a store of our own answers some 4,000 a second: 50 ms hold 200 of them
 START_PER_S = 4000.0
 LEAST = 32  # what arrives in one turn shares one fsync, so fewer at once would be no faster
 SEATS = 1000  # told 91 all at once they take 20 ms; the deadline leaves 50 of the budget
-SHARE = 0.5  # of the deadline: what an answer may take once it is asked for; waiting has the rest
-SURE = 2 / 3  # of the patience: the rest is left for predictions that were wrong
+SHARE = 1 / 3  # of the deadline: what an answer may take once it is asked for, and who waits before
 CUT = 0.8  # a step down, at most one for each round of answers; a step up is one for each round
 LATELY_S = 1.0  # what a message took is told by about so long; a stall alone would be a bad guess
 REFUSING = 0.2  # of the loop's time; what it serves stays above four fifths of what it could
@@ -53,7 +53,7 @@ class Admission:
     @property
     def line(self) -> int:
         """How many may wait: as many as have their turn within their patience, by prediction."""
-        return min(SEATS, max(LEAST, int(self.patience_s * SURE * self.per_s)))
+        return min(SEATS, max(LEAST, int(self.patience_s * self.per_s)))
 
     def seats(self, counted: int) -> int:
         """How many may wait of a link that has so many waiting: what the others leave, but its

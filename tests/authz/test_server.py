@@ -475,7 +475,7 @@ def test_links_take_turns_at_the_room_there_is() -> None:
     async def story(world: World, server: Server, heard: Heard, connect: Any) -> None:
         world.engine.hot = store = InOrder(world.hot)
         flood, modest = await connect(), await connect()
-        for n in range(1, 301):
+        for n in range(1, 151):
             flood.send("0100", purchase(n, 1))
         await until(lambda: server.admission.waiting > 0)
         modest.send("0100", purchase(999, 7))
@@ -483,7 +483,7 @@ def test_links_take_turns_at_the_room_there_is() -> None:
         store.go.set()
         assert (await modest.hear())[39] == "00"
         assert store.amounts.index(7) <= 2
-        assert [(await flood.hear())[39] for _ in range(300)] == ["00"] * 300
+        assert [(await flood.hear())[39] for _ in range(150)] == ["00"] * 150
 
     play(story, {"in_flight_max": 1})
 
