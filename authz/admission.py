@@ -53,7 +53,7 @@ class Admission:
     @property
     def line(self) -> int:
         """How many may wait: as many as have their turn within their patience, by prediction."""
-        return min(SEATS, max(LEAST, int(self.patience_s * self.per_s)))
+        return min(SEATS, max(LEAST, round(self.patience_s * self.per_s)))
 
     def seats(self, counted: int) -> int:
         """How many may wait of a link that has so many waiting: what the others leave, but its
