@@ -57,8 +57,8 @@ TIMEOUT_S = 60.0  # of one call: a shard's whole expiry set is the longest
 SCAN_STEP = 5000  # keys looked through in one step of a scan: some 2 ms of the server's
 LOOKS = 256  # accounts asked for at once
 DIFFERENCES_MAX = 200  # listed in a report; all are counted
-# Renewed while an audit runs: an engine that was killed in it stops the others no longer. Two audits
-# do no harm.
+# Renewed while an audit runs: an engine that was killed in it stops the others no longer. Two
+# audits do no harm.
 LOCK_S = 3
 
 

@@ -11,10 +11,10 @@ from authz.hot.totals import AUTHORIZATIONS, INQUIRIES
 from ledger.journal import AuthorizationBody, encode_body
 from rules.counters import lasting
 from rules.decide import conclude
-from rules.facts import EXACT_MAX, AuthorizationRequest, Funds, Plan, Purpose
+from rules.facts import EXACT_MAX, INQUIRY, AuthorizationRequest, Funds, Plan
 from rules.holds import HoldRule, hold_for
 from rules.price import Price, plan_of
-from rules.reason import Reason
+from rules.reason import REFERRED, Reason
 
 DAY_S = 86_400
 
@@ -133,10 +133,10 @@ def plan_act(
         posts=moves(request, rule, by_file=engine.moves_by_file(request.network)),
         sign=request.sign,
         part_reference=identity.reference_of_part(code, subject) if request.partial_ok else "",
-        inquires=request.purpose is Purpose.BALANCE_INQUIRY,
+        inquires=request.purpose is INQUIRY,
         exact=2 if request.life_cycle else 1,
         tally=engine.tally(request.network, counted_as(engine, request)),
-        review=Reason.REFERRED if may_be_referred(plan) else "",
+        review=REFERRED if may_be_referred(plan) else "",
         body=journal_body(priced, plan, account.credit_line_minor, engine.judge.version),
     )
 
@@ -144,12 +144,12 @@ def plan_act(
 def may_be_referred(plan: Plan) -> bool:
     """Whether a person may have to look at it: by a rule, or once its exception is used up."""
     used_up = plan.limits[0].reason if plan.exception and plan.limits else ""
-    return Reason.REFERRED in (plan.reason, used_up)
+    return REFERRED in (plan.reason, used_up)
 
 
 def counted_as(engine: Engine, request: AuthorizationRequest) -> str:
     """What its network's totals count the message as; money that it moves they count besides."""
-    if request.purpose is Purpose.BALANCE_INQUIRY:
+    if request.purpose is INQUIRY:
         return INQUIRIES
     posts = request.posts and not engine.moves_by_file(request.network)
     return "" if posts else AUTHORIZATIONS
@@ -273,7 +273,7 @@ def authorization_body(
         r.network, r.card_key, r.purpose, r.amount_minor, r.currency, r.transaction_minor,
         r.transaction_currency, r.mcc, r.merchant_id, r.terminal_id, r.acquirer_id, r.country,
         r.entry_mode, r.expiry, r.stan, r.rrn, r.sent_at, plan.reason,
-        tuple((x.reason, x.counter, x.use, x.ceiling, x.scale) for x in plan.limits),
+        tuple([(x.reason, x.counter, x.use, x.ceiling, x.scale) for x in plan.limits]),
         credit_line_minor, r.mti, plan.rule, plan.flags, policy,
         r.finality, r.merchant_initiated, r.partial_ok, r.merchant_name, r.channel, r.card_present,
         r.token, r.authenticated, r.risk, priced.settle_minor, priced.fees.total_minor,

@@ -33,6 +33,8 @@ from iso8583.message import Message
 from rules.facts import Does
 from rules.reason import Reason
 
+INCREASE = Does.INCREASE
+
 
 class Refusal(Exception):
     """The message was refused at the border. `place` says where, never what."""
@@ -112,11 +114,11 @@ class Dispatcher:
         if outcome.undo is not None:
             self._engine.spool.note(outcome.undo)
 
-    async def _authorization(self, heard: Heard) -> Outcome:
+    def _authorization(self, heard: Heard) -> Awaitable[Outcome]:
         told = (heard.message, heard.network, self._keys, self._engine.now_ms(), heard.says)
-        if heard.does is Does.INCREASE:
-            return await increase(self._engine, to_increment(*told), heard.received)
-        return await authorize(self._engine, to_request(*told), heard.received)
+        if heard.does is INCREASE:
+            return increase(self._engine, to_increment(*told), heard.received)
+        return authorize(self._engine, to_request(*told), heard.received)
 
     async def _reversal(self, heard: Heard) -> Outcome:
         told = (heard.message, heard.network, self._keys, self._engine.now_ms(), heard.says)

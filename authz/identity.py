@@ -54,6 +54,7 @@ def _short(text: str, size: int) -> str:
 _UNQUOTED = bytes.maketrans(b"+/", b"._")
 
 
+@lru_cache(maxsize=1024)  # asked twice of each approval, at its plan and at its answer
 def approval_code(message_id: str) -> str:
     """DE 38 of an approval: six hexadecimal digits, told from the id alone.
 

@@ -40,11 +40,14 @@ TRANSITIONS: dict[tuple[State, Word], State] = {
 assert TRANSITIONS.keys() == {(state, word) for state in State for word in Word}
 
 
+CONNECTED, SIGNED_ON = State.CONNECTED, State.SIGNED_ON  # asked of each message: rules/facts.py
+
+
 def takes_requests(state: State, sign_on_required: bool) -> bool:
     """Whether requests are asked of the engine; else they are answered 30."""
-    if state is State.CONNECTED:
+    if state is CONNECTED:
         return not sign_on_required
-    return state is State.SIGNED_ON
+    return state is SIGNED_ON
 
 
 class Ending(Struct, frozen=True):

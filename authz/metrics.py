@@ -171,6 +171,22 @@ class Histograms(Collector):
         yield family
 
 
+class Counts(Collector):
+    """Counters of one name by their labels' values: plain numbers, with no lock around each."""
+
+    def __init__(
+        self, name: str, text: str, labels: tuple[str, ...], values: Iterable[tuple[str, ...]]
+    ) -> None:
+        self._name, self._text, self._labels = name, text, labels
+        self.counts = dict.fromkeys(values, 0)
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        family = CounterMetricFamily(self._name, self._text, labels=self._labels)
+        for values, count in self.counts.items():
+            family.add_metric(values, count)
+        yield family
+
+
 class Watched(Collector):
     """Asks for each number when it is scraped; what nobody offered is left out."""
 
@@ -260,15 +276,23 @@ class Metrics:
         self.registry = registry = CollectorRegistry() if registry is None else registry
         self._budget_s = budget_s
 
-        requests = Counter(
-            "authz_requests_total", "Requests answered.", ("mti", "answer", "reason"),
-            registry=registry,
-        )  # fmt: skip
-        self._requests = {
-            (mti, reason): requests.labels(mti, answer_of(reason).value, reason.value).inc
+        self._labels = {
+            (mti, reason): (mti, answer_of(reason).value, reason.value)
             for mti in MTIS
             for reason in Reason
         }
+        requests = Counts(
+            "authz_requests", "Requests answered.", ("mti", "answer", "reason"),
+            self._labels.values(),
+        )  # fmt: skip
+        self._requests = requests.counts
+        hot_calls = Counts(
+            "authz_hot_calls", "Acts asked of the hot state.", ("outcome",),
+            ((label,) for label in HOT_CALLS.values()),
+        )  # fmt: skip
+        self._hot_calls = hot_calls.counts
+        frames = Counts("authz_frames", "Frames received, keep-alives among them.", (), ((),))
+        self._frames = frames.counts
         answers = Histograms(
             "authz_answer_seconds",
             "From the read of the last byte to the answer handed to the transport.",
@@ -282,6 +306,9 @@ class Metrics:
         self._watched = Watched()
         self._link_states = LinkStates()
         for collector in (
+            requests,
+            hot_calls,
+            frames,
             answers,
             stages,
             self._watched,
@@ -298,10 +325,6 @@ class Metrics:
             family = Counter(f"authz_{name}_total", text, (label,), registry=registry)
             return {value: family.labels(value).inc for value in values}
 
-        outcomes = counters(
-            "hot_calls", "Acts asked of the hot state.", "outcome", HOT_CALLS.values()
-        )
-        self._hot_calls = {told: outcomes[label] for told, label in HOT_CALLS.items()}
         self._withdrawals = counters(
             "withdrawals", "Acts taken back that had no reply in time.", "outcome", WITHDRAWALS
         )
@@ -323,9 +346,6 @@ class Metrics:
             "Plans made again: a profile had moved.",
             registry=registry,
         ).inc
-        self._frames = Counter(
-            "authz_frames_total", "Frames received, keep-alives among them.", registry=registry
-        ).inc
         self._dials = Counter(
             "authz_link_dials_total", "Tries to connect links that we dial.", ("link", "outcome"),
             registry=registry,
@@ -335,7 +355,7 @@ class Metrics:
 
     def answered(self, mti: str, reason: Reason, seconds: float) -> None:
         """One request answered. Counts by itself what went over the budget."""
-        (self._requests.get((mti, reason)) or self._requests[OTHER, reason])()
+        self._requests[self._labels.get((mti, reason)) or self._labels[OTHER, reason]] += 1
         self._answer(seconds)
         if seconds > self._budget_s:
             self._over_budget()
@@ -345,7 +365,7 @@ class Metrics:
 
     def hot_call(self, outcome: str) -> None:
         """By the verdict's kind, or by the name of the HotStateError."""
-        (self._hot_calls.get(outcome) or self._hot_calls[OTHER])()
+        self._hot_calls[(HOT_CALLS.get(outcome, OTHER),)] += 1
 
     def near_cache_stale(self) -> None:
         self._stale()
@@ -363,7 +383,7 @@ class Metrics:
         (self._bad_input.get(kind) or self._bad_input[OTHER])()
 
     def frames(self, count: int = 1) -> None:
-        self._frames(count)
+        self._frames[()] += count
 
     def watch(self, name: str, read: Callable[[], float]) -> None:
         """A number of WATCHED that is asked for at the scrape, and costs nothing before."""

@@ -7,11 +7,13 @@ Redis, Postgres, a log or an argument list (PCI DSS 3.5.1.1).
 
 import hmac
 from base64 import urlsafe_b64encode
+from hashlib import sha256
 from typing import NoReturn
 
 from iso8583.mask import mask_pan
 
 KEY_BYTES_MIN = 32
+SHA256_BLOCK = 64  # bytes: RFC 2104 pads a key to it, and hashes a longer one first
 
 
 class Pan:
@@ -73,11 +75,18 @@ class PanKeys:
             raise ValueError("the id of the PAN key must be one letter or digit")
         self._secret = secret
         self._key_id = key_id
+        # HMAC with the key's half of the work done: it is asked of each message.
+        block = secret if len(secret) <= SHA256_BLOCK else sha256(secret).digest()
+        block = block.ljust(SHA256_BLOCK, b"\0")
+        self._inner = sha256(bytes(byte ^ 0x36 for byte in block) + b"card-key:")
+        self._outer = sha256(bytes(byte ^ 0x5C for byte in block))
 
     def card_key(self, pan: Pan) -> str:
         """What the directory finds a card by: 23 characters."""
-        digest = hmac.digest(self._secret, b"card-key:" + pan.reveal().encode(), "sha256")
-        return self._key_id + urlsafe_b64encode(digest[:16]).decode().rstrip("=")
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(pan.reveal().encode())
+        outer.update(inner.digest())
+        return self._key_id + urlsafe_b64encode(outer.digest()[:16])[:22].decode()
 
     def card_id(self, pan: Pan) -> str:
         """The id that a new card gets. It stays when keys rotate: the directory remembers it.

@@ -36,6 +36,7 @@ from rules.reason import Reason
 log = structlog.get_logger()
 
 LOG_LINES_MAX = 20  # a second, about bad input: a peer may send a thousand, a reader reads a few
+TOO_OLD = Reason.TOO_OLD
 TICK_S = 0.5  # how often idle links are looked at; half a second late is early enough
 
 
@@ -184,9 +185,7 @@ class Server:
     def serve(self, link: Link, ask: Ask) -> None:
         """Answer one request, in a task of its own."""
         self.admission.asked()
-        task = asyncio.get_running_loop().create_task(self._serve(link, ask))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.add(asyncio.get_running_loop().create_task(self._serve(link, ask)))
 
     async def _serve(self, link: Link, ask: Ask) -> None:
         asked, outcome = self.clock.monotonic(), None
@@ -196,7 +195,7 @@ class Server:
                 ask.message, settings.network, ask.received, settings.partial_approval
             )
             reply = reply_of(outcome)
-            if outcome.reason is Reason.TOO_OLD:
+            if outcome.reason is TOO_OLD:
                 # Not in the journal, as all else that is refused as it came.
                 link.note(Trouble("too_old", named(ask.message)))
         except Refusal as refusal:
@@ -223,6 +222,8 @@ class Server:
                       where=where(error))  # fmt: skip
         finally:
             self.go_on()
+            # At its very end: a callback for that would be one more turn of the loop for each.
+            self._tasks.discard(cast(asyncio.Task[None], asyncio.current_task()))
 
     def _beat(self) -> None:
         """The loop is alive. And who has waited too long is told so, answers or not."""

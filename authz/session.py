@@ -25,7 +25,7 @@ from authz.actions import (
     Send,
     Trouble,
 )
-from authz.link_states import ENDINGS, TRANSITIONS, Word, takes_requests
+from authz.link_states import CONNECTED, ENDINGS, TRANSITIONS, Word, takes_requests
 from authz.link_states import State as State
 from authz.wire.elements import BadElement, named, text
 from authz.wire.networks import NETWORKS
@@ -112,7 +112,7 @@ class Session:
 
     @property
     def _awaits_sign_on(self) -> bool:
-        return self.state is State.CONNECTED and self.settings.sign_on_required
+        return self.state is CONNECTED and self.settings.sign_on_required
 
     def take_frames(self) -> int:
         """How many frames have come since this was last asked."""

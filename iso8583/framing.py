@@ -135,6 +135,8 @@ class Framing(Struct, frozen=True):
         return self.count.read(lead[at : at + self.size]) if lead[:at] == self.before else None
 
     def _lead(self, declared: int) -> bytes:
+        if self.count is BINARY and declared < 1 << 8 * self.size:  # most networks, as above
+            return self.before + declared.to_bytes(self.size, "big") + self.after
         if declared >= self.count.value**self.size:
             raise FrameError(Problem.WRONG_SIZE)
         return self.before + self.count.write(declared, self.size) + self.after

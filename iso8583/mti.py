@@ -3,6 +3,8 @@
 Source: ISO 8583:1987 section 4.1; later versions keep the same arithmetic.
 """
 
+from functools import lru_cache
+
 CLASSES = {
     "1": "authorization",
     "2": "financial",
@@ -30,6 +32,7 @@ ORIGINS = {
     "4": "by another party",
     "5": "repeat by another party",
 }
+MTIS = 1024  # those in play: a few dozen, and what peers make up
 WITHOUT_REPEAT = {"1": "0", "3": "2", "5": "4"}
 
 
@@ -37,17 +40,20 @@ def is_mti(mti: str) -> bool:
     return len(mti) == 4 and mti.isascii() and mti.isdigit()
 
 
+@lru_cache(maxsize=MTIS)
 def is_request(mti: str) -> bool:
     """Whether someone waits for an answer: the even functions ask, the odd ones answer."""
     return is_mti(mti) and mti[2] in "02468"
 
 
+@lru_cache(maxsize=MTIS)
 def without_repeat(mti: str) -> str:
     """The MTI under which this was first said: 0101 and 0100 are one question."""
     assert is_mti(mti), "an MTI is four digits"
     return mti[:3] + WITHOUT_REPEAT.get(mti[3], mti[3])
 
 
+@lru_cache(maxsize=MTIS)
 def response_to(mti: str) -> str:
     """The MTI of the answer, also for a class nobody knows: that one gets a refusal."""
     assert is_request(mti), "only a request is answered"

@@ -48,17 +48,15 @@ def lasting(limits: Iterable[Limit], linger_s: int) -> tuple[Limit, ...]:
     """The same, kept for so long after their windows: as long as a message may still be answered
     that asks for them. Those of a calendar's windows end with a day, so that they end together."""
     return tuple(
-        Limit(
-            one.reason, one.counter, one.use, one.ceiling, one.scale,
-            ends_at(one.until, one.size, linger_s), one.since, one.size,
-        ) if one.until else one
-        for one in limits
+        [
+            Limit(
+                one.reason, one.counter, one.use, one.ceiling, one.scale,
+                one.until + linger_s if one.size else -(-(one.until + linger_s) // DAY_S) * DAY_S,
+                one.since, one.size,
+            ) if one.until else one
+            for one in limits
+        ]
     )  # fmt: skip
-
-
-def ends_at(until: int, size: int, linger_s: int) -> int:
-    at = until + linger_s
-    return at if size else -(-at // DAY_S) * DAY_S
 
 
 class Counters:

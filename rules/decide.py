@@ -17,8 +17,30 @@ from rules.facts import (
 )
 from rules.judge import NO_JUDGE, Judge
 from rules.lists import Lists
-from rules.reason import Reason
+from rules.reason import APPROVED, REFERRED, Reason
 from rules.windows import civil_date, day_bucket, day_end, moment_at
+
+# What speaks against a card or an account that is not active.
+CARD_STATES = {
+    CardState.CLOSED: Reason.CARD_CLOSED,
+    CardState.LOST: Reason.CARD_LOST,
+    CardState.STOLEN: Reason.CARD_STOLEN,
+    CardState.EXPIRED: Reason.CARD_EXPIRED,
+    CardState.INACTIVE: Reason.CARD_INACTIVE,
+    CardState.FROZEN: Reason.CARD_FROZEN,
+}
+BEFORE_EXPIRY = frozenset(
+    {Reason.CARD_CLOSED, Reason.CARD_LOST, Reason.CARD_STOLEN, Reason.CARD_EXPIRED}
+)
+ACCOUNT_STATES = {
+    AccountState.CLOSED: Reason.ACCOUNT_CLOSED,
+    AccountState.FROZEN: Reason.ACCOUNT_FROZEN,
+}
+assert CARD_STATES.keys() == set(CardState) - {CardState.ACTIVE}
+assert ACCOUNT_STATES.keys() == set(AccountState) - {AccountState.ACTIVE}
+OPEN, DAILY_COUNT, DAILY_AMOUNT = (
+    AccountState.ACTIVE, Reason.DAILY_COUNT_LIMIT, Reason.DAILY_AMOUNT_LIMIT,
+)  # fmt: skip
 
 
 def decide(
@@ -36,7 +58,7 @@ def decide(
     changed, in one step, by `authz/hot/authorize.lua`.
     """
     plan = judged(request, card, account, lists, judge)
-    if plan.reason in (Reason.APPROVED, Reason.REFERRED) or not judge.counts_declines:
+    if plan.reason in (APPROVED, REFERRED) or not judge.counts_declines:
         return plan
     moment = moment_at(request.sent_at, account.time_zone)
     return replace(plan, limits=judge.declines(request, account, card, moment))
@@ -53,27 +75,17 @@ def judged(
     assert card.account_id == account.account_id
     today = civil_date(request.sent_at, account.time_zone)
 
-    if card.state is CardState.CLOSED:
-        return Plan(Reason.CARD_CLOSED)
-    if card.state is CardState.LOST:
-        return Plan(Reason.CARD_LOST)
-    if card.state is CardState.STOLEN:
-        return Plan(Reason.CARD_STOLEN)
-    if card.state is CardState.EXPIRED or is_expired(card.expiry, today):
+    state = CARD_STATES.get(card.state)
+    if state is not None and state in BEFORE_EXPIRY:
+        return Plan(state)
+    if is_expired(card.expiry, today):
         return Plan(Reason.CARD_EXPIRED)
     if request.expiry and request.expiry != card.expiry:
         return Plan(Reason.EXPIRY_MISMATCH)
-    if card.state is CardState.INACTIVE:
-        return Plan(Reason.CARD_INACTIVE)
-    if card.state is CardState.FROZEN:
-        return Plan(Reason.CARD_FROZEN)
-    assert card.state is CardState.ACTIVE
-
-    if account.state is AccountState.CLOSED:
-        return Plan(Reason.ACCOUNT_CLOSED)
-    if account.state is AccountState.FROZEN:
-        return Plan(Reason.ACCOUNT_FROZEN)
-    assert account.state is AccountState.ACTIVE
+    if state is not None:
+        return Plan(state)
+    if account.state is not OPEN:
+        return Plan(ACCOUNT_STATES[account.state])
 
     listed = lists.look(request, card)
     if listed is not None and listed.blocks:
@@ -95,7 +107,7 @@ def judged(
 
     if judge.is_empty and not request.skipped_means:
         # No objection left but those that depend on money and counters.
-        return Plan(Reason.APPROVED, request.amount_minor, limits_for(request, card, today))
+        return Plan(APPROVED, request.amount_minor, limits_for(request, card, today))
     return ruled(request, card, account, judge, today)
 
 
@@ -116,13 +128,13 @@ def ruled(
     if request.skipped_means:
         found = exception_for(request, card)
         if found is None:
-            return Plan(Reason.REFERRED)
+            return Plan(REFERRED)
         exception = found.exception_id
-        uses = ceilings_of(found, request, card, Reason.REFERRED)
+        uses = ceilings_of(found, request, card, REFERRED)
     moment = moment_at(request.sent_at, account.time_zone)
     said = judge.judge(request, account, card, moment)
     if said.outcome in ("decline", "refer"):
-        objection = said.reason if said.outcome == "decline" else Reason.REFERRED
+        objection = said.reason if said.outcome == "decline" else REFERRED
         found = exception_for(request, card)
         if found is None:
             return Plan(objection, rule=said.rule, flags=said.flags)
@@ -137,7 +149,7 @@ def ruled(
     # Where the exception is used up the rule's word stands, so that is asked first.
     limits = uses + limits_for(request, card, today) + judge.limits(request, account, card, moment)
     return Plan(
-        Reason.APPROVED, hold_minor, limits, said.rule, uplift_minor, said.flags, exception
+        APPROVED, hold_minor, limits, said.rule, uplift_minor, said.flags, exception
     )  # fmt: skip
 
 
@@ -164,11 +176,11 @@ def limits_for(request: AuthorizationRequest, card: CardProfile, today: date) ->
     bucket, until = day_bucket(today), day_end(today)
     if card.daily_count is not None:
         counter = f"{card.limit_subject}/day_count/{bucket}"
-        limits.append(Limit(Reason.DAILY_COUNT_LIMIT, counter, 1, card.daily_count, 0, until))
+        limits.append(Limit(DAILY_COUNT, counter, 1, card.daily_count, 0, until))
     if card.daily_amount_minor is not None:
         counter = f"{card.limit_subject}/day_amount/{bucket}"
         most = card.daily_amount_minor
-        limits.append(Limit(Reason.DAILY_AMOUNT_LIMIT, counter, amount, most, 1, until))
+        limits.append(Limit(DAILY_AMOUNT, counter, amount, most, 1, until))
     return tuple(limits)
 
 
@@ -180,7 +192,7 @@ def conclude(planned: str, kind: str, detail: str) -> Reason:
     """
     match kind:
         case "held" | "told":
-            return Reason.APPROVED
+            return APPROVED
         case "declined":
             return Reason(planned)
         case "over_limit":

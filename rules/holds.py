@@ -106,9 +106,12 @@ def make_policy(rules: tuple[HoldRule, ...], days: int) -> HoldPolicy:
     return HoldPolicy((*(rules or DEFAULTS), HoldRule(days=days)))
 
 
+CASH = Purpose.CASH
+
+
 def hold_for(request: AuthorizationRequest, rule: HoldRule) -> int:
     """What is held for a request, in its billing currency."""
     amount = request.amount_minor
-    if amount == 0 or request.posts or request.sign < 0 or request.purpose is Purpose.CASH:
+    if amount == 0 or request.posts or request.sign < 0 or request.purpose is CASH:
         return amount  # cash is what it is, and what posts at once needs no room
     return rule.hold_minor(amount)

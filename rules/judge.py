@@ -12,7 +12,14 @@ from typing import Any
 from msgspec import Struct
 
 from rules.codes import COUNTRY, MCC, resolve
-from rules.facts import AccountProfile, AuthorizationRequest, CardProfile, Limit, Purpose
+from rules.facts import (
+    CASH_PURPOSES,
+    INQUIRY,
+    AccountProfile,
+    AuthorizationRequest,
+    CardProfile,
+    Limit,
+)
 from rules.fees import NO_FEES, Fees, fees_of
 from rules.fx import Exchange, Rates, read_rates
 from rules.limits import KNOWN, head_of, written
@@ -112,7 +119,7 @@ class Judge:
         """
         if self.limits_nothing or request.sign < 0:
             return ()
-        if request.amount_minor == 0 or request.purpose is Purpose.BALANCE_INQUIRY:
+        if request.amount_minor == 0 or request.purpose is INQUIRY:
             return self.declines(request, account, card, t)
         return all_of(self._limits, request, account, card, t)
 
@@ -303,7 +310,7 @@ class Writer:
         parts = []
         for asked, wanted in (
             ("f.card_present", when.card_present),
-            ("f.is_cash", when.cash),
+            (f"(f.purpose in {self._name(CASH_PURPOSES)})", when.cash),
             ("(f.transaction_currency != a.currency)", when.foreign),
             ("f.token", when.token),
             ("f.authenticated", when.authenticated),

@@ -74,6 +74,9 @@ class Reason(StrEnum):
     MALFUNCTION = "malfunction"
 
 
+APPROVED, REFERRED = Reason.APPROVED, Reason.REFERRED  # by names of their own: see rules/facts.py
+
+
 # Answers that say "ask again", not "no".
 NOT_A_VERDICT = frozenset({Reason.UNAVAILABLE, Reason.MALFUNCTION})
 
@@ -88,6 +91,6 @@ class Answer(StrEnum):
 
 def answer_of(reason: Reason) -> Answer:
     """A reason as one of the three answers."""
-    if reason is Reason.REFERRED:
+    if reason is REFERRED:
         return Answer.REFERRED
-    return Answer.APPROVED if reason is Reason.APPROVED else Answer.DECLINED
+    return Answer.APPROVED if reason is APPROVED else Answer.DECLINED

@@ -4,7 +4,7 @@ The two halves here are the rest of `store.py` and of its twin, `memory.py`. How
 `authz/judgement.py`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from typing import Any
 
 import msgspec
@@ -77,7 +77,7 @@ class RedisLists:
         found = await self._call(("HMGET", keys.CHANGES, *map(str, wanted)), timeout_s)
         return [None if body is None else read_body(body).change for body in found]
 
-    async def _call(self, arguments: tuple[Argument, ...], timeout_s: float) -> Any:
+    def _call(self, arguments: tuple[Argument, ...], timeout_s: float) -> Awaitable[Any]:
         raise NotImplementedError
 
 

@@ -3,6 +3,7 @@
 The two halves here are the rest of `store.py` and of its twin, `memory.py`.
 """
 
+from collections.abc import Awaitable
 from typing import Any
 
 import msgspec
@@ -85,7 +86,7 @@ class RedisNetworks:
         self._check(reply, network)
         return str(reply[1], "ascii"), Days.kept(reply[2])
 
-    async def _call(self, arguments: tuple[Argument, ...], timeout_s: float) -> Any:
+    def _call(self, arguments: tuple[Argument, ...], timeout_s: float) -> Awaitable[Any]:
         raise NotImplementedError
 
     def _check(self, reply: Any, message_id: str) -> None:

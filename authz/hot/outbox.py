@@ -3,6 +3,7 @@
 The two halves here are the rest of `store.py` and of its twin, `memory.py`.
 """
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,7 +106,7 @@ class RedisOutbox:
         self._check(reply, word.card_id)
         return str(reply[1], "ascii")
 
-    async def _call(self, arguments: tuple[Argument, ...], timeout_s: float) -> Any:
+    def _call(self, arguments: tuple[Argument, ...], timeout_s: float) -> Awaitable[Any]:
         raise NotImplementedError
 
     async def _call_all(self, calls: list[tuple[Argument, ...]], timeout_s: float) -> list[Any]:

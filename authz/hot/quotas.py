@@ -3,7 +3,7 @@ grants them. The same as quotas.lua says; the two halves are the rest of `store.
 """
 
 from asyncio import gather
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from typing import Any
 
 import msgspec
@@ -76,7 +76,7 @@ class RedisQuotas:
         touched = keys.control(shard), keys.journal(shard)
         return ("FCALL", function, 2, *touched, self._run_id, _pack(said))
 
-    async def _call(self, arguments: tuple[Argument, ...], timeout_s: float) -> Any:
+    def _call(self, arguments: tuple[Argument, ...], timeout_s: float) -> Awaitable[Any]:
         raise NotImplementedError
 
     def _check(self, reply: Any, message_id: str) -> None:

@@ -49,9 +49,11 @@ class Touched(Struct, frozen=True, array_like=True, gc=False):
 def touched_by(limits: Iterable[Limit]) -> tuple[Touched, ...]:
     """The counters of these that follow what is spent."""
     return tuple(
-        Touched(one.counter, one.scale, one.until, one.size)
-        for one in limits
-        if one.scale != DECLINES
+        [
+            Touched(one.counter, one.scale, one.until, one.size)
+            for one in limits
+            if one.scale != DECLINES
+        ]
     )
 
 

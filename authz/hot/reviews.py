@@ -3,6 +3,7 @@
 The two halves here are the rest of `store.py` and of its twin, `memory.py`.
 """
 
+from collections.abc import Awaitable
 from typing import Any
 
 import msgspec
@@ -109,7 +110,7 @@ class RedisReviews:
         found = await self._call(("HMGET", keys.account(account_id), *fields), timeout_s)
         return [int(one or 0) for one in found]
 
-    async def _call(self, arguments: tuple[Argument, ...], timeout_s: float) -> Any:
+    def _call(self, arguments: tuple[Argument, ...], timeout_s: float) -> Awaitable[Any]:
         raise NotImplementedError
 
     async def _call_all(self, calls: list[tuple[Argument, ...]], timeout_s: float) -> list[Any]:

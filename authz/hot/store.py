@@ -1,6 +1,7 @@
 """The hot state in Redis: acts in, verdicts out, each by one function call."""
 
 from asyncio import gather
+from collections.abc import Awaitable
 from typing import Any, Protocol
 
 import msgspec
@@ -303,12 +304,13 @@ class RedisHotState(RedisLists, RedisNetworks, RedisOutbox, RedisQuotas, RedisRe
     async def has_account(self, account_id: str, timeout_s: float) -> bool:
         return bool(await self._call(("HEXISTS", keys.account(account_id), "version"), timeout_s))
 
-    async def _call(self, arguments: tuple[Argument, ...], timeout_s: float) -> Any:
+    def _call(self, arguments: tuple[Argument, ...], timeout_s: float) -> Awaitable[Any]:
+        """The reply. What cannot be sent is refused at once. Raises: HotStateError."""
         if self._connection is None:
             raise NotConnected("not connected")
         if timeout_s <= 0:
             raise TooLate("no time is left, so nothing was sent")
-        return await self._connection.call(arguments, timeout_s)
+        return self._connection.call(arguments, timeout_s)
 
     async def _call_all(self, calls: list[tuple[Argument, ...]], timeout_s: float) -> list[Any]:
         """These, in one write."""

@@ -4,6 +4,7 @@ The two halves here are the rest of `store.py` and of its twin, `memory.py`.
 """
 
 import re
+from collections.abc import Awaitable
 from typing import Any
 
 import iso4217
@@ -74,7 +75,7 @@ class RedisTotals:
             if cursor == b"0":
                 return dropped
 
-    async def _call(self, arguments: tuple[Argument, ...], timeout_s: float) -> Any:
+    def _call(self, arguments: tuple[Argument, ...], timeout_s: float) -> Awaitable[Any]:
         raise NotImplementedError
 
     async def _call_all(self, calls: list[tuple[Argument, ...]], timeout_s: float) -> list[Any]:

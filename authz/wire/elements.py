@@ -3,14 +3,16 @@
 Source: ISO 8583:1987, data element dictionary.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
+from operator import itemgetter, methodcaller
 
 import iso3166
 
 from authz.privacy import Pan
-from iso8583.message import Message
+from iso8583.message import Message, Value
 
 
 class BadElement(Exception):
@@ -28,6 +30,27 @@ def text(message: Message, field: int) -> str:
     return value.strip(" ") if isinstance(value, str) else ""
 
 
+def texts(message: Message, fields: tuple[int, ...]) -> tuple[str, ...]:
+    """The same of several fields, in one go: a question is read from some fifteen."""
+    picked = _picker(message.layout.fields, fields)((*message.values, ""))
+    try:
+        return tuple(map(WITHOUT_PADDING, picked))
+    except TypeError:  # a deployment's own dialect may have some of them as bytes
+        return tuple([value.strip(" ") if isinstance(value, str) else "" for value in picked])
+
+
+WITHOUT_PADDING = methodcaller("strip", " ")
+
+
+@lru_cache(maxsize=1024)  # messages of one bitmap share it
+def _picker(
+    there: tuple[int, ...], fields: tuple[int, ...]
+) -> Callable[[tuple[Value, ...]], tuple[Value, ...]]:
+    """Takes these fields' values, and for those that are absent the one behind all others."""
+    places = {number: place for place, number in enumerate(there)}
+    return itemgetter(*(places.get(number, len(there)) for number in fields))
+
+
 def named(message: Message) -> str:
     """What a message is looked for by in a log: its MTI and DE 11, and nothing of its card."""
     stan = text(message, 11)
@@ -37,7 +60,11 @@ def named(message: Message) -> str:
 
 def required(message: Message, field: int) -> str:
     """A field's text. Raises: BadElement where it is absent or blank."""
-    value = text(message, field)
+    return said(text(message, field), field)
+
+
+def said(value: str, field: int) -> str:
+    """The same of a text that was taken before."""
     if not value:
         raise BadElement(field, "missing")
     return value
@@ -59,9 +86,13 @@ def card_number(message: Message) -> Pan:
 
 def amount(message: Message, field: int) -> int:
     """An amount in minor units of its currency. Raises: BadElement."""
-    digits = required(message, field)
+    return minor(text(message, field), field)
+
+
+def minor(digits: str, field: int) -> int:
+    """The same of a text that was taken before."""
     if not (digits.isascii() and digits.isdigit()):
-        raise BadElement(field, "not an amount")
+        raise BadElement(field, "not an amount" if digits else "missing")
     return int(digits)
 
 
@@ -78,11 +109,10 @@ def billing_rate(message: Message) -> str:
     return rate.rstrip("0").rstrip(".") if "." in rate else rate
 
 
-def currency(message: Message, field: int) -> str:
+def currency(code: str, field: int) -> str:
     """An ISO 4217 numeric code. Raises: BadElement."""
-    code = required(message, field)
     if not (len(code) == 3 and code.isascii() and code.isdigit()):
-        raise BadElement(field, "not a numeric currency code")
+        raise BadElement(field, "not a numeric currency code" if code else "missing")
     return code
 
 
@@ -146,5 +176,9 @@ def merchant_name(message: Message, network: str) -> str:
 
 def retrieval_reference(message: Message) -> str:
     """DE 37, or "" where it is absent or zeros, which name nothing."""
-    rrn = text(message, 37)
+    return named_by(text(message, 37))
+
+
+def named_by(rrn: str) -> str:
+    """The same of a text that was taken before."""
     return rrn if rrn.strip("0") else ""

@@ -17,6 +17,7 @@ from rules.facts import Does, Finality
 from rules.holds import MCC_GROUPS, in_group
 
 # What a row may ask of the indicators, by name.
+PRE = Finality.PRE
 INCREMENT, MORE, ESTIMATE = "increment", "more to come", "estimate"
 
 
@@ -64,7 +65,7 @@ def what_it_does(network: str, mti: str, mcc: str, says: Indicators) -> Does:
         mcc,
         says.increments,
         says.more_to_come,
-        says.finality is Finality.PRE,
+        says.finality is PRE,
     )
 
 

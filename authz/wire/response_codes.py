@@ -9,7 +9,7 @@ Source: the public lists gathered in docs/response-codes.md, which shows this ta
 
 from msgspec import Struct
 
-from rules.reason import Reason
+from rules.reason import APPROVED, Reason
 
 GENERIC_1987: dict[Reason, str] = {
     Reason.APPROVED: "00",
@@ -147,7 +147,7 @@ class Codes(Struct, frozen=True):
 
     def code(self, reason: Reason, mti: str, is_account_check: bool) -> str:
         """DE 39 of the answer to a message of this MTI."""
-        if reason is Reason.APPROVED:
+        if reason is APPROVED:
             if is_account_check and self.account_check:
                 return self.account_check
             return self.accepted.get(mti[1:3]) or self.of[reason]

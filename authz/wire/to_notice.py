@@ -28,6 +28,7 @@ def to_cut_over(message: Message, network: str, now_ms: int) -> CutOver:
 
 def to_reconciliation(message: Message, network: str, now_ms: int) -> Reconciliation:
     """What a 0500 asks, and the totals that it carries. Raises: BadElement."""
+    settled_in = 50 if 50 in message else 49
     return Reconciliation(
         network=network,
         mti=message.mti,
@@ -36,7 +37,7 @@ def to_reconciliation(message: Message, network: str, now_ms: int) -> Reconcilia
         acquirer_id=elements.text(message, 32),
         forwarder_id=elements.text(message, 33),
         day=business_day(message, now_ms, DAYS_KEPT) if 15 in message else 0,
-        currency=elements.currency(message, 50 if 50 in message else 49),
+        currency=elements.currency(elements.text(message, settled_in), settled_in),
         told=told_totals(message),
     )
 

@@ -10,6 +10,7 @@ from authz.wire.usage import usage
 from iso8583.message import Message
 from iso8583.mti import without_repeat
 from rules.facts import (
+    INQUIRY,
     Advice,
     AuthorizationRequest,
     Channel,
@@ -34,6 +35,10 @@ PURPOSES = {
     "31": Purpose.BALANCE_INQUIRY,
 }
 
+READ = (3, 4, 6, 11, 14, 18, 22, 25, 32, 37, 41, 42, 49, 51)  # what a question is read from
+UNKNOWN = Channel.UNKNOWN
+TELLS_LITTLE = frozenset({Channel.MANUAL, UNKNOWN})  # a network may say more
+
 
 class Unsupported(Exception):
     """A well-formed request for something that this engine does not do."""
@@ -43,39 +48,38 @@ def to_request(
     message: Message, network: str, keys: PanKeys, now_ms: int, says: Indicators = NOTHING
 ) -> AuthorizationRequest:
     """The question that a 0100 or a 0200 asks. Raises: BadElement, Unsupported."""
-    processing_code = elements.required(message, 3)
-    purpose = PURPOSES.get(processing_code[:2])
+    (
+        processing_code, asked, billed_as, stan, expiry, mcc, entry_mode, condition, acquirer_id,
+        rrn, terminal_id, merchant_id, transaction_currency, currency,
+    ) = elements.texts(message, READ)  # fmt: skip
+    purpose = PURPOSES.get(elements.said(processing_code, 3)[:2])
     if purpose is None:
         raise Unsupported(f"processing code {processing_code[:2]}")
-    if purpose is Purpose.BALANCE_INQUIRY and message.mti[1:3] not in ("10", "20"):
-        raise Unsupported("an inquiry that is no request")
     # An inquiry is about no amount and may be of no merchant: it need not say either.
-    inquires = purpose is Purpose.BALANCE_INQUIRY
-    transaction_minor = 0 if inquires and 4 not in message else elements.amount(message, 4)
-    if inquires and not elements.text(message, 49):
-        transaction_currency = ""
-    else:
-        transaction_currency = elements.currency(message, 49)
+    inquires = purpose is INQUIRY
+    if inquires and message.mti[1:3] not in ("10", "20"):
+        raise Unsupported("an inquiry that is no request")
+    transaction_minor = 0 if inquires and 4 not in message else elements.minor(asked, 4)
+    if transaction_currency or not inquires:
+        elements.currency(transaction_currency, 49)
     # The network's own conversion, where it made one, is what the account is billed.
     billed = 6 in message
-    amount_minor = elements.amount(message, 6) if billed else transaction_minor
-    currency = elements.currency(message, 51) if billed else transaction_currency
+    amount_minor = elements.minor(billed_as, 6) if billed else transaction_minor
+    currency = elements.currency(currency, 51) if billed else transaction_currency
     if billed and currency == transaction_currency and amount_minor != transaction_minor:
         raise BadElement(6, "differs from DE 4 in the same currency")
     if (amount_minor == 0) != (transaction_minor == 0):
         # Zero asks only about the card: it must not be said of a purchase.
         raise BadElement(6, "zero beside an amount, or an amount beside zero")
-    mcc = elements.text(message, 18) if inquires else elements.required(message, 18)
-    if mcc and len(mcc) != 4:
-        raise BadElement(18, "not a merchant category code")
+    if len(mcc) != 4 and not (inquires and not mcc):
+        raise BadElement(18, "not a merchant category code" if mcc else "missing")
     pan = elements.card_number(message)
     sent_at = elements.transmission_time(message, now_ms)
-    stan = elements.required(message, 11)
+    elements.said(stan, 11)
     if inquires and transaction_minor:
         raise BadElement(4, "an amount beside an inquiry")
-    entry_mode = elements.text(message, 22)
-    channel, card_present = usage(entry_mode, elements.text(message, 25))
-    if channel in (Channel.MANUAL, Channel.UNKNOWN) and says.channel is not Channel.UNKNOWN:
+    channel, card_present = usage(entry_mode, condition)
+    if channel in TELLS_LITTLE and says.channel is not UNKNOWN:
         channel = says.channel
     return AuthorizationRequest(
         network=network,
@@ -87,14 +91,14 @@ def to_request(
         transaction_minor=transaction_minor,
         transaction_currency=transaction_currency,
         mcc=mcc,
-        merchant_id=elements.text(message, 42),
-        terminal_id=elements.text(message, 41),
-        acquirer_id=elements.text(message, 32),
+        merchant_id=merchant_id,
+        terminal_id=terminal_id,
+        acquirer_id=acquirer_id,
         country=elements.merchant_country(message) if says.country is None else says.country,
         entry_mode=entry_mode,
-        expiry=elements.text(message, 14),
+        expiry=expiry,
         stan=stan,
-        rrn=elements.retrieval_reference(message),
+        rrn=elements.named_by(rrn),
         sent_at=sent_at,
         named_at=elements.named_at(message),
         life_cycle=says.life_cycle,
@@ -116,7 +120,7 @@ def to_increment(
 ) -> Increment:
     """The 0100 that asks for more. Raises: BadElement, Unsupported."""
     asked = to_request(message, network, keys, now_ms, says)
-    if asked.sign < 0 or asked.purpose is Purpose.BALANCE_INQUIRY:
+    if asked.sign < 0 or asked.purpose is INQUIRY:
         raise Unsupported(f"an increment of a {asked.purpose}")
     return Increment(asked=asked, original=original(message))
 

@@ -15,7 +15,7 @@ from iso8583.message import Message
 from rules.facts import Approved, Funds, Purpose
 from rules.fx import half_even
 from rules.notices import Balance
-from rules.reason import Reason
+from rules.reason import APPROVED, Reason
 
 
 class Reply(Struct, frozen=True, gc=False):
@@ -42,7 +42,7 @@ def to_response(
     fields: dict[int, str | bytes] = {number: values[place] for number, place in echoed}
     if message.mti[1:2] not in ("5", "8"):
         echo_parts(fields, message, network)
-    approved = reply.reason is Reason.APPROVED
+    approved = reply.reason is APPROVED
     if approved and reply.approval_code:
         fields[38] = reply.approval_code
     elif approved and 38 in message:
