@@ -8,7 +8,7 @@ from bench.load import BUDGET_S
 from bench.trouble_figures import SLOT_S
 from bench.trouble_words import PHASES, ending, facts
 
-HEAD_PX, SCENE_PX = 300, 660  # of the picture: what stands above the scenes, and one of them
+HEAD_PX, SCENE_PX = 300, 610  # of the picture: what stands above the scenes, and one of them
 
 # The time of the trouble is shaded before anything else is drawn.
 SCRIPT = """
@@ -60,7 +60,7 @@ def scene_section(id: str, a: dict[str, Any]) -> Iterator[str]:
     if "skipped" in a:
         yield f"<p>Skipped: {escape(a['skipped'])}.</p>"
         return
-    yield f"<p>{escape(a['what'])} {escape('; '.join(facts(a)))}.</p>"
+    yield f"<p>{escape(a['what'])} The trouble: {escape('; '.join(facts(a)))}.</p>"
     yield f'<div id="{id}"></div>'
     yield "<table><tr><th></th><th>verdicts</th><th>a second</th><th>91</th><th>p50</th>"
     yield "<th>p99</th><th>p99.9</th><th>max ms</th><th>91: p50</th><th>p99</th><th>max ms</th>"
