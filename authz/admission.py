@@ -97,8 +97,9 @@ class Admission:
         return max(0, int(self._purse_s / READ_S))
 
     def refused(self, seconds: float) -> None:
-        """So long went into reading and telling 91."""
-        self._purse_s -= seconds
+        """So long went into reading and telling 91. A stall in it is not owed: links would rest
+        for five times as long."""
+        self._purse_s = max(-PURSE_S, self._purse_s - seconds)
 
     def beat(self, now: float) -> None:
         """Time has passed: there is time for refusing again, and what was answered is counted."""

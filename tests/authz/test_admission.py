@@ -207,3 +207,12 @@ def test_refusing_has_a_fifth_of_the_time() -> None:
     assert refused_s == pytest.approx(at * REFUSING, rel=0.02)
     admission.beat(at + 60)
     assert admission.reads == int(PURSE_S / READ_S)
+
+
+def test_a_stall_while_refusing_stops_the_reading_for_a_moment_only() -> None:
+    admission = Admission(DEADLINE_S, 4096)
+    admission.beat(0.0)
+    admission.refused(10.0)
+    assert not admission.may_refuse
+    admission.beat(1.1 * PURSE_S / REFUSING)
+    assert admission.may_refuse
