@@ -4,12 +4,10 @@ Everything is bound when the engine starts: on the hot path there is no `labels(
 table look-ups. Every label has a closed table of values; what is in none of them counts
 as "other", so no peer can add a series, and none can hold card data.
 
-The two histograms on the hot path are our own collector: one bisection and two additions,
-0.3 µs, where `Histogram.observe` walks its buckets under locks for 1.1 µs. Like all of
+What is counted for every message is counted by collectors of our own (authz/series.py). Like all of
 `Metrics` they belong to the thread of the event loop.
 """
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from platform import python_version
 
@@ -24,14 +22,14 @@ from prometheus_client import (
 from prometheus_client.metrics_core import (
     CounterMetricFamily,
     GaugeMetricFamily,
-    HistogramMetricFamily,
     Metric,
 )
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
 from authz.checks.link import OUTCOMES as CHECK_OUTCOMES
 from authz.dialer import OUTCOMES, STATES
+from authz.garbage import GENERATIONS, PAUSE_EDGES
+from authz.series import Counts, Histograms
 from rules.reason import Reason, answer_of
 
 OTHER = "other"
@@ -110,6 +108,7 @@ WATCHED: dict[str, tuple[type[GaugeMetricFamily | CounterMetricFamily], str]] = 
     "in_flight": (GaugeMetricFamily, "Requests asked of the engine, without an answer yet."),
     "in_flight_limit": (GaugeMetricFamily, "How many may be asked at once."),
     "held_back": (GaugeMetricFamily, "Messages read that wait for room."),
+    "gc_pause_longest_seconds": (GaugeMetricFamily, "The longest collection since the start."),
     "links": (GaugeMetricFamily, "Connections of card networks."),
     "near_cache_hits": (CounterMetricFamily, "Cards found in memory."),
     "near_cache_misses": (CounterMetricFamily, "Cards looked up in the hot state."),
@@ -129,62 +128,6 @@ STAGE_EDGES = (0.00001, 0.00003, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.05, 0.15)
 
 
 SHADOW_RULES_MAX = 1000  # series times five; a policy has no more rules
-
-
-class Series:
-    """One histogram: counts by bucket, and their sum."""
-
-    __slots__ = ("counts", "edges", "total")
-
-    def __init__(self, edges: tuple[float, ...]) -> None:
-        self.edges = edges  # seconds, each bucket's upper end; a last bucket takes the rest
-        self.counts = [0] * (len(edges) + 1)
-        self.total = 0.0
-
-    def observe(self, seconds: float) -> None:
-        self.counts[bisect_left(self.edges, seconds)] += 1
-        self.total += seconds
-
-    def buckets(self) -> Iterator[tuple[str, float]]:
-        """Cumulative, as the exposition wants them."""
-        seen = 0
-        for edge, count in zip((*self.edges, float("inf")), self.counts):
-            seen += count
-            yield floatToGoString(edge), seen  # type: ignore[no-untyped-call]
-
-
-class Histograms(Collector):
-    """Series of one name, told apart by one label or by none."""
-
-    def __init__(
-        self, name: str, text: str, edges: tuple[float, ...], label: str, values: Iterable[str]
-    ) -> None:
-        self._name, self._text = name, text
-        self._labels = [label] if label else []
-        self.series = {value: Series(edges) for value in values}
-
-    def collect(self) -> Iterator[HistogramMetricFamily]:
-        family = HistogramMetricFamily(self._name, self._text, labels=self._labels)
-        for value, series in self.series.items():
-            labels = [value] if self._labels else []
-            family.add_metric(labels, list(series.buckets()), series.total)
-        yield family
-
-
-class Counts(Collector):
-    """Counters of one name by their labels' values: plain numbers, with no lock around each."""
-
-    def __init__(
-        self, name: str, text: str, labels: tuple[str, ...], values: Iterable[tuple[str, ...]]
-    ) -> None:
-        self._name, self._text, self._labels = name, text, labels
-        self.counts = dict.fromkeys(values, 0)
-
-    def collect(self) -> Iterator[CounterMetricFamily]:
-        family = CounterMetricFamily(self._name, self._text, labels=self._labels)
-        for values, count in self.counts.items():
-            family.add_metric(values, count)
-        yield family
 
 
 class Watched(Collector):
@@ -303,6 +246,10 @@ class Metrics:
         stages = Histograms(
             "authz_stage_seconds", "Time in each stage.", STAGE_EDGES, "stage", STAGES
         )
+        pauses = Histograms(
+            "authz_gc_pause_seconds", "Collections of garbage; the loop stands still meanwhile.",
+            PAUSE_EDGES, "generation", GENERATIONS,
+        )  # fmt: skip
         self._watched = Watched()
         self._link_states = LinkStates()
         for collector in (
@@ -311,13 +258,21 @@ class Metrics:
             frames,
             answers,
             stages,
+            pauses,
             self._watched,
             self._link_states,
             ProcessCollector(registry=None),
         ):
             registry.register(collector)
         self._answer = answers.series[""].observe
+        self._pauses = {name: series.observe for name, series in pauses.series.items()}
         self._stages = {name: series.observe for name, series in stages.series.items()}
+        self._count_what_is_rare(registry)
+        self.checks = Checks(registry)
+        tell_build(version, registry)
+
+    def _count_what_is_rare(self, registry: CollectorRegistry) -> None:
+        """By the library's own counters."""
 
         def counters(
             name: str, text: str, label: str, values: Iterable[str]
@@ -350,8 +305,6 @@ class Metrics:
             "authz_link_dials_total", "Tries to connect links that we dial.", ("link", "outcome"),
             registry=registry,
         )  # fmt: skip
-        self.checks = Checks(registry)
-        tell_build(version, registry)
 
     def answered(self, mti: str, reason: Reason, seconds: float) -> None:
         """One request answered. Counts by itself what went over the budget."""
@@ -362,6 +315,9 @@ class Metrics:
 
     def stage(self, name: str, seconds: float) -> None:
         (self._stages.get(name) or self._stages[OTHER])(seconds)
+
+    def gc_pause(self, generation: str, seconds: float) -> None:
+        (self._pauses.get(generation) or self._pauses["2"])(seconds)
 
     def hot_call(self, outcome: str) -> None:
         """By the verdict's kind, or by the name of the HotStateError."""

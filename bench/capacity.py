@@ -9,6 +9,7 @@ Their ratio says what all the rest costs: codec, sessions, decision, network, bo
 """
 
 import asyncio
+import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import islice
@@ -27,6 +28,7 @@ from bench import load
 from bench.hot import make_acts, one_round, open_accounts, quantile
 from bench.load import FAILED, INCONCLUSIVE, OK, Order, figures, observe, verdict
 from bench.machine import publish, this_machine
+from bench.mix import Mix
 from bench.stand import DURABILITY, Stand, naive_stand, stand
 
 LOWEST_PER_S, HIGHEST_PER_S = 50.0, 50_000.0
@@ -84,7 +86,7 @@ def run(search: Search, json_path: str | None) -> int:
 async def measure(search: Search, folder: Path) -> dict[str, Any]:
     async with stand(
         folder, cards=search.cards, seed=search.seed, dialect=search.dialect, books=search.books,
-        rules=search.rules,
+        rules=search.rules, mix=Mix(),
     ) as stood:  # fmt: skip
 
         async def trial(rate: float, seconds: float) -> Probe:
@@ -126,7 +128,7 @@ async def measure_naive(search: Search, folder: Path) -> list[Probe]:
         async def trial(rate: float, seconds: float) -> Probe:
             return await probe(search, stood, rate, seconds)
 
-        print("naive", flush=True)
+        print("naive", file=sys.stderr)
         return await bisect(replace(search, start=search.start / 8), trial)
 
 
@@ -160,11 +162,11 @@ async def confirm(search: Search, trial: Trial, best: float) -> tuple[float, lis
 async def probe(search: Search, stood: Stand, rate: float, seconds: float) -> Probe:
     order = search.order(rate, seconds)
     for last in (False, True):
-        events = stood.events(round(rate * (seconds + order.warm_up_s)))
+        events = stood.events(len(order.dues()))
         if stood.books is not None:
             stood.books.lag_max = 0
         report, used, stalls = await observe(order, events, stood)
-        drained_s = await stood.books.drained() if stood.books is not None else None
+        drained_s = await stood.drained()
         found = figures(report, stalls, used, order.warm_up_s) | {
             "audit_ok": True, "books_faults": [], "drained_s": drained_s,
             "journal_lag_max": stood.books.lag_max if stood.books is not None else None,
@@ -174,7 +176,7 @@ async def probe(search: Search, stood: Stand, rate: float, seconds: float) -> Pr
             code, why = FAILED, f"p99.9 over {search.p999_ms:g} ms"
         if code != INCONCLUSIVE or last:
             break
-    print(f"  {rate:8,.0f} /s  {'holds' if code == OK else 'no':<6}{why}", flush=True)
+    print(f"  {rate:8,.0f} /s  {'holds' if code == OK else 'no':<6}{why}", file=sys.stderr)
     found.pop("histogram")
     return Probe(rate=rate, holds=code == OK, why=why, figures=found)
 

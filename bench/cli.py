@@ -1,5 +1,6 @@
 """authz bench: how fast, how late, how large; each beside what it is compared with."""
 
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,44 @@ Examples:
   authz bench lists --entries 1000000               bytes and time per list entry
 """
 
+RATE_MAX = 100_000  # messages a second: several times what two cores answer
+
+
+class Number(click.FloatRange):
+    """A number within its bounds: neither nan, which is within any, nor without end."""
+
+    def convert(self, value: Any, option: click.Parameter | None, context: Any) -> float:
+        number = float(super().convert(value, option, context))
+        if not isfinite(number):
+            self.fail(f"{value} is no number to measure with.", option, context)
+        return number
+
+
 json_option = click.option(
     "--json", "json_path", metavar="FILE", help="Also write the figures here; - prints them."
 )
+
+
+def as_ramp(context: click.Context, option: click.Parameter, text: str | None) -> Any:
+    """ "500:4000" as two rates."""
+    if text is None:
+        return None
+    try:
+        start, end = (float(rate) for rate in text.split(":"))
+    except ValueError:
+        raise click.BadParameter("two rates with a colon between, as in 500:4000") from None
+    if not (1 <= start <= RATE_MAX and 1 <= end <= RATE_MAX):  # neither is nan
+        raise click.BadParameter(f"each from 1 to {RATE_MAX:,} messages a second")
+    return start, end
+
+
+def as_mix(context: click.Context, option: click.Parameter, text: str | None) -> Any:
+    from bench.mix import BadMix, parsed
+
+    try:
+        return None if text is None else parsed(text)
+    except BadMix as error:
+        raise click.BadParameter(f"{error}.") from None
 
 
 @click.group(epilog=EXAMPLES)
@@ -90,7 +126,7 @@ def hot(json_path: str | None, **given: Any) -> None:
 
 @command.command(epilog="\b\nExample:\n  authz bench ledger --entries 50000 --seconds 20")
 @click.option("--entries", type=click.IntRange(1000), help="Approvals that wait. [120000]")
-@click.option("--seconds", type=click.FloatRange(0), help="Of the burst; 0: none. [60]")
+@click.option("--seconds", type=Number(0), help="Of the burst; 0: none. [60]")
 @json_option
 def ledger(json_path: str | None, **given: Any) -> None:
     """The writer: approvals a second into Postgres, and how fast a burst's lag ends."""
@@ -103,9 +139,9 @@ def ledger(json_path: str | None, **given: Any) -> None:
     epilog="\b\nExample:\n  authz bench drill --rate 500 --json drill.json\n\n"
     "Exit codes: 0 all was had again, 1 it was not."
 )
-@click.option("--rate", type=click.FloatRange(1), help="Messages a second throughout. [300]")
+@click.option("--rate", type=Number(1), help="Messages a second throughout. [300]")
 @click.option("--cards", type=click.IntRange(1), help="In the seeded population. [2000]")
-@click.option("--seconds", type=click.FloatRange(0.5), help="Of traffic before each step. [6]")
+@click.option("--seconds", type=Number(0.5), help="Of traffic before each step. [6]")
 @json_option
 def drill(json_path: str | None, **given: Any) -> None:
     """The disaster drill: servers are killed under load, their folders destroyed.
@@ -142,16 +178,31 @@ def velocity(json_path: str | None, **given: Any) -> None:
 
 
 @command.command(
-    epilog="\b\nExample:\n  authz bench load --rate 3000 --seconds 30 --json load.json\n\n"
-    "Exit codes: 0 the SLA is met, 1 it is not, 3 the machine itself stalled."
+    epilog="\b\nExamples:\n  authz bench load --rate 3000 --seconds 30 --json load.json\n"
+    "  authz bench load --ramp 500:6000 --rules 50\n"
+    "  authz bench load --mix authorizations=80,repeats=20\n\n"
+    "Exit codes: 0 the SLA is met, 1 it is not, 3 inconclusive: the machine itself stalled, or the "
+    "generator was the bottleneck."
 )
-@click.option("--rate", type=click.FloatRange(1), default=3000, help="Messages a second. [3000]")
-@click.option("--seconds", type=click.FloatRange(1), help="Measured, after 2 s of warm-up. [30]")
+@click.option("--rate", type=Number(1, RATE_MAX), help="Messages a second. [3000]")
+@click.option(
+    "--ramp",
+    metavar="FROM:TO",
+    callback=as_ramp,
+    help="Instead of a rate: evenly from one to another over the run.",
+)
+@click.option(
+    "--mix",
+    metavar="NAME=PER_CENT,…",
+    callback=as_mix,
+    help="Of the traffic. [authorizations=90,repeats=2,reversals=4,advices=2,completions=2]",
+)
+@click.option("--seconds", type=Number(1), help="Measured, after 2 s of warm-up. [30]")
 @click.option("--cards", type=click.IntRange(1), help="In the seeded population. [10000]")
-@click.option("--links", type=click.IntRange(1), help="TCP links of the network. [4]")
+@click.option("--links", type=click.IntRange(1, 500), help="TCP links of the network. [4]")
 @click.option("--seed", type=int, help="Of cards, merchants and traffic. [1]")
 @click.option("--dialect", type=click.Choice(list(BY_NAME)), help="Of the links. [iso87_ascii]")
-@click.option("--p99-ms", type=click.FloatRange(0.1), help="What p99 may be. [20]")
+@click.option("--p99-ms", type=Number(0.1), help="What p99 may be. [20]")
 @click.option("--books/--no-books", default=True, help="The ledger's writer beside it. [yes]")
 @click.option("--rules", type=click.IntRange(0), help="In force, with five limits. [0]")
 @json_option
@@ -162,16 +213,35 @@ def load(json_path: str | None, **given: Any) -> None:
     unanswered, none over 200 ms but for stalls of the machine. The engine that is measured
     takes its other settings from the environment (AUTHZ_SECTION_KEY), as always.
     """
-    from bench.load import Order, run
+    from authz.app.output import sentence
+    from bench.drive import NotCarriedOut
+    from bench.load import Order, Ramp, run
+    from bench.mix import GENERIC_DIALECTS, WITHOUT_ADVICES
 
-    raise SystemExit(run(Order(**said(given)), json_path))
+    asked = said(given)
+    if "ramp" in asked:
+        if "rate" in asked:
+            raise click.UsageError("--ramp says the rate: leave --rate out.")
+        asked["ramp"] = ramp = Ramp(*asked["ramp"])
+        asked["rate"] = (ramp.start + ramp.end) / 2
+    if asked.get("dialect", GENERIC_DIALECTS[0]) not in GENERIC_DIALECTS:
+        mix = asked.setdefault("mix", WITHOUT_ADVICES)
+        if mix.advices or mix.completions:
+            raise click.UsageError(
+                f"--mix: advices and completions are said in {' and '.join(GENERIC_DIALECTS)} only."
+            )
+    try:
+        code = run(Order(**asked), json_path)
+    except NotCarriedOut as error:
+        raise click.ClickException(sentence(error)) from None
+    raise SystemExit(code)
 
 
 @command.command(epilog="\b\nExample:\n  authz bench capacity --json capacity.json")
-@click.option("--start", type=click.FloatRange(1), help="Messages a second. [2000]")
+@click.option("--start", type=Number(1), help="Messages a second. [2000]")
 @click.option("--steps", type=click.IntRange(0), help="Of the bisection. [4]")
-@click.option("--probe-s", type=click.FloatRange(0.5), help="Seconds of each probe. [8]")
-@click.option("--confirm-s", type=click.FloatRange(0.5), help="Of the last run. [30]")
+@click.option("--probe-s", type=Number(0.5), help="Seconds of each probe. [8]")
+@click.option("--confirm-s", type=Number(0.5), help="Of the last run. [30]")
 @click.option("--cards", type=click.IntRange(1), help="In the seeded population. [10000]")
 @click.option("--seed", type=int, help="Of cards, merchants and traffic. [1]")
 @click.option("--books/--no-books", default=True, help="The ledger's writer beside it. [yes]")
@@ -219,8 +289,8 @@ def compare(before: Path, after: Path) -> None:
 
 
 @command.command(epilog="\b\nExample:\n  authz bench soak --minutes 60 --json soak.json")
-@click.option("--minutes", type=click.FloatRange(0.1), help="How long. [10]")
-@click.option("--rate", type=click.FloatRange(1), help="Messages a second. [500]")
+@click.option("--minutes", type=Number(0.1), help="How long. [10]")
+@click.option("--rate", type=Number(1), help="Messages a second. [500]")
 @click.option("--cards", type=click.IntRange(1), help="In the seeded population. [10000]")
 @click.option("--seed", type=int, help="Of cards, merchants and traffic. [1]")
 @click.option("--books/--no-books", default=True, help="The ledger's writer beside it. [yes]")
@@ -233,8 +303,8 @@ def soak(json_path: str | None, **given: Any) -> None:
 
 
 @command.command(epilog="\b\nExample:\n  authz bench growth --json growth.json")
-@click.option("--rate", type=click.FloatRange(1), help="Messages a second. [1000]")
-@click.option("--seconds", type=click.FloatRange(1), help="Of each run. [10]")
+@click.option("--rate", type=Number(1), help="Messages a second. [1000]")
+@click.option("--seconds", type=Number(1), help="Of each run. [10]")
 @click.option("--most-cards", type=click.IntRange(10_000), help="Of the largest. [1000000]")
 @json_option
 def growth(json_path: str | None, **given: Any) -> None:

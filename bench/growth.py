@@ -36,7 +36,8 @@ def run(
         first = next(iter(of_kind.values()), None)
         for row in of_kind.values():
             assert first is not None
-            row["capacity_ratio"] = round(cost(first) / cost(row), 3)
+            # Where nothing was answered, nothing is known of what an answer costs.
+            row["capacity_ratio"] = round(cost(first) / cost(row), 3) if cost(row) else 0.0
     answer = {"rows": rows, "rate": rate, "seconds": seconds, "machine": machine}
     publish(answer, table(rows), json_path)
     return answer

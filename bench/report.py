@@ -147,7 +147,7 @@ def vendored(name: str) -> str:
 
 def section(id: str, name: str, a: dict[str, Any]) -> Iterator[str]:
     m, asked = a["machine"], a["asked"]
-    yield f"<h1>{asked['rate']:,.0f} messages a second for {asked['seconds']:g} s</h1>"
+    yield f"<h1>{rate_of(asked)} messages a second for {asked['seconds']:g} s</h1>"
     yield f'<p class="machine">{escape(name)}: {escape(machine_line(m))}; '
     yield f"{asked['cards']:,} cards, {asked['links']} links, {escape(asked['dialect'])}</p>"
     yield '<div class="facts">'
@@ -172,6 +172,11 @@ def section(id: str, name: str, a: dict[str, Any]) -> Iterator[str]:
         yield f'<h2>{title}</h2><div id="{id}-{what}"></div>'
     yield from waterfall(a)
     yield from costs(a)
+
+
+def rate_of(asked: dict[str, Any]) -> str:
+    ramp = asked.get("ramp")
+    return f"{ramp['start']:,.0f} to {ramp['end']:,.0f}" if ramp else f"{asked['rate']:,.0f}"
 
 
 def machine_line(m: dict[str, Any]) -> str:
@@ -219,12 +224,33 @@ def costs(a: dict[str, Any]) -> Iterator[str]:
         drained = "never" if a["drained_s"] is None else f"in {a['drained_s']:.1f} s"
         yield f"Books: {a['journal_lag_max']:,} entries behind at most, drained {drained}."
     yield "</p>"
+    yield from asides(a)
+
+
+def asides(a: dict[str, Any]) -> Iterator[str]:
+    """What a reader should know beside the figures, as far as the run told it."""
+    shares, garbage, generator = a.get("by_share"), a.get("garbage"), a.get("generator")
+    if shares:
+        parts = (f"{one['per_cent']:.1f} % {escape(name)}" for name, one in shares.items())
+        yield f"<p>Traffic: {', '.join(parts)}.</p>"
+    if garbage:
+        yield f"<p>The engine's collector: {garbage['pauses']:,} pauses, "
+        yield f"{garbage['total_ms']:.1f} ms in all, the longest "
+        yield f"{garbage['longest_ms']:.1f} ms.</p>"
+    if generator:
+        yield f"<p>The generator used {generator['core_share']:.0%} of a core; messages left "
+        yield f"{generator['left_late_p50_ms']:.2f} ms late (p50), "
+        yield f"{generator['left_late_p99_ms']:.2f} ms (p99), which counts in what is shown."
+        slow = generator["bottleneck"]
+        yield f" <b>It was the bottleneck: {escape(slow)}.</b></p>" if slow else "</p>"
 
 
 def charts(id: str, a: dict[str, Any]) -> dict[str, Any]:
     """What the script draws."""
     histogram = HdrHistogram.decode(a["histogram"])
-    at = [histogram.get_value_at_percentile(p) / 1e3 for p in PERCENTILES]
+    # A run without an answer has no latency: a gap, since a logarithmic axis has no place for 0.
+    answered = histogram.get_total_count() > 0
+    at = [histogram.get_value_at_percentile(p) / 1e3 if answered else None for p in PERCENTILES]
     edges, counts = bins(histogram)
     seconds = a.get("by_second") or []
     places = list(range(len(PERCENTILES)))

@@ -4,13 +4,12 @@ afterwards, however it ends."""
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
-from prometheus_client.parser import text_string_to_metric_families
 
 from authz.app.books import FOR_BOOKS
 from authz.app.books_beside import Booked, BooksBeside
@@ -25,6 +24,7 @@ from authz.clock import SystemClock, utc
 from authz.hot import admin, library
 from authz.judgement import put_policy
 from authz.privacy import PanKeys
+from authz.simulator.calibration import ACTIVITY
 from authz.simulator.cards import Population
 from authz.simulator.link import manners_in
 from authz.simulator.merchants import make_merchants
@@ -32,8 +32,15 @@ from authz.simulator.messages import Event
 from authz.simulator.population import make_population
 from authz.simulator.traffic import Traffic
 from bench.decide import policy_of
-from bench.machine import CHECKOUT, rss_mb, valkey_version
+from bench.engine_numbers import Numbers
+from bench.machine import CHECKOUT, family_mb, rss_mb, valkey_version
+from bench.mix import WITHOUT_ADVICES, Following, Mix
 
+# How cards are drawn for a purchase (authz/simulator/shopping.py): a few pay often, all may.
+DRAWN = (
+    f"by how often each pays ({len(ACTIVITY)} classes, {ACTIVITY[0][1]:g} to {ACTIVITY[-1][1]:g} "
+    f"purchases a day) and what it likes at that hour; evenly within a class"
+)
 LIMITS = 5  # velocity limits of a policy that is measured under load
 DURABILITY: Literal["always"] = "always"  # the product's default: durable before answered
 
@@ -47,6 +54,7 @@ class Stand:
     ) -> None:  # fmt: skip
         self.valkey, self.engine, self.books = valkey, engine, books
         self._traffic = traffic
+        self._draining: asyncio.Future[float | None] | None = None
 
     def events(self, count: int) -> list[Event]:
         """So many more. Made before they are sent: making costs as much as sending."""
@@ -59,32 +67,43 @@ class Stand:
         )
         return found
 
-    async def stages(self) -> dict[str, float]:
-        """Mean of each stage of the engine, in µs, of all requests since it began."""
-        text = (await asyncio.to_thread(self.engine.ask, "/metrics")).decode()
-        sums: dict[str, dict[str, float]] = {"_sum": {}, "_count": {}}
-        for family in text_string_to_metric_families(text):
-            for sample in family.samples if family.name == "authz_stage_seconds" else ():
-                kind = sample.name.removeprefix("authz_stage_seconds")
-                if kind in sums:
-                    sums[kind][sample.labels["stage"]] = sample.value
-        return {
-            stage: round(total / sums["_count"][stage] * 1e6, 1)
-            for stage, total in sums["_sum"].items()
-            if sums["_count"][stage]
-        }
+    async def numbers(self) -> Numbers:
+        """The engine's own, of all since it began."""
+        return Numbers.of((await asyncio.to_thread(self.engine.ask, "/metrics")).decode())
 
     def memory_mb(self) -> dict[str, float]:
-        pids = {"engine": self.engine.pid, "store": self.valkey.pid}
+        """Of each process; of Postgres, all of them, what they share counted once."""
+        found = {"engine": rss_mb(self.engine.pid), "store": rss_mb(self.valkey.pid)}
         if self.books is not None:
-            pids["postgres"], pids["writer"] = self.books.pids
-        return {name: rss_mb(pid) for name, pid in pids.items()}
+            postgres, writer = self.books.pids
+            found |= {"postgres": family_mb(postgres), "writer": rss_mb(writer)}
+        return found
+
+    def begin_to_drain(self) -> None:
+        """The last answer is here: from now on it counts how long the books still take."""
+        if self.books is not None:
+            self._draining = asyncio.ensure_future(self.books.drained())
+
+    async def drained(self) -> float | None:
+        """Seconds from the last answer until the journal was in the books; None: too many."""
+        if self.books is None:
+            return None
+        if self._draining is None:
+            self.begin_to_drain()
+        assert self._draining is not None
+        waiting, self._draining = self._draining, None
+        return await waiting
 
     async def drain(self) -> Booked | None:
         """Wait until the journal is in the books, and look at them."""
-        if self.books is None:
-            return None
-        return await self.books.look(await self.books.drained())
+        return None if self.books is None else await self.books.look(await self.drained())
+
+    async def close(self) -> None:
+        """Nothing of ours waits any longer, however the run ended."""
+        if self._draining is not None:
+            self._draining.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._draining
 
     async def audit(self) -> AuditReport:
         return await audit_store(self.valkey.url)
@@ -95,17 +114,11 @@ class Stand:
 
 @asynccontextmanager
 async def stand(
-    folder: Path,
-    *,
-    cards: int,
-    seed: int,
-    dialect: str,
-    books: bool,
-    rules: int = 0,
-    program: Sequence[str] = OURS,
-) -> AsyncIterator[Stand]:
+    folder: Path, *, cards: int, seed: int, dialect: str, books: bool, rules: int = 0,
+    mix: Mix | None = None, program: Sequence[str] = OURS,
+) -> AsyncIterator[Stand]:  # fmt: skip
     """Everything started and loaded, the loading drained. `rules`: in force, with five limits.
-    `program`: what the engine is run by.
+    `mix`: of the traffic; without one, it is as card traffic is. `program`: runs the engine.
 
     Raises: EmbeddedError, RuntimeError where a server does not start.
     """
@@ -114,7 +127,8 @@ async def stand(
     write_privately(key_file, secret.hex() + "\n")
     today = utc(SystemClock().now_ms()).date()
     population = make_population(seed, cards, today)
-    traffic = Traffic(population, make_merchants(seed), seed, first_day=today)
+    following = None if mix is None else lambda: Following(mix)
+    traffic = Traffic(population, make_merchants(seed), seed, first_day=today, following=following)
     with EmbeddedValkey.start(
         folder / "store", appendfsync=DURABILITY, acl=(library.ENGINE_ACL,)
     ) as valkey:
@@ -138,7 +152,11 @@ async def stand(
                 await beside.started()
                 await beside.drained()  # the loading of the cards is not what is measured
                 beside.lag_max = 0
-            yield Stand(valkey, engine, beside, iter(traffic))
+            stood = Stand(valkey, engine, beside, iter(traffic))
+            try:
+                yield stood
+            finally:
+                await stood.close()
         finally:
             engine.stop()
             if beside is not None:
@@ -156,7 +174,8 @@ class NoPeers(Exception):
 
 @asynccontextmanager
 async def naive_stand(folder: Path, *, cards: int, seed: int) -> AsyncIterator[Stand]:
-    """The engine that a team would write first, with the same cards and the same fsync policy.
+    """The engine that a team would write first, with the same cards and the same fsync policy. It
+    knows neither advices nor completions: authorizations come in their place.
 
     Raises: NoPeers, EmbeddedError, RuntimeError where something does not start.
     """
@@ -164,7 +183,10 @@ async def naive_stand(folder: Path, *, cards: int, seed: int) -> AsyncIterator[S
         raise NoPeers("the naive engine's libraries are not installed: make peers")
     today = utc(SystemClock().now_ms()).date()
     population = make_population(seed, cards, today)
-    traffic = Traffic(population, make_merchants(seed), seed, first_day=today)
+    traffic = Traffic(
+        population, make_merchants(seed), seed, first_day=today,
+        following=lambda: Following(WITHOUT_ADVICES),
+    )  # fmt: skip
     people = folder / "people.json"
     write_privately(people, msgspec.json.encode(as_naive(population)).decode())
     with (

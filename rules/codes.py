@@ -59,3 +59,11 @@ def resolve(name: str, groups: Mapping[str, Codes], kind: Kind) -> frozenset[tup
 
     gather(name, ())
     return frozenset(found)
+
+
+def expanded(ranges: set[tuple[str, str]] | frozenset[tuple[str, str]]) -> frozenset[str]:
+    """Every code of every range: four digits, ten thousand at the most."""
+    return frozenset(code for first, last in ranges for code in CODES[int(first) : int(last) + 1])
+
+
+CODES = tuple(f"{n:04}" for n in range(10_000))  # one of each, however many rules name it

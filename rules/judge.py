@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from rules.codes import COUNTRY, MCC, resolve
+from rules.codes import COUNTRY, MCC, expanded, resolve
 from rules.facts import (
     CASH_PURPOSES,
     INQUIRY,
@@ -374,14 +374,6 @@ class Writer:
             else:  # over midnight
                 parts.append(f"(t.minute >= {first:d} or t.minute < {last:d})")
         return parts
-
-
-def expanded(ranges: set[tuple[str, str]] | frozenset[tuple[str, str]]) -> frozenset[str]:
-    """Every code of every range: four digits, ten thousand at the most."""
-    return frozenset(code for first, last in ranges for code in CODES[int(first) : int(last) + 1])
-
-
-CODES = tuple(f"{n:04}" for n in range(10_000))  # one of each, however many rules name it
 
 
 NO_JUDGE = Judge(NO_POLICY)

@@ -30,6 +30,7 @@ from authz.dialects import find_dialect
 from authz.dispatch import Dispatcher
 from authz.engine import Engine, Settings
 from authz.expire import Expiry
+from authz.garbage import Pauses
 from authz.hot import admin
 from authz.hot.errors import HotStateError
 from authz.hot.keeper import Keeper
@@ -144,6 +145,8 @@ async def running(
     )  # fmt: skip
     run = Running(engine, server, keeper, spool, metrics, latency)
     watch_gauges(run, cards)
+    pauses = Pauses(clock, metrics.gc_pause)
+    metrics.watch("gc_pause_longest_seconds", lambda: pauses.longest_s)
     tasks = list[asyncio.Task[None]]()
     http = None
     try:
@@ -169,8 +172,10 @@ async def running(
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
+        pauses.start()
         yield run
     finally:
+        pauses.stop()
         await server.close()
         if http is not None:
             await http.close()

@@ -38,6 +38,9 @@ class Stall(NamedTuple):
 class Heartbeat:
     """The listening side. `start`, do the work, `stop`."""
 
+    def __init__(self) -> None:
+        self.running = False
+
     def start(self) -> None:
         """Returns when the first beat has been made."""
         root = str(Path(authz.__path__[0]).parent)
@@ -50,6 +53,7 @@ class Heartbeat:
         assert self._process.stdout is not None
         ready = self._process.stdout.readline()
         assert ready == b"beating\n", ready
+        self.running = True
 
     @property
     def pid(self) -> int:
@@ -57,6 +61,7 @@ class Heartbeat:
 
     def stop(self) -> list[Stall]:
         """The stalls since the start, in order."""
+        self.running = False
         stalls, _ = self._process.communicate()
         return [Stall(at, seconds) for at, seconds in json.loads(stalls)]
 

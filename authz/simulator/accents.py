@@ -131,8 +131,8 @@ FRAMING_OF = {"visa": "vap"}
 
 
 def as_said(network: str, dialect: Dialect, event: Event, elements: dict[int, str]) -> Fields:
-    """The fields, in the order of the wire."""
-    fields = ACCENTS[network](event, elements)
+    """The fields, in the order of the wire. What is sent once more says what it said first."""
+    fields = ACCENTS[network](event.again or event, elements)
     size = dialect.fields[22].maximum
     entry = fields.get(22)
     if isinstance(entry, str) and len(entry) < size:  # a dialect of visa with generic words

@@ -130,8 +130,23 @@ def reversal(
     return event
 
 
+def advice(first: Event, stan: str) -> Event:
+    """A 0120: the network approved another such purchase in our stead, which we can only note."""
+    elements = first.elements | {7: "", 11: stan, 39: "00"}
+    elements[37] = f"{first.elements[37][:6]}{stan}"
+    return Event(mti="0120", kind="advice", elements=dict(sorted(elements.items())))
+
+
+def completion(first: Event, stan: str) -> Event:
+    """A 0220 of an authorization's whole amount, named by its DE 37, 41 and 42."""
+    return Event(mti="0220", kind="completion", elements=first.elements | {7: "", 11: stan})
+
+
 def stamp(event: Event, now: str) -> dict[int, str]:
     """The elements with DE 7 (and DE 90) filled in, once: a repeat keeps its first time."""
+    if event.again is not None:
+        # Its elements are the first's; where that was never sent, nobody has filled them in yet.
+        return stamp(event.again, now)
     elements = event.elements
     if elements[7]:
         return elements

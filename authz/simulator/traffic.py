@@ -4,7 +4,7 @@ Simulated days run as fast as somebody sends them. Time of day is that at the me
 the date of DE 13 moves on with the days of the model.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from heapq import heappop, heappush
 from itertools import count
@@ -51,7 +51,7 @@ class Traffic:
 
     A mean day has as many authorizations as the cards make, or `per_day` of them: so few
     messages can show a whole day. `first_stan` sets runs against one engine apart: STAN and
-    RRN count from there.
+    RRN count from there. `following` draws what comes after each authorization.
     """
 
     def __init__(
@@ -63,12 +63,14 @@ class Traffic:
         first_day: date = FIRST_DAY,
         per_day: float | None = None,
         first_stan: int = 0,
+        following: "Callable[[], FollowUps] | None" = None,
     ) -> None:
         assert per_day is None or per_day > 0
         self._merchants = merchants
         self._seed = seed
         self._first_day = first_day
         self._first_stan = first_stan
+        self._following = following
         self._shopping = Shopping(population, merchants)
         self._per_day = per_day or self._shopping.per_day
         self._special_cards = {
@@ -82,7 +84,9 @@ class Traffic:
     def __iter__(self) -> Iterator[Event]:
         """Authorizations as they happen, each followed a little later by what becomes of it."""
         dice, stans = Random(f"traffic {self._seed}"), Stans(self._first_stan)
-        return with_follow_ups(self._authorizations(dice, stans), dice, stans)
+        firsts = self._authorizations(dice, stans)
+        following = self._following() if self._following is not None else follow_ups
+        return with_follow_ups(firsts, dice, stans, following)
 
     def _authorizations(self, dice: Random, stans: "Stans") -> Iterator[Event]:
         """Day by day and hour by hour, as many as the cards and the weekday make."""
@@ -139,14 +143,16 @@ class Traffic:
         return self._shopping.dollars(category, card, dice)
 
 
-def with_follow_ups(firsts: Iterator[Event], dice: Random, stans: "Stans") -> Iterator[Event]:
+def with_follow_ups(
+    firsts: Iterator[Event], dice: Random, stans: "Stans", following: "FollowUps | None" = None
+) -> Iterator[Event]:
     """Authorizations, and strewn in between them what becomes of each."""
     numbers = count()  # breaks ties in the heap: events have no order
     waiting: list[tuple[int, int, Event]] = []  # the position from which it is due
-    position = 0
+    position, following = 0, following or follow_ups
     for first in firsts:
         heappush(waiting, (position, next(numbers), first))
-        for delay, event in follow_ups(first, dice, stans):
+        for delay, event in following(first, dice, stans):
             heappush(waiting, (position + delay, next(numbers), event))
         while waiting and waiting[0][0] <= position:
             yield heappop(waiting)[2]
@@ -200,3 +206,7 @@ class Stans:
         # 000000 is left out: in DE 90 it reads as "not given".
         self._last[acquirer_id] = last = self._last[acquirer_id] % 999_999 + 1
         return f"{last:06d}"
+
+
+# What comes of an authorization, and how many messages later; before it if negative.
+FollowUps = Callable[[Event, Random, Stans], Iterator[tuple[int, Event]]]

@@ -7,7 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from bench.cli import command, said
-from bench.load import Order
+from bench.load import Order, Ramp
+from bench.mix import WITHOUT_ADVICES, Mix
 
 
 @pytest.mark.parametrize("name", ["codec", "clearing", "decide", "hot", "load", "memory"])
@@ -24,6 +25,41 @@ def test_each_subcommand_has_help_with_an_example_and_json(name):
 )
 def test_wrong_use_is_exit_code_2(wrong):
     assert CliRunner().invoke(command, wrong).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ("--rate nan", "no number to measure with"),
+        ("--seconds inf", "no number to measure with"),
+        ("--rate 1000000", "not in the range"),
+        ("--ramp 500", "two rates with a colon"),
+        ("--ramp 500:x", "two rates with a colon"),
+        ("--ramp 500:nan", "each from 1 to 100,000"),
+        ("--ramp 0:500", "each from 1 to 100,000"),
+        ("--ramp 1:2 --rate 3", "leave --rate out"),
+        ("--mix authorizations=90", "add up to 90, not to 100"),
+        ("--mix purchases=100", "is no share"),
+        ("--dialect visa --mix authorizations=90,advices=10", "are said in iso87_ascii"),
+    ],
+)
+def test_a_load_that_cannot_be_made_is_refused_before_anything_starts(words, why):
+    answer = CliRunner().invoke(command, ["load", *words.split()])
+    assert answer.exit_code == 2
+    assert why in answer.output
+
+
+def test_a_load_is_what_was_asked_for(monkeypatch):
+    asked = []
+    monkeypatch.setattr("bench.load.run", lambda order, path: asked.append(order) or 0)
+    for words in ("", "--ramp 500:1500", "--mix authorizations=95,repeats=5", "--dialect visa"):
+        assert CliRunner().invoke(command, ["load", *words.split()]).exit_code == 0
+    assert asked == [
+        Order(),
+        Order(rate=1000.0, ramp=Ramp(500.0, 1500.0)),
+        Order(mix=Mix(95.0, 5.0, 0.0, 0.0, 0.0)),
+        Order(dialect="visa", mix=WITHOUT_ADVICES),
+    ]
 
 
 def test_help_loads_no_measurement():

@@ -13,6 +13,8 @@ from authz.simulator.traffic import Traffic
 from authz.wire.to_response import Reply, to_response
 from bench import load
 from bench.load import FAILED, INCONCLUSIVE, OK, Order, Timed, Used, drive, figures, verdict
+from bench.load_figures import bottleneck
+from bench.machine import cores, cpu_seconds
 from iso8583.codec import decode, encode
 from iso8583.dialects import BY_NAME
 from iso8583.framing import FRAMINGS
@@ -26,6 +28,7 @@ PROMISED = """
     p50_ms p90_ms p99_ms p999_ms max_ms approved declined referred
     audit_ok journal_lag_max drained_s durability
     unattributed_over_budget late_sends generator_us engine_us store_us engine_clock machine
+    by_share generator garbage cards cores_used memory_mb steal_share fdatasync_ms
 """
 
 
@@ -92,6 +95,7 @@ def report_of(*answers: tuple[float, float]) -> Timed:
     report = Timed()
     for number, (due, latency_s) in enumerate(answers):
         report.record(f"0100 {number}", "0100", "00", "A", due, due + latency_s)
+        report.sent += 1
     return report
 
 
@@ -106,6 +110,30 @@ def test_the_warm_up_is_cut_from_the_quantiles_and_from_nothing_else():
     assert f["answered"] == 4
 
 
+def test_an_answer_slower_than_the_histogram_is_long_still_counts():
+    f = figures(report_of((100.0, 90.0), (100.0, 0.001)), [], IDLE, 0.0)
+    assert f["measured"] == 2
+    assert f["max_ms"] == pytest.approx(60_000, rel=0.002)
+
+
+@pytest.mark.parametrize(
+    ("generator_s", "engine_s", "late", "everybody", "said"),
+    [
+        (1.0, 1.0, 0, 2.0, ""),
+        (9.5, 1.0, 0, 10.5, "it used 95% of a core"),
+        (1.0, 1.0, 10, 2.0, ""),  # one in a hundred may
+        (1.0, 1.0, 11, 2.0, "11 of 1,000 messages left over 10 ms late, with cores to spare"),
+        (1.0, 0.0, 11, 10.0 * cores(), "others used"),
+        (1.0, 10.0 * cores(), 11, 10.0 * cores(), ""),  # we keep all busy: the engine's affair
+    ],
+)
+def test_the_generator_says_when_it_was_what_was_slow(generator_s, engine_s, late, everybody, said):
+    used = Used(generator_s, engine_s, 0.0, elapsed_s=10.0, everybody=everybody)
+    told = bottleneck(Timed(sent=1000, late_sends=late), used)
+    assert told.endswith(said) if not said.startswith("others") else said in told
+    assert bool(told) == bool(said)
+
+
 def test_an_answer_is_attributed_only_to_a_stall_that_fell_into_its_time():
     report = report_of((10.0, 0.25), (20.0, 0.25))
     stalls = [Stall(9.8, 0.1), Stall(20.2, 0.1)]  # over before the first; during the second
@@ -115,7 +143,7 @@ def test_an_answer_is_attributed_only_to_a_stall_that_fell_into_its_time():
 
 def test_a_stall_of_a_machine_that_we_keep_busy_is_ours():
     report = report_of((10.0, 0.25))
-    busy = Used(generator=10.0 * load.cores(), engine=0.0, store=0.0, elapsed_s=10.0)
+    busy = Used(generator=10.0 * cores(), engine=0.0, store=0.0, elapsed_s=10.0)
 
     assert figures(report, [Stall(10.0, 0.2)], busy, 0.0)["unattributed_over_budget"] == 1
 
@@ -123,15 +151,17 @@ def test_a_stall_of_a_machine_that_we_keep_busy_is_ours():
 def test_what_others_used_is_told_apart():
     used = Used(generator=1.0, engine=2.0, store=1.0, elapsed_s=10.0, everybody=5.0)
 
-    assert used.share == pytest.approx(4.0 / 10.0 / load.cores())
-    assert used.others_share == pytest.approx(1.0 / 10.0 / load.cores())
+    assert used.share == pytest.approx(4.0 / 10.0 / cores())
+    assert used.others_share == pytest.approx(1.0 / 10.0 / cores())
 
 
 FINE = {
     "audit_ok": True, "audit_differences": 0, "unanswered": 0, "unsent": 0, "conflicts": 0,
     "unattributed_over_budget": 0, "p99_ms": 19.0, "p99_undisturbed_ms": 19.0, "stalls": 0,
-    "no_verdict": 0, "books_faults": [],
+    "no_verdict": 0, "books_faults": [], "not_accepted": 0, "unmatched": 0, "unreadable": 0,
+    "generator": {"bottleneck": ""},
 }  # fmt: skip
+SLOW = {"generator": {"bottleneck": "it used 97% of a core"}}
 
 
 @pytest.mark.parametrize(
@@ -150,6 +180,15 @@ FINE = {
         ({"no_verdict": 1, "stalls": 1}, INCONCLUSIVE),
         ({"audit_ok": False}, FAILED),
         ({"books_faults": ["one"], "stalls": 1}, FAILED),
+        ({"not_accepted": 1}, FAILED),
+        ({"unmatched": 1}, FAILED),
+        ({"unreadable": 1}, FAILED),
+        ({"p99_ms": 21.0, "p99_undisturbed_ms": 21.0} | SLOW, INCONCLUSIVE),
+        ({"unanswered": 1} | SLOW, INCONCLUSIVE),
+        ({"unattributed_over_budget": 1} | SLOW, INCONCLUSIVE),
+        (SLOW, OK),
+        ({"conflicts": 1} | SLOW, FAILED),
+        ({"audit_ok": False} | SLOW, FAILED),
     ],
 )
 def test_exit_codes(changes, code):
@@ -202,4 +241,4 @@ def test_the_engine_and_the_store_are_stopped_when_the_run_fails(monkeypatch):
 
     assert len(started) == 2
     for process in started:
-        assert load.cpu_seconds(process.pid) is None
+        assert cpu_seconds(process.pid) is None

@@ -22,9 +22,10 @@ def test_it_answers_the_same_traffic_much_as_ours_does(tmp_path):
     naive, told = asyncio.run(verdicts(naive_stand(tmp_path / "naive", cards=100, seed=1)))
     assert told.answered == told.sent == 150
     assert told.unreadable == told.unmatched == told.conflicts == 0
-    ours, _ = asyncio.run(
+    ours, mine = asyncio.run(
         verdicts(stand(tmp_path / "ours", cards=100, seed=1, dialect="iso87_ascii", books=False))
     )
     assert abs(naive["00"] - ours["00"]) <= 8, (naive, ours)
-    assert sum(naive.values()) == sum(ours.values())
+    assert mine.answered == mine.sent == 150  # a repeat is one message with its first here
+    assert mine.unreadable == mine.unmatched == mine.conflicts == 0
     assert sum(naive.values()) > naive["00"] > 100

@@ -61,6 +61,12 @@ def test_every_answer_is_in_one_bin():
     assert bins(HdrHistogram(1, 60_000_000, 3)) == ([], [])
 
 
+def test_a_run_without_an_answer_has_a_page_without_a_curve():
+    drawn = charts("x", answer(histogram=HdrHistogram(1, 1000, 3).encode().decode(), by_second=[]))
+    assert set(drawn["percentiles"][1]) == {None}
+    assert drawn["histogram"] == [[], []]
+
+
 def test_the_command_refuses_what_is_no_run(tmp_path):
     (tmp_path / "a.json").write_text("{}")
     (tmp_path / "good.json").write_text(json.dumps(answer()))
@@ -89,6 +95,22 @@ def test_a_picture_needs_a_browser(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "BROWSERS", (str(browser),))
     assert CliRunner().invoke(command, words).exit_code == 0
     assert png.exists()
+
+
+def test_what_a_newer_run_tells_is_on_the_page_and_an_older_one_has_a_page_too():
+    newer = answer(
+        asked=answer()["asked"] | {"ramp": {"start": 500.0, "end": 6000.0}},
+        by_share={"authorizations": {"offered": 9, "per_cent": 90.0, "approved": 9}},
+        garbage={"pauses": 3, "total_ms": 4.5, "longest_ms": 2.0, "by_generation": {}},
+        generator={"core_share": 0.97, "left_late_p50_ms": 0.1, "left_late_p99_ms": 30.0,
+                   "bottleneck": "it used 97% of a core"},
+    )  # fmt: skip
+    html = page([("newer", newer), ("older", answer())])
+    assert "<h1>500 to 6,000 messages a second for 6 s</h1>" in html
+    assert "<h1>400 messages a second for 6 s</h1>" in html
+    for once in ("Traffic: 90.0 % authorizations.", "3 pauses, ", "the bottleneck: it used 97%"):
+        assert html.count(once) == 1
+    assert any(line.startswith("p99_ms ") for line in table(answer(), newer))
 
 
 def test_ratios_and_what_else_differs():

@@ -23,7 +23,7 @@ from authz.simulator.accents import (
 )
 from authz.simulator.link import Link, Manners
 from authz.simulator.merchants import make_merchants
-from authz.simulator.messages import FULL, ZEROS, reversal, stamp
+from authz.simulator.messages import FULL, ZEROS, once_more, reversal, stamp
 from authz.simulator.network import run
 from authz.simulator.population import make_population
 from authz.simulator.report import Report
@@ -137,3 +137,17 @@ def test_every_code_of_a_network_is_heard_as_one_of_1987() -> None:
     assert GENERIC_CODES["mastercard"]["85"] == "00"
     assert (GENERIC_CODES["iso93"]["400"], GENERIC_CODES["iso93"]["002"]) == ("00", "10")
     assert all(len(code) == 2 for codes in GENERIC_CODES.values() for code in codes.values())
+
+
+@pytest.mark.parametrize("network", sorted(ACCENTS))
+def test_a_repeated_reversal_says_what_the_reversal_said(network):
+    _, events = some_traffic(1)
+    taken_back = reversal(events[0], "0400", "000043")
+    elements = stamp(taken_back, "0314171500")
+    again = once_more("reversal_repeat", taken_back, as_repeat=True)
+    dialect = BY_NAME[
+        next((name for name, of in NETWORK_OF.items() if of == network), "iso87_ascii")
+    ]
+    assert as_said(network, dialect, again, elements) == as_said(
+        network, dialect, taken_back, elements
+    )

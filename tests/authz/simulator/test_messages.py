@@ -99,3 +99,13 @@ def test_a_partial_reversal_says_what_stays():
 
 def test_an_event_does_not_print_its_card_number():
     assert PARTY.pan not in repr(purchase())
+
+
+def test_a_reversal_of_which_only_the_repeat_leaves_still_names_its_original():
+    """Where no link takes the first of them, as under an overload."""
+    first = purchase()
+    lost = reversal(first, "0400", "000043")
+    elements = stamp(once_more("reversal_repeat", lost, as_repeat=True), "0314171500")
+    assert elements[90] == f"01000000420314171500{first.elements[32]:0>11}{0:011d}"
+    dialect = BY_NAME["iso87_ascii"]
+    assert decode(encode("0401", elements, dialect), dialect).to_dict() == elements
