@@ -144,7 +144,7 @@ class LinkConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     # DE 101, the peer's file of blocked cards; not set: it is told of none.
     file_update: Annotated[str, Meta(pattern="^[!-~]([ -~]{0,15}[!-~])?$")] | None = None
     key_change: bool = False  # acknowledged, though we hold no keys; else refused as unsupported
-    in_flight_max: Count = 256  # unanswered requests of one link; above it no more is read
+    in_flight_max: Count = 256  # unanswered requests of one link; those above it wait
     max_frame: Frame = 4096  # bytes; the largest real message has about 1,500
     frame_timeout_s: Seconds = 2.0  # for the rest of a frame that has begun
     idle_echo_s: Seconds = 60.0  # silence, after which we send an echo

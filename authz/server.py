@@ -5,7 +5,8 @@ whatever order they come. A task is never cancelled: when its link is gone its a
 is stored all the same, and the repeat gets it over another link.
 
 Above what the hot state answers in time (authz/admission.py) requests wait in their
-sessions, and links are not read from. The links take turns at the room that there is.
+sessions, and the links take turns at the room that there is. They are read from all the
+same, while there is time for that: who would wait for too long is told 91.
 """
 
 import asyncio
@@ -69,6 +70,7 @@ class Server:
         self.file_answered: Callable[[str, FileAnswer], None] = lambda network, answer: None
         self._links: set[Link] = set()
         self._waiting: deque[Link] = deque()  # each once; in turn
+        self._resting: deque[Link] = deque()  # each once; in turn
         self._tasks: set[asyncio.Task[None]] = set()
         self._listeners: list[asyncio.Server] = []
         self._dialing: list[asyncio.Task[None]] = []
@@ -159,7 +161,7 @@ class Server:
         admission = self.admission
         return Room(
             min(asks, admission.room),
-            admission.seats + link.counted,  # those of its own that wait are counted already
+            admission.seats(link.counted),
             self.clock.monotonic() - admission.patience_s,
         )
 
@@ -170,6 +172,10 @@ class Server:
     def wait(self, link: Link) -> None:
         """This link has requests held back, and could have them asked."""
         self._waiting.append(link)
+
+    def rest(self, link: Link) -> None:
+        """This link asks for more than there is time to refuse: it is read from in its turn."""
+        self._resting.append(link)
 
     def go_on(self) -> None:
         """One request each, in turn, of the links that wait, for as long as there is room."""
@@ -222,9 +228,12 @@ class Server:
     def _beat(self) -> None:
         """The loop is alive. And who has waited too long is told so, answers or not."""
         self.pulse.beat()
-        for _ in range(len(self._waiting)):
-            self._waiting.popleft().go_on(0)
+        self.admission.beat(self.clock.monotonic())
+        for link in list(self._links):
+            link.look()
         self.go_on()
+        for _ in range(min(len(self._resting), self.admission.reads)):
+            self._resting.popleft().read_on()
         self._beating = asyncio.get_running_loop().call_later(BEAT_S, self._beat)
 
     async def _tick(self) -> None:

@@ -80,7 +80,7 @@ class Session:
         self.state = State.CONNECTED
         self.in_flight = 0
         self._held_back: deque[tuple[Item, float]] = deque()
-        self._frames = 0
+        self._frames = self._refused = 0
         self._network = NETWORKS[settings.network]
         known = self._network.management
         self._words = {
@@ -94,11 +94,6 @@ class Session:
         self._sign_on: tuple[str, float] | None = None  # STAN and time of one not yet answered
         self._updates: dict[str, FileUpdate] = {}  # told and not answered, by STAN, oldest first
         self._stan = 0  # of what we ask ourselves
-
-    @property
-    def full(self) -> bool:
-        """Whether this link has as many requests open as it may: read no more for now."""
-        return self.crowded or bool(self._held_back)
 
     @property
     def crowded(self) -> bool:
@@ -122,6 +117,11 @@ class Session:
     def take_frames(self) -> int:
         """How many frames have come since this was last asked."""
         count, self._frames = self._frames, 0
+        return count
+
+    def take_refused(self) -> int:
+        """How many were told 91 for want of room since this was last asked."""
+        count, self._refused = self._refused, 0
         return count
 
     def begin(self, now: float, moment: str) -> list[Action]:
@@ -159,9 +159,9 @@ class Session:
     def go_on(self, room: Room = BOUNDLESS) -> list[Action]:
         """What was read, in order, as far as there is room now; the rest is held back.
 
-        A read may bring more requests than may be in flight. What is held back is no more
-        than one read, since a full link is not read from. Its time runs from that read: a
-        request that has waited too long is told 91, and costs no more than its answer.
+        A read may bring more requests than may be in flight. As many are held back as have
+        seats; one more, and the oldest is told 91. So is one that has waited too long since
+        its read. It costs no more than its answer.
         """
         actions: list[Action] = []
         most = self.in_flight + room.asks
@@ -238,6 +238,7 @@ class Session:
             actions.append(Trouble("not_signed_on", named(message)))
             actions.append(self._reply(message, Reply(Reason.NOT_SIGNED_ON), header, received))
         elif not may_ask:
+            self._refused += 1
             actions.append(self._reply(message, Reply(Reason.UNAVAILABLE), header, received))
         else:
             self.in_flight += 1

@@ -22,6 +22,7 @@ Examples:
   authz bench growth                                more cards, more rules
   authz bench all                                   the canonical set, into docs/performance.md
   authz bench storm                                 eight links, 4,000 requests each at once
+  authz bench trouble pause overload                a steady load, and what can go wrong
   authz bench memory --cards 100000                 bytes per card and account
   authz bench clearing --records 1000000            files of three formats, read twice
   authz bench ledger --seconds 20                   the journal into Postgres
@@ -265,7 +266,7 @@ def capacity(json_path: str | None, **given: Any) -> None:
 )
 @click.option("--png", type=click.Path(path_type=Path), help="And a picture of it, by Chromium.")
 def report(files: tuple[Path, ...], html: Path, png: Path | None) -> None:
-    """Runs of `bench load --json` as one page: charts, costs, machine; nothing is fetched."""
+    """Runs of `bench load --json` and `trouble --json` as one page; nothing is fetched for it."""
     from bench.report import run
 
     try:
@@ -335,6 +336,40 @@ def storm(json_path: str | None, **given: Any) -> None:
     """
     from bench.storm import Order, run
 
+    raise SystemExit(run(Order(**said(given)), json_path))
+
+
+@command.command(
+    epilog="\b\nExamples:\n  authz bench trouble --json trouble.json\n"
+    "  authz bench trouble overload --overload-s 20\n\n"
+    "Exit codes: 0 every scene held, 1 one did not, 3 few were late, or the machine itself stalled."
+)
+@click.argument("scenes", nargs=-1, metavar="[SCENE]...")
+@click.option("--rate", type=click.FloatRange(1), help="Of the steady load. [60 % of capacity]")
+@click.option("--calm-s", type=click.FloatRange(0.5, 8), help="Before, and after. [4]")
+@click.option("--overload-s", type=click.FloatRange(1, 20), help="Of the overload. [10]")
+@click.option("--cards", type=click.IntRange(1), help="In the seeded population. [10000]")
+@click.option("--links", type=click.IntRange(2), help="TCP links of the network. [4]")
+@click.option("--seed", type=int, help="Of cards, merchants and traffic. [1]")
+@click.option("--books/--no-books", default=True, help="The ledger's writer beside it. [yes]")
+@click.option("--rules", type=click.IntRange(0), help="In force, with five limits. [50]")
+@json_option
+def trouble(scenes: tuple[str, ...], json_path: str | None, **given: Any) -> None:
+    """Latency under trouble: a steady load, and one trouble in its middle.
+
+    Scenes: pause, fsync, checkpoint, gc, slow-link, overload, rewrite; all, unless some are named.
+    A closed loop says first what everything here can do together; the steady load is a share of it,
+    the overload twice of it. The promise: everybody is answered within 200 ms, with 91 if need be,
+    and at twice the capacity four fifths of it are served.
+    """
+    from bench.scenes import SCENES
+    from bench.trouble import Order, run
+
+    for name in scenes:
+        if name not in SCENES:
+            raise click.BadParameter(f"no scene {name!r}; there are {', '.join(SCENES)}")
+    if scenes:
+        given["scenes"] = tuple(dict.fromkeys(scenes))
     raise SystemExit(run(Order(**said(given)), json_path))
 
 

@@ -1,4 +1,4 @@
-"""Runs as one page: what `authz bench load --json` and `capacity --json` told, drawn.
+"""Runs as one page: what `authz bench load --json` and `trouble --json` told, drawn.
 
 One file, nothing fetched: uPlot is inline, and so are the figures. Whoever is sent the page sees
 what we saw, with the machine, the commit and the seed that it takes to see it again.
@@ -15,6 +15,7 @@ from typing import Any
 
 from hdrh.histogram import HdrHistogram
 
+from bench import trouble_page
 from bench.load import BUDGET_S
 from bench.machine import CHECKOUT
 
@@ -81,8 +82,8 @@ def run(paths: tuple[Path, ...], html: Path, png: Path | None = None) -> None:
     runs = []
     for path in paths:
         told = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(told, dict) or "histogram" not in told or "machine" not in told:
-            raise ValueError(f"{path}: not what `authz bench load --json` writes")
+        if not isinstance(told, dict) or "machine" not in told or not is_run(told):
+            raise ValueError(f"{path}: not what `authz bench load --json` or `trouble` writes")
         runs.append((path.stem, told))
     browser = next(filter(None, map(which, BROWSERS)), None)
     if png is not None and browser is None:
@@ -91,7 +92,12 @@ def run(paths: tuple[Path, ...], html: Path, png: Path | None = None) -> None:
         )
     html.write_text(page(runs), encoding="utf-8")
     if png is not None:
-        picture(str(browser), html, png, RUN_PX * len(runs))
+        heights = (trouble_page.height(a) if "scenes" in a else RUN_PX for _, a in runs)
+        picture(str(browser), html, png, sum(heights))
+
+
+def is_run(told: dict[str, Any]) -> bool:
+    return "histogram" in told or "scenes" in told
 
 
 def picture(browser: str, html: Path, png: Path, height: int) -> None:
@@ -110,7 +116,7 @@ def picture(browser: str, html: Path, png: Path, height: int) -> None:
 
 
 def page(runs: list[tuple[str, dict[str, Any]]]) -> str:
-    drawn = [charts(f"run{n}", told) for n, (_, told) in enumerate(runs)]
+    drawn, scenes = [], []
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width">',
@@ -118,12 +124,19 @@ def page(runs: list[tuple[str, dict[str, Any]]]) -> str:
         f"<style>{vendored('uPlot.min.css')}{STYLE}</style></head><body>",
     ]
     for n, (name, told) in enumerate(runs):
-        parts.extend(section(f"run{n}", name, told))
+        id = f"run{n}"
+        if "scenes" in told:
+            parts.extend(trouble_page.section(id, name, machine_line(told["machine"]), told))
+            scenes += trouble_page.charts(id, told)
+        else:
+            parts.extend(section(id, name, told))
+            drawn.append(charts(id, told))
     # A "</" in a text would end the script.
-    data = json.dumps(drawn).replace("</", "<\\/")
+    data, acts = (json.dumps(each).replace("</", "<\\/") for each in (drawn, scenes))
     parts += [
         f"<script>{vendored('uPlot.iife.min.js')}</script>",
-        f"<script>const RUNS = {data};{SCRIPT}</script></body></html>\n",
+        f"<script>const RUNS = {data};{SCRIPT}const SCENES = {acts};{trouble_page.SCRIPT}</script>"
+        "</body></html>\n",
     ]
     return "\n".join(parts)
 

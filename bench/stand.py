@@ -3,7 +3,7 @@ afterwards, however it ends."""
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from pathlib import Path
@@ -13,7 +13,7 @@ import msgspec
 
 from authz.app.books import FOR_BOOKS
 from authz.app.books_beside import Booked, BooksBeside
-from authz.app.child import Child, EngineProcess, announcement
+from authz.app.child import OURS, Child, EngineProcess, announcement
 from authz.app.embedded.postgres import EmbeddedPostgres
 from authz.app.embedded.process import write_privately
 from authz.app.embedded.valkey import EmbeddedValkey
@@ -115,10 +115,10 @@ class Stand:
 @asynccontextmanager
 async def stand(
     folder: Path, *, cards: int, seed: int, dialect: str, books: bool, rules: int = 0,
-    mix: Mix | None = None,
+    mix: Mix | None = None, program: Sequence[str] = OURS,
 ) -> AsyncIterator[Stand]:  # fmt: skip
     """Everything started and loaded, the loading drained. `rules`: in force, with five limits.
-    `mix`: of the traffic; without one, it is as card traffic is.
+    `mix`: of the traffic; without one, it is as card traffic is. `program`: runs the engine.
 
     Raises: EmbeddedError, RuntimeError where a server does not start.
     """
@@ -143,6 +143,7 @@ async def stand(
         engine = EngineProcess(
             folder, "--redis", valkey.url, "--pan-key-file", str(key_file),
             "--dialect", dialect, "--framing", spoken.framing.name, "--network", spoken.network,
+            program=program,
         )  # fmt: skip
         beside = BooksBeside(folder, valkey.url) if books else None
         try:

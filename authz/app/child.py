@@ -6,6 +6,7 @@ Each is the command that an operator would start, told by files and read by file
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from time import sleep
 from urllib.request import urlopen
@@ -90,11 +91,12 @@ def announcement(folder: Path, name: str) -> Path:
 
 
 class EngineProcess(Child):
-    """`authz serve`, on free ports, with its state in this folder unless an argument says else."""
+    """`authz serve`, on free ports, with its state in this folder unless an argument says else.
+    `program`: another way to run `authz`."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, program: Sequence[str] = OURS) -> None:
         super().__init__(
-            "engine", folder, *OURS, "serve", "--announce", announcement(folder, "engine"),
+            "engine", folder, *program, "serve", "--announce", announcement(folder, "engine"),
             "--port", "0", "--metrics-port", "0", "--state-dir", folder / "state", *arguments,
         )  # fmt: skip
 

@@ -9,8 +9,10 @@ import uvloop
 
 from authz import admission
 from authz.actions import Send
+from authz.admission import PURSE_S
 from authz.dispatch import Dispatcher
 from authz.link import STUCK_S
+from authz.pulse import BEAT_S
 from authz.server import Server
 from authz.session import LinkSettings
 from iso8583.codec import decode, encode
@@ -307,22 +309,76 @@ class Stuck:
         return await self.hot.authorize(act, timeout_s)
 
 
-def test_a_flood_of_one_link_is_read_no_faster_than_it_is_answered() -> None:
+def test_a_flood_of_one_link_is_told_91_and_the_others_are_served() -> None:
     async def story(world: World, server: Server, heard: Heard, connect: Any) -> None:
         stuck = world.engine.hot = Stuck(world.hot)
         flood, good = await connect(), await connect()
         for n in range(5000):
             flood.send("0100", purchase(n, 1))
-        await asyncio.sleep(0.3)
-        assert stuck.asked == 8
+        line = server.admission.line
+        told = [await flood.hear() for _ in range(5000 - 8 - line)]
+        assert {message[39] for message in told} == {"91"}
+        assert [int(message[11]) for message in told] == list(range(8, 5000 - line))
+        assert (stuck.asked, server.admission.waiting) == (8, line)
         good.send("0100", purchase(9999, 1))
-        await asyncio.sleep(0.1)
+        await until(lambda: stuck.asked == 9)
         stuck.go.set()
         assert (await good.hear())[11] == "009999"
-        for _ in range(5000):
-            await flood.hear()
+        assert {(await flood.hear())[39] for _ in range(8 + line)} == {"00"}
 
     play(story, {"in_flight_max": 100_000}, in_flight_max=8)
+
+
+def test_a_flood_rests_when_there_is_no_time_left_to_refuse_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Until a beat: what is above it waits in the socket, and the others are served."""
+
+    async def story(world: World, server: Server, heard: Heard, connect: Any) -> None:
+        stuck = world.engine.hot = Stuck(world.hot)
+        server._beating.cancel()  # type: ignore[union-attr]
+        monkeypatch.setattr(admission, "SEATS", 1)
+        flood, good = await connect(), await connect()
+        for n in range(1, 3):
+            flood.send("0100", purchase(n, 1))
+        await until(lambda: server.admission.waiting == 1)
+        server.admission.refused(PURSE_S)
+        assert (server.admission.may_refuse, server.admission.reads) == (False, 0)
+        flood.send("0100", purchase(3, 1))
+        assert ((m := await flood.hear())[11], m[39]) == ("000002", "91")
+        flood.send("0100", purchase(4, 1))
+        good.send("0100", purchase(5, 1))
+        await until(lambda: server.admission.waiting == 2)
+        [resting] = server._resting
+        assert resting.counted == 1  # the third; the fourth is in the socket
+        server._beat()  # begins to count
+        world.clock.advance(BEAT_S)
+        server._beat()
+        assert ((m := await flood.hear())[11], m[39]) == ("000003", "91")
+        assert not server._resting
+        stuck.go.set()
+        assert {(await flood.hear())[11] for _ in range(2)} == {"000001", "000004"}
+        assert (await good.hear())[39] == "00"
+
+    play(story, {"in_flight_max": 1})
+
+
+def test_a_link_at_its_own_bound_tells_those_that_waited_too_long_91() -> None:
+    async def story(world: World, server: Server, heard: Heard, connect: Any) -> None:
+        stuck = world.engine.hot = Stuck(world.hot)
+        peer = await connect()
+        for n in range(1, 4):
+            peer.send("0100", purchase(n, 1))
+        await until(lambda: server.admission.waiting == 2)
+        assert server.admission.room > 0
+        for _ in range(4):  # in steps: a jump would be a stall of the engine's own
+            world.clock.advance(0.02)
+            await asyncio.sleep(0.03)
+        assert [(await peer.hear())[39] for _ in range(2)] == ["91", "91"]
+        stuck.go.set()
+        assert (await peer.hear())[39] == "00"
+
+    play(story, in_flight_max=1)
 
 
 def test_what_a_lost_link_had_waiting_is_forgotten() -> None:
@@ -368,22 +424,28 @@ class InOrder(Stuck):
         return await super().authorize(act, timeout_s)
 
 
-def test_above_what_may_wait_the_answer_is_91_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_above_what_may_wait_a_link_keeps_its_fair_share(monkeypatch: pytest.MonkeyPatch) -> None:
     async def story(world: World, server: Server, heard: Heard, connect: Any) -> None:
         stuck = world.engine.hot = Stuck(world.hot)
+        monkeypatch.setattr(admission, "SEATS", 4)
         first, second = await connect(), await connect()
-        for n in range(1, 6):
+        for n in range(1, 7):
             first.send("0100", purchase(n, 1))
-        await until(lambda: server.admission.waiting == 3)
-        # Others wait already, more than may: who comes now is told at once.
-        monkeypatch.setattr(admission, "SEATS", 3)
-        second.send("0100", purchase(6, 1))
-        assert (await second.hear())[39] == "91"
-        assert stuck.asked == 2
+        await until(lambda: server.admission.waiting == 4)
+        # All seats are taken by another: who comes now has half of them, and no more.
+        for n in range(7, 10):
+            second.send("0100", purchase(n, 1))
+        told = await second.hear()
+        assert (told[11], told[39]) == ("000007", "91")
+        # And who has more than half of them gives way when it comes again.
+        first.send("0100", purchase(10, 1))
+        told = [await first.hear() for _ in range(3)]
+        assert [(m[11], m[39]) for m in told] == [(f"{n:06}", "91") for n in (3, 4, 5)]
+        assert (stuck.asked, server.admission.waiting) == (2, 4)
         stuck.go.set()
-        assert [(await first.hear())[39] for _ in range(5)] == ["00"] * 5
-        assert server.admission.waiting == 0
-        assert (await second.ask("0100", purchase(7, 1)))[39] == "00"
+        assert [(await first.hear())[39] for _ in range(4)] == ["00"] * 4
+        assert [(await second.hear())[39] for _ in range(2)] == ["00"] * 2
+        assert (server.admission.waiting, server.admission.holding) == (0, 0)
 
     play(story, {"in_flight_max": 2})
 
@@ -413,7 +475,7 @@ def test_links_take_turns_at_the_room_there_is() -> None:
     async def story(world: World, server: Server, heard: Heard, connect: Any) -> None:
         world.engine.hot = store = InOrder(world.hot)
         flood, modest = await connect(), await connect()
-        for n in range(1, 301):
+        for n in range(1, 151):
             flood.send("0100", purchase(n, 1))
         await until(lambda: server.admission.waiting > 0)
         modest.send("0100", purchase(999, 7))
@@ -421,7 +483,7 @@ def test_links_take_turns_at_the_room_there_is() -> None:
         store.go.set()
         assert (await modest.hear())[39] == "00"
         assert store.amounts.index(7) <= 2
-        assert [(await flood.hear())[39] for _ in range(300)] == ["00"] * 300
+        assert [(await flood.hear())[39] for _ in range(150)] == ["00"] * 150
 
     play(story, {"in_flight_max": 1})
 

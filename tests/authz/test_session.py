@@ -277,12 +277,12 @@ def test_a_silent_link_is_asked_whether_it_lives() -> None:
     assert troubles(s.tick(138.0, "260322120218")) == ["echo_unanswered"]
 
 
-def test_a_link_is_full_at_its_bound() -> None:
+def test_a_link_is_crowded_at_its_bound() -> None:
     s = session(sign_on_required=False, in_flight_max=2)
     asks = s.receive(frame("0100", purchase(1)), 1.0) + s.receive(frame("0100", purchase(2)), 1.0)
-    assert s.full
+    assert s.crowded
     s.answer(asks[0], Reply(Reason.APPROVED))  # type: ignore[arg-type]
-    assert not s.full
+    assert not s.crowded
 
 
 def test_what_one_read_brings_above_the_bound_is_held_back() -> None:
@@ -290,7 +290,7 @@ def test_what_one_read_brings_above_the_bound_is_held_back() -> None:
     many = b"".join(frame("0100", purchase(n)) for n in range(1, 11)) + management("301")
     asks = list(s.receive(many, 1.0))
     assert [a.message[11] for a in asks] == ["000001", "000002", "000003"]
-    assert s.full
+    assert s.waiting == 8
     seen = 3
     while asks:
         s.answer(asks.pop(0), Reply(Reason.APPROVED))
@@ -300,7 +300,7 @@ def test_what_one_read_brings_above_the_bound_is_held_back() -> None:
         assert s.in_flight <= 3
         assert all(a.received == 1.0 for a in asks)
     assert seen == 10
-    assert not s.full
+    assert not s.waiting
 
 
 def test_without_room_requests_wait_and_are_told_91_when_they_waited_too_long() -> None:
@@ -309,12 +309,22 @@ def test_without_room_requests_wait_and_are_told_91_when_they_waited_too_long() 
     assert [type(a) for a in asked] == [Ask]
     assert s.receive(frame("0100", purchase(2)), 1.1, room=Room(asks=0)) == []
     assert s.receive(frame("0100", purchase(3)), 1.2, room=Room(asks=0)) == []
-    assert (s.waiting, s.full, s.crowded) == (2, True, False)
+    assert (s.waiting, s.crowded, s.take_refused()) == (2, False, 0)
     refused = s.go_on(Room(asks=1, since=1.15))
     assert [m[39] for m in sent(refused)] == ["91"]
     assert [a.message[11] for a in refused if isinstance(a, Ask)] == ["000003"]
     assert refused[0].received == 1.1  # type: ignore[union-attr]
-    assert not s.waiting
+    assert (s.waiting, s.take_refused(), s.take_refused()) == (0, 1, 0)
+
+
+def test_one_that_comes_when_all_seats_are_taken_takes_that_of_the_oldest() -> None:
+    s = session(sign_on_required=False)
+    for n in range(1, 4):
+        assert s.receive(frame("0100", purchase(n)), float(n), room=Room(asks=0, seats=3)) == []
+    [told] = sent(s.receive(frame("0100", purchase(4)), 4.0, room=Room(asks=0, seats=3)))
+    assert (told[11], told[39]) == ("000001", "91")
+    asked = s.go_on()
+    assert [a.message[11] for a in asked if isinstance(a, Ask)] == ["000002", "000003", "000004"]
 
 
 def test_above_its_seats_the_first_are_told_91_and_the_order_stays() -> None:
