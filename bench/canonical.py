@@ -14,7 +14,7 @@ from typing import Any
 import uvloop
 
 from authz.app.output import write_json
-from bench import capacity, codec, decide, hot, ledger, load
+from bench import capacity, codec, decide, hot, ledger, load, memory
 from bench.machine import CHECKOUT, Machine, this_machine
 from bench.stand import PEER_PYTHON
 
@@ -47,6 +47,7 @@ def measured() -> dict[str, Any]:
     told["decide"] = decide.run(None)
     told["hot"] = hot.run(None, rounds=3)
     told["ledger"] = ledger.run(None, entries=60_000, seconds=0.0)
+    told["memory"] = memory.run(None, cards=2000)
     with tempfile.TemporaryDirectory(prefix="authz-bench-") as scratch:
         told["load"] = uvloop.run(load.measure(QUIET, Path(scratch)))
     print("\n".join(load.table(QUIET, told["load"])))
@@ -95,6 +96,12 @@ def figures(told: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         "approvals drained into Postgres, engine idle",
         f"{books['per_s']:,.0f} a second; writer {books['writer_us']:.0f}, Postgres "
         f"{books['postgres_us']:.0f} µs each", "authz bench ledger --seconds 0",
+    )  # fmt: skip
+    held = told["memory"]["bytes_per_authorization"]
+    yield (
+        "hot state of an open authorization under five limits; its journal entry",
+        f"{held['hot_state']:,.0f}; {held['journal']:,.0f} bytes",
+        "authz bench memory --cards 2000",
     )  # fmt: skip
     yield from of_load(told["load"])
     yield from of_capacity(told["capacity"])

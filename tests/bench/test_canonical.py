@@ -11,6 +11,7 @@ TOLD = {
     "decide": {"by_rules": {"50": {"p50_us": 7.8, "p99_us": 11.0}}},
     "hot": {"per_s": 13_000.0, "ratio": 1.4, "repeat_ratio": 1.9},
     "ledger": {"per_s": 16_000.0, "writer_us": 46.0, "postgres_us": 36.0},
+    "memory": {"bytes_per_authorization": {"hot_state": 858.6, "journal": 1402.8}},
     "load": {**CPU, **QUANTILES, "fdatasync_ms": {"p50": 0.1, "p99": 0.4}},
     "capacity": {
         "capacity_per_s": 4000.0, "depth": 16, "ratio_to_limit": 0.3, "naive_per_s": 300.0,
@@ -33,6 +34,7 @@ def test_between_the_marks(tmp_path):
         in text
     )
     assert "4,000 a second" in text
+    assert "859; 1,403 bytes" in text
     assert "900 entries, 0.30 s" in text
     once = text
     canonical.refresh(page, TOLD, this_machine(seed=1))
