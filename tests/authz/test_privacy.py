@@ -1,5 +1,7 @@
 import copy
+import hmac
 import pickle
+from base64 import urlsafe_b64encode
 
 import pytest
 from hypothesis import given
@@ -47,3 +49,12 @@ def test_a_weak_key_is_refused_and_never_shown() -> None:
     with pytest.raises(ValueError, match="32 bytes"):
         PanKeys(b"short")
     assert "kkk" not in repr(KEYS)
+
+
+@pytest.mark.parametrize("size", [32, 63, 64, 65, 200])
+def test_a_card_key_is_an_hmac_of_sha_256(size: int) -> None:
+    """RFC 2104, as the library says it: a key of up to a block is padded, a longer one hashed."""
+    secret = bytes(range(size))
+    digest = hmac.digest(secret, b"card-key:9999010000000001", "sha256")
+    told = PanKeys(secret, "7").card_key(Pan("9999010000000001"))
+    assert told == "7" + urlsafe_b64encode(digest[:16]).decode().rstrip("=")

@@ -103,3 +103,17 @@ def test_what_is_no_amount_is_refused(value: str) -> None:
 def test_a_network_s_rate_in_decimals(digits: str, rate: str) -> None:
     fields = {10: digits} if digits else {}
     assert elements.billing_rate(Message.of("0100", fields)) == rate
+
+
+@given(
+    st.dictionaries(
+        st.integers(2, 128),
+        st.one_of(st.text(" aé\t0", max_size=6), st.binary(max_size=3)),
+        max_size=8,
+    ),
+    st.lists(st.integers(2, 128), min_size=2, max_size=8),
+)
+def test_several_texts_are_what_each_is(values: dict[int, str | bytes], asked: list[int]) -> None:
+    taken = Message.of("0100", values)
+    one_by_one = tuple(elements.text(taken, number) for number in asked)
+    assert elements.texts(taken, tuple(asked)) == one_by_one
