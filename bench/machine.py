@@ -4,7 +4,6 @@ import os
 import platform
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -46,21 +45,13 @@ def this_machine(*, seed: int | None = None, valkey: str = "", durability: str =
     return Machine(
         cores=cores(),
         cpu=cpu_model(),
-        python=python_build(),
+        python=platform.python_version(),
         valkey=valkey,
         commit=commit(),
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
         seed=seed,
         durability=durability,
     )
-
-
-def python_build() -> str:
-    """The interpreter's version, and whether it was built without profile-guided optimization: our
-    own steps take some fifteen per cent longer then."""
-    built = str(sysconfig.get_config_var("CONFIG_ARGS") or "")
-    plain = "" if "--enable-optimizations" in built else " (not optimized)"
-    return platform.python_version() + plain
 
 
 def cores() -> int:
