@@ -34,6 +34,10 @@ from iso8583.codec import encode
 
 BUDGET_S = 0.200
 BEATS_PER_S = 1000
+# Beyond the last message: late answers are waited for, and the result is written, in a few seconds
+# each. Who takes longer hangs, and a bench that hangs tells nobody anything.
+OVERTIME_S = 120.0
+END_S = 10.0  # to sign off and hang up on each link, or to be seen ended once it was killed
 ADVISED = frozenset({"reversals", "advices", "completions"})  # what an issuer can only take note of
 
 
@@ -146,16 +150,35 @@ async def carried_out(
         begins()
         process.stdin.write(b"go\n")
         await process.stdin.drain()
-        if await process.stdout.readline() != b"done\n":
-            raise NotCarriedOut("the card network of the load ended before its run did")
-        ends()
-        await process.wait()
-        return msgspec.msgpack.decode(result_path.read_bytes(), type=Noted)
+        async with asyncio.timeout(last_due(plan) + OVERTIME_S):
+            if await process.stdout.readline() != b"done\n":
+                raise NotCarriedOut("the card network of the load ended before its run did")
+            ends()
+            if await process.stdout.readline() != b"written\n":
+                raise NotCarriedOut("the card network of the load ended before it told of its run")
+        noted = msgspec.msgpack.decode(result_path.read_bytes(), type=Noted)
+        await ended(process)  # it signs off
+        return noted
+    except TimeoutError:
+        raise NotCarriedOut("the card network of the load did not end in its time") from None
     finally:
         if process.returncode is None:
             with suppress(ProcessLookupError):
                 process.kill()
-            await process.wait()
+            await ended(process)
+
+
+async def ended(process: asyncio.subprocess.Process) -> None:
+    """It has ended; or that was not heard of in time, which is no reason to hang."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(process.wait(), END_S)
+
+
+def last_due(plan: Plan) -> float:
+    """When the last message is to leave: seconds from the beginning."""
+    dues = array("d")
+    dues.frombytes(plan.dues)
+    return max(dues, default=0.0)
 
 
 def report_of(

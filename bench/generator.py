@@ -340,6 +340,7 @@ def main(plan_path: str, result_path: str) -> None:
     generator.run()
     print("done", flush=True)
     Path(result_path).write_bytes(msgspec.msgpack.encode(generator.noted()))
+    print("written", flush=True)
     for line in lines:
         line.sign_off()
 

@@ -152,6 +152,12 @@ def test_an_engine_that_lets_nobody_in_is_said(capfd):
     assert "Traceback" not in capfd.readouterr().err
 
 
+def test_a_generator_that_does_not_end_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr("bench.drive.OVERTIME_S", -1.0)
+    with pytest.raises(NotCarriedOut, match="did not end in its time"):
+        run_against(Engine(), events(50), rate=100.0)
+
+
 @pytest.mark.parametrize("dialect", ["iso87_binary", "iso93_ascii"])
 def test_other_dialects_are_read_as_well(dialect):
     sent = events(100, Mix(80, 10, 10, 0, 0))
