@@ -42,7 +42,7 @@ class Admission:
         self._cut_at = float("-inf")
         self._purse_s = PURSE_S  # of time for refusing
         self._beat_at: float | None = None
-        self._crowd = False  # some waited at the last beat
+        self._crowd = False  # some waited for room at the last beat
         self._answered = 0  # since then
 
     @property
@@ -101,12 +101,13 @@ class Admission:
         for five times as long."""
         self._purse_s = max(-PURSE_S, self._purse_s - seconds)
 
-    def beat(self, now: float) -> None:
-        """Time has passed: there is time for refusing again, and what was answered is counted."""
+    def beat(self, now: float, *, crowd: bool) -> None:
+        """Time has passed: there is time for refusing again. What was answered is counted while a
+        crowd waits for room; who waits at its own link's bound tells nothing of the engine's."""
         if self._beat_at is not None and now > self._beat_at:
             passed_s = now - self._beat_at
             self._purse_s = min(PURSE_S, self._purse_s + passed_s * REFUSING)
-            if self._crowd and self.waiting:
+            if self._crowd and crowd:
                 weight = min(1.0, passed_s / LATELY_S)
                 self.per_s += (self._answered / passed_s - self.per_s) * weight
-        self._beat_at, self._answered, self._crowd = now, 0, self.waiting > 0
+        self._beat_at, self._answered, self._crowd = now, 0, crowd

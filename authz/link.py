@@ -135,9 +135,12 @@ class Link(asyncio.BufferedProtocol):
     def read_on(self) -> None:
         """There is time again."""
         self._resting = False
+        self._session.not_read(self._server.clock.monotonic())
         self._regulate()
 
     def tick(self, now: float, moment: str) -> None:
+        if self._resting and self._closing_since is None:
+            return  # what the peer says is in the socket, unread: none of its times runs
         if self._stuck_since is not None and now - self._stuck_since > STUCK_S:
             self.note(Trouble("slow_reader"))
             self._abort()

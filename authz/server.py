@@ -228,7 +228,7 @@ class Server:
     def _beat(self) -> None:
         """The loop is alive. And who has waited too long is told so, answers or not."""
         self.pulse.beat()
-        self.admission.beat(self.clock.monotonic())
+        self.admission.beat(self.clock.monotonic(), crowd=self.others_wait)
         for link in list(self._links):
             link.look()
         self.go_on()

@@ -336,6 +336,14 @@ class Session:
 
     # -- time -------------------------------------------------------------------
 
+    def not_read(self, now: float) -> None:
+        """Until now nothing was read, by our own choice: none of the peer's times ran meanwhile."""
+        self._heard_at = now
+        if self._frame_since is not None:
+            self._frame_since = now
+        if self._echo_sent_at is not None:
+            self._echo_sent_at = now
+
     def tick(self, now: float, moment: str) -> list[Action]:
         """Called every half second or so. `moment` is now as YYMMDDhhmmss, UTC."""
         if (

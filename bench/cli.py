@@ -345,9 +345,9 @@ def storm(json_path: str | None, **given: Any) -> None:
     "Exit codes: 0 every scene held, 1 one did not, 3 few were late, or the machine itself stalled."
 )
 @click.argument("scenes", nargs=-1, metavar="[SCENE]...")
-@click.option("--rate", type=click.FloatRange(1), help="Of the steady load. [60 % of capacity]")
-@click.option("--calm-s", type=click.FloatRange(0.5, 8), help="Before, and after. [4]")
-@click.option("--overload-s", type=click.FloatRange(1, 20), help="Of the overload. [10]")
+@click.option("--rate", type=Number(1), help="Of the steady load. [60 % of capacity]")
+@click.option("--calm-s", type=Number(0.5, 8), help="Before, and after. [4]")
+@click.option("--overload-s", type=Number(1, 20), help="Of the overload. [10]")
 @click.option("--cards", type=click.IntRange(1), help="In the seeded population. [10000]")
 @click.option("--links", type=click.IntRange(2), help="TCP links of the network. [4]")
 @click.option("--seed", type=int, help="Of cards, merchants and traffic. [1]")

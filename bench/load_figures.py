@@ -3,6 +3,7 @@
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from math import ceil
 from statistics import median
 from typing import Any
 
@@ -171,7 +172,9 @@ def by_second(report: Timed) -> list[tuple[int, int, float, float]]:
     first = report.begun or min(report.dues)
     seconds: dict[int, array[float]] = {}
     for due, latency_s in zip(report.dues, report.latencies_s):
-        seconds.setdefault(int(due - first), array("d")).append(latency_s * 1e3)
+        # What falls due at a second's very end is that second's.
+        second = max(ceil(due - first - 1e-6) - 1, 0)
+        seconds.setdefault(second, array("d")).append(latency_s * 1e3)
     return [
         (second, len(found), round(median(found), 3), round(max(found), 3))
         for second, found in sorted(seconds.items())

@@ -233,7 +233,7 @@ def watch_gauges(run: Running, cards: NearCache) -> None:
     metrics.watch("hot_up", lambda: float(run.keeper.ready))
 
 
-async def ended(tasks: Collection[asyncio.Task[Any]], within_s: float = END_S) -> None:
+async def ended(tasks: Collection[asyncio.Future[Any]], within_s: float = END_S) -> None:
     """Cancel these until they have ended, but not for ever: a task may let a cancel pass."""
     clock = SystemClock()
     until = clock.monotonic() + within_s

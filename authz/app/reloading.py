@@ -15,6 +15,7 @@ import click
 import structlog
 from redis.exceptions import RedisError
 
+from authz.app.compose import ended
 from authz.app.policy_file import fitting, read
 from authz.hot import admin
 from authz.hot.errors import HotStateError
@@ -44,8 +45,7 @@ async def reloading(
     try:
         yield
     finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        await ended([running])
 
 
 class Reloading:

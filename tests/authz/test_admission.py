@@ -105,7 +105,7 @@ class Simulated:
         admission = self.admission
         self.steps += 1
         if self.steps % 20 == 0:
-            admission.beat(self.at)
+            admission.beat(self.at, crowd=admission.waiting > 0)
         seats = admission.seats(admission.waiting)
         while self.line:
             may_ask = admission.room > 0
@@ -177,7 +177,7 @@ def test_what_a_message_takes_is_learnt_while_some_wait() -> None:
                 admission.asked()
                 admission.answered(at, 0.02)
             at += 0.02
-            admission.beat(at)
+            admission.beat(at, crowd=admission.waiting > 0)
         return at
 
     at = seconds(5, 500, at)
@@ -196,23 +196,34 @@ def test_what_a_message_takes_is_learnt_while_some_wait() -> None:
 def test_refusing_has_a_fifth_of_the_time() -> None:
     admission = Admission(DEADLINE_S, 4096)
     at = refused_s = 0.0
-    admission.beat(at)
+    admission.beat(at, crowd=admission.waiting > 0)
     for _ in range(1000):
         while admission.may_refuse:
             admission.refused(0.0003)
             refused_s += 0.0003
         assert admission.reads == 0
         at += 0.02
-        admission.beat(at)
+        admission.beat(at, crowd=admission.waiting > 0)
     assert refused_s == pytest.approx(at * REFUSING, rel=0.02)
-    admission.beat(at + 60)
+    admission.beat(at + 60, crowd=admission.waiting > 0)
     assert admission.reads == int(PURSE_S / READ_S)
 
 
 def test_a_stall_while_refusing_stops_the_reading_for_a_moment_only() -> None:
     admission = Admission(DEADLINE_S, 4096)
-    admission.beat(0.0)
+    admission.beat(0.0, crowd=admission.waiting > 0)
     admission.refused(10.0)
     assert not admission.may_refuse
-    admission.beat(1.1 * PURSE_S / REFUSING)
+    admission.beat(1.1 * PURSE_S / REFUSING, crowd=admission.waiting > 0)
     assert admission.may_refuse
+
+
+def test_who_waits_at_its_own_links_bound_tells_nothing_of_the_engine() -> None:
+    admission = Admission(DEADLINE_S, 4096)
+    line = admission.line
+    admission.count(0, 5)
+    for beat in range(500):
+        admission.asked()
+        admission.answered(beat * 0.02, 0.008)
+        admission.beat(beat * 0.02, crowd=False)
+    assert admission.line == line

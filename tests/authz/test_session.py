@@ -247,6 +247,14 @@ def test_frames_that_cannot_even_be_refused_are_counted_and_then_enough() -> Non
     assert any(isinstance(a, Close) for a in s.receive(FRAMING.pack(b"?????"), 1.0))
 
 
+def test_while_we_do_not_read_none_of_the_peers_times_runs() -> None:
+    s = session(frame_timeout_s=2.0, idle_echo_s=60.0, sign_on_required=False)
+    s.receive(frame("0100", purchase())[:40], 10.0)
+    s.not_read(100.0)
+    assert s.tick(101.9, "260322120000") == []
+    assert troubles(s.tick(102.1, "260322120000")) == ["half_frame"]
+
+
 def test_half_a_frame_then_silence_is_hung_up_on() -> None:
     s = session(frame_timeout_s=2.0)
     s.receive(frame("0100", purchase())[:40], 10.0)

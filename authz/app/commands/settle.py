@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from authz.app.announce import CannotListen, announce_when_ready, listening
 from authz.app.books import NO_BOOKS, FoundBooks, find_books, of_books
 from authz.app.chain_watch import ChainWatch
+from authz.app.compose import ended
 from authz.app.http import Health, start_http
 from authz.app.options import configured
 from authz.app.output import counted, sentence
@@ -179,10 +180,10 @@ async def run(
         if once:
             click.echo(f"{counted(metrics.entries, 'journal entry')} written")
     finally:
+        await ended(tasks)
         for task in tasks:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            if task.done() and not task.cancelled():
+                task.result()
         await http.close()
     return 0
 
