@@ -139,8 +139,6 @@ class Link(asyncio.BufferedProtocol):
         self._regulate()
 
     def tick(self, now: float, moment: str) -> None:
-        if self._resting and self._closing_since is None:
-            return  # what the peer says is in the socket, unread: none of its times runs
         if self._stuck_since is not None and now - self._stuck_since > STUCK_S:
             self.note(Trouble("slow_reader"))
             self._abort()
@@ -149,7 +147,8 @@ class Link(asyncio.BufferedProtocol):
             if now - self._closing_since > STUCK_S:
                 self._abort()
             return
-        self._carry_out(self._session.tick(now, moment))
+        if not self._resting:  # what its peer says is in the socket, unread: none of its times runs
+            self._carry_out(self._session.tick(now, moment))
 
     def update_file(self, told: FileUpdate) -> None:
         """Tell the network of a card."""

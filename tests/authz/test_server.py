@@ -351,11 +351,8 @@ def test_a_flood_rests_when_there_is_no_time_left_to_refuse_it(
         await until(lambda: server.admission.waiting == 2)
         [resting] = server._resting
         assert resting.counted == 1  # the third; the fourth is in the socket
-        world.clock.advance(
-            100.0
-        )  # its frame_timeout_s and more: we do not read, so it does not run
-        resting.tick(world.clock.monotonic(), "260322120000")
-        assert resting._closing_since is None
+        resting.tick(world.clock.monotonic() + 100.0, "260322120000")  # its idle_echo_s, and more
+        assert resting._session._echo_sent_at is None  # we do not read, so none of its times runs
         server._beat()  # begins to count
         world.clock.advance(BEAT_S)
         server._beat()
