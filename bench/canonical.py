@@ -5,7 +5,6 @@ figure comes with the command that gives it alone.
 """
 
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -16,6 +15,7 @@ import uvloop
 from authz.app.output import write_json
 from bench import capacity, codec, decide, hot, ledger, load, memory
 from bench.machine import CHECKOUT, Machine, this_machine
+from bench.scratch import scratch
 from bench.stand import PEER_PYTHON
 
 PAGE = CHECKOUT / "docs" / "performance.md"
@@ -48,11 +48,11 @@ def measured() -> dict[str, Any]:
     told["hot"] = hot.run(None, rounds=3)
     told["ledger"] = ledger.run(None, entries=60_000, seconds=0.0)
     told["memory"] = memory.run(None, cards=2000)
-    with tempfile.TemporaryDirectory(prefix="authz-bench-") as scratch:
-        told["load"] = uvloop.run(load.measure(QUIET, Path(scratch)))
+    with scratch() as folder:
+        told["load"] = uvloop.run(load.measure(QUIET, folder))
     print("\n".join(load.table(QUIET, told["load"])))
-    with tempfile.TemporaryDirectory(prefix="authz-bench-") as scratch:
-        told["capacity"] = uvloop.run(capacity.measure(SEARCH, Path(scratch)))
+    with scratch() as folder:
+        told["capacity"] = uvloop.run(capacity.measure(SEARCH, folder))
     print("\n".join(capacity.table(told["capacity"])))
     machine = this_machine(seed=SEARCH.seed, valkey=told["load"]["machine"].valkey,
                            durability="always")  # fmt: skip

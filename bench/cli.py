@@ -1,11 +1,11 @@
 """authz bench: how fast, how late, how large; each beside what it is compared with."""
 
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import click
 
+from bench.options import RATE_MAX, Number, as_mix, as_ramp, json_option, said
 from iso8583.dialects import BY_NAME
 
 EXAMPLES = """
@@ -30,45 +30,6 @@ Examples:
   authz bench drill                                 servers destroyed under load, and had again
   authz bench lists --entries 1000000               bytes and time per list entry
 """
-
-RATE_MAX = 100_000  # messages a second: several times what two cores answer
-
-
-class Number(click.FloatRange):
-    """A number within its bounds: neither nan, which is within any, nor without end."""
-
-    def convert(self, value: Any, option: click.Parameter | None, context: Any) -> float:
-        number = float(super().convert(value, option, context))
-        if not isfinite(number):
-            self.fail(f"{value} is no number to measure with.", option, context)
-        return number
-
-
-json_option = click.option(
-    "--json", "json_path", metavar="FILE", help="Also write the figures here; - prints them."
-)
-
-
-def as_ramp(context: click.Context, option: click.Parameter, text: str | None) -> Any:
-    """ "500:4000" as two rates."""
-    if text is None:
-        return None
-    try:
-        start, end = (float(rate) for rate in text.split(":"))
-    except ValueError:
-        raise click.BadParameter("two rates with a colon between, as in 500:4000") from None
-    if not (1 <= start <= RATE_MAX and 1 <= end <= RATE_MAX):  # neither is nan
-        raise click.BadParameter(f"each from 1 to {RATE_MAX:,} messages a second")
-    return start, end
-
-
-def as_mix(context: click.Context, option: click.Parameter, text: str | None) -> Any:
-    from bench.mix import BadMix, parsed
-
-    try:
-        return None if text is None else parsed(text)
-    except BadMix as error:
-        raise click.BadParameter(f"{error}.") from None
 
 
 @click.group(epilog=EXAMPLES)
@@ -184,7 +145,7 @@ def velocity(json_path: str | None, **given: Any) -> None:
     "Exit codes: 0 the SLA is met, 1 it is not, 3 inconclusive: the machine itself stalled, or the "
     "generator was the bottleneck."
 )
-@click.option("--rate", type=Number(1, RATE_MAX), help="Messages a second. [3000]")
+@click.option("--rate", type=Number(1, RATE_MAX), help="Messages a second. [1000]")
 @click.option(
     "--ramp",
     metavar="FROM:TO",
@@ -202,15 +163,16 @@ def velocity(json_path: str | None, **given: Any) -> None:
 @click.option("--links", type=click.IntRange(1, 500), help="TCP links of the network. [4]")
 @click.option("--seed", type=int, help="Of cards, merchants and traffic. [1]")
 @click.option("--dialect", type=click.Choice(list(BY_NAME)), help="Of the links. [iso87_ascii]")
-@click.option("--p99-ms", type=Number(0.1), help="What p99 may be. [20]")
+@click.option("--p99-ms", type=Number(0.1), help="What p99 may be. [10]")
+@click.option("--p999-ms", type=Number(0.1), help="What p99.9 may be. [50]")
 @click.option("--books/--no-books", default=True, help="The ledger's writer beside it. [yes]")
 @click.option("--rules", type=click.IntRange(0), help="In force, with five limits. [0]")
 @json_option
 def load(json_path: str | None, **given: Any) -> None:
     """An engine under a card network's load: open loop, from the intended send time.
 
-    The store is durable before it answers (appendfsync always). The SLA: p99 as given, none
-    unanswered, none over 200 ms but for stalls of the machine. The engine that is measured
+    The store is durable before it answers (appendfsync always). The SLA: p99 and p99.9 as given,
+    none unanswered, none over 200 ms but for stalls of the machine. The engine that is measured
     takes its other settings from the environment (AUTHZ_SECTION_KEY), as always.
     """
     from authz.app.output import sentence
@@ -393,8 +355,3 @@ def lists(json_path: str | None, **given: Any) -> None:
     from bench.lists import run
 
     run(json_path, **said(given))
-
-
-def said(given: dict[str, Any]) -> dict[str, Any]:
-    """What was said on the command line; the rest is left to each run's own defaults."""
-    return {name: value for name, value in given.items() if value is not None}

@@ -31,10 +31,14 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def table(a: dict[str, Any], b: dict[str, Any]) -> Iterator[str]:
-    """Raises: ValueError, where they share no figure."""
+    """Raises: ValueError, where they are of two commands, or share no figure."""
+    if kind(a) != kind(b):
+        raise ValueError("the two are not of one command")
     for what in ("machine", "asked"):
         for key, (one, other) in differing(a.get(what), b.get(what)):
             yield f"differs: {what} {key}: {one}, {other}"
+    for key, (one, other) in differing(dict(words(a)), dict(words(b))):
+        yield f"differs: {key}: {one}, {other}"
     mine, theirs = dict(numbers(a)), dict(numbers(b))
     shared = [key for key in mine if key in theirs]
     if not shared:
@@ -62,6 +66,22 @@ def numbers(answer: dict[str, Any], above: str = "") -> Iterator[tuple[str, floa
             yield from numbers(value, f"{above}{key}.")
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
             yield above + key, value
+
+
+def kind(answer: dict[str, Any]) -> str:
+    """By what only answers of that command have; "" where only the figures can tell."""
+    return next((key for key in ("scenes", "histogram", "capacity_per_s") if key in answer), "")
+
+
+def words(answer: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What is said besides figures: verdicts, and whether what must hold does."""
+    for key, value in answer.items():
+        if key in SKIPPED:
+            continue
+        if isinstance(value, list) and all(isinstance(one, str) for one in value):
+            value = "; ".join(value) or "none"
+        if isinstance(value, (str, bool)):
+            yield key, value
 
 
 def spelt(number: float) -> str:

@@ -5,15 +5,14 @@ processor time of a message, which a rate that the machine can bear tells better
 its bound does: `capacity_ratio` is the first row's time over this row's.
 """
 
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import uvloop
 
 from bench.load import Order, measure
 from bench.machine import publish
+from bench.scratch import scratch
 
 CARDS = (10_000, 100_000, 1_000_000)
 RULES = (1, 10, 100)
@@ -27,8 +26,8 @@ def run(
     rows: dict[str, dict[str, Any]] = {}
     machine = None
     for name, order in orders(rate, seconds, most_cards):
-        with tempfile.TemporaryDirectory(prefix="authz-bench-") as scratch:
-            told = uvloop.run(measure(order, Path(scratch)))
+        with scratch() as folder:
+            told = uvloop.run(measure(order, folder))
         rows[name] = row_of(told)
         machine = told["machine"]
     for kind in ("cards", "rules"):

@@ -82,11 +82,14 @@ def figures(report: Timed, stalls: Sequence[Stall], used: Used, warm_up_s: float
         "p999_ms": at(histogram, 99.9),
         "max_ms": at(histogram, 100),
         "p99_undisturbed_ms": at(unstalled, 99),
+        "p999_undisturbed_ms": at(unstalled, 99.9),
         "measured": histogram.get_total_count(),
         "stalls": len(stalls),
         "longest_stall_ms": round(max((s.seconds for s in stalls), default=0.0) * 1e3, 1),
         "unattributed_over_budget": unattributed,
         "by_share": by_share(report),
+        # Of all messages: a reversal that is told 91 was not taken in either.
+        "no_verdict": sum(tally["no_verdict"] for tally in report.by_share.values()),
         "not_accepted": report.not_accepted,
         "unreadable": report.unreadable,
         "cuts": report.cuts,
@@ -201,7 +204,7 @@ def table(asked: str, a: dict[str, Any]) -> Iterator[str]:
     rows = (
         ("rate: asked, offered, achieved", f"{asked}  {offered}  {achieved} /s"),
         ("sent, answered, unanswered", numbers(a, "sent", "answered", "unanswered")),
-        ("approved, declined, referred", numbers(a, "approved", "declined", "referred")),
+        ("requests approved, declined, referred", numbers(a, "approved", "declined", "referred")),
         ("no verdict (91, 96)", numbers(a, "no_verdict")),
         *((f"  {share}, {one['per_cent']:.1f} %", tally(one))
             for share, one in a["by_share"].items()),

@@ -31,12 +31,14 @@ class Machine(Struct, frozen=True, kw_only=True):
     date: str  # UTC
     seed: int | None
     durability: str  # Valkey's appendfsync, "" where no server took part
+    autogroup: bool  # the kernel shares cores among sessions first (sched_autogroup_enabled)
 
     def line(self) -> str:
         server = f", Valkey {self.valkey} (appendfsync {self.durability})" if self.valkey else ""
+        sessions = " shared among sessions first" if self.autogroup else ""
         seed = "" if self.seed is None else f", seed {self.seed}"
         return (
-            f"{self.cores} cores, {self.cpu}, Python {self.python}{server}, "
+            f"{self.cores} cores{sessions}, {self.cpu}, Python {self.python}{server}, "
             f"commit {self.commit or 'unknown'}, {self.date}{seed}"
         )
 
@@ -51,6 +53,7 @@ def this_machine(*, seed: int | None = None, valkey: str = "", durability: str =
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
         seed=seed,
         durability=durability,
+        autogroup=autogroup(),
     )
 
 
@@ -59,6 +62,12 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def autogroup() -> bool:
+    with suppress(OSError):
+        return Path("/proc/sys/kernel/sched_autogroup_enabled").read_bytes().strip() == b"1"
+    return False
 
 
 def cpu_model() -> str:

@@ -11,7 +11,8 @@ memory is measured here, not what a crash would leave.
 """
 
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from itertools import islice
 from random import Random
 from statistics import mean
@@ -69,8 +70,9 @@ def run(
     return answer
 
 
-async def measure(url: str, cards: int, seed: int) -> tuple[dict[str, Any], str]:
-    """Bytes per card of a store filled here: figures, and the server's version."""
+@asynccontextmanager
+async def empty_store(url: str) -> AsyncIterator[tuple[Redis, RedisHotState]]:
+    """A new store, whose append-only file is not rewritten: a fork would count."""
     client = admin.administrator(url)
     await client.config_set("auto-aof-rewrite-percentage", 0)
     await admin.install(client)
@@ -79,6 +81,15 @@ async def measure(url: str, cards: int, seed: int) -> tuple[dict[str, Any], str]
     state = RedisHotState()
     state.attach(connection, run_id)
     try:
+        yield client, state
+    finally:
+        connection.close()
+        await client.aclose()
+
+
+async def measure(url: str, cards: int, seed: int) -> tuple[dict[str, Any], str]:
+    """Bytes per card of a store filled here: figures, and the server's version."""
+    async with empty_store(url) as (client, state):
         before = await used_memory(client)
         started = monotonic()
         await load(state, cards, seed)
@@ -88,9 +99,6 @@ async def measure(url: str, cards: int, seed: int) -> tuple[dict[str, Any], str]
         kinds = await bytes_by_kind(client, cards, seed)
         rss = int((await client.info("memory"))["used_memory_rss"])
         version = await valkey_version(url)
-    finally:
-        connection.close()
-        await client.aclose()
     figures = {
         "cards": cards,
         "load_per_s": cards / seconds,
@@ -111,14 +119,7 @@ async def measure(url: str, cards: int, seed: int) -> tuple[dict[str, Any], str]
 async def measure_held(url: str, holds: int) -> dict[str, float]:
     """Bytes per open authorization, on accounts that had one before: so their counters are there,
     and stay as many."""
-    client = admin.administrator(url)
-    await client.config_set("auto-aof-rewrite-percentage", 0)
-    await admin.install(client)
-    run_id = await admin.open_gates(client, new=True, source="bench")
-    connection = await connect(url)
-    state = RedisHotState()
-    state.attach(connection, run_id)
-    try:
+    async with empty_store(url) as (client, state):
         accounts, cards = await open_accounts(state)
         acts = make_acts(accounts, *under_policy(cards, HELD_RULES, LIMITS))
         await one_round(state, client, list(islice(acts, len(accounts))), again=False)
@@ -127,9 +128,6 @@ async def measure_held(url: str, holds: int) -> dict[str, float]:
         after = await used_by_holds(client, accounts)
         grown = {kind: (after[kind] - before[kind]) / holds for kind in after}
         fields = await bytes_by_field(client, accounts[:FIELDS_SAMPLE])
-    finally:
-        connection.close()
-        await client.aclose()
     return {
         "hot_state": grown["used"] - grown["journal"],
         "record_and_answer": fields["a:"],

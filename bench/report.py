@@ -81,7 +81,12 @@ def run(paths: tuple[Path, ...], html: Path, png: Path | None = None) -> None:
     there is no browser to take the picture."""
     runs = []
     for path in paths:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        if path.resolve() in (html.resolve(), png and png.resolve()):
+            raise ValueError(f"{path}: the page would take the place of its own run")
+        try:
+            told = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            raise ValueError(f"{path}: not JSON") from None
         if not isinstance(told, dict) or "machine" not in told or not is_run(told):
             raise ValueError(f"{path}: not what `authz bench load --json` or `trouble` writes")
         runs.append((path.stem, told))

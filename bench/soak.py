@@ -7,7 +7,6 @@ in the first.
 
 import asyncio
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from authz.simulator import network
 from authz.simulator.link import Link, manners_in
 from bench.load import BUDGET_S, FAILED, OK, Timed
 from bench.machine import publish, this_machine
+from bench.scratch import scratch
 from bench.stand import DURABILITY, Stand, stand
 from ledger.database import connect
 
@@ -48,8 +48,8 @@ Look = dict[str, float]  # by name; "at_s" is when
 
 def run(order: Order, json_path: str | None) -> int:
     """Measure, print, and return the exit code. Raises: EmbeddedError, RuntimeError."""
-    with tempfile.TemporaryDirectory(prefix="authz-bench-") as scratch:
-        answer = uvloop.run(measure(order, Path(scratch)))
+    with scratch() as folder:
+        answer = uvloop.run(measure(order, folder))
     publish(answer, table(answer), json_path)
     return int(answer["exit_code"])
 

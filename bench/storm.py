@@ -8,7 +8,6 @@ write (what TCP held back for the engine included).
 
 import asyncio
 import secrets
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -34,6 +33,7 @@ from authz.simulator.population import make_population
 from authz.simulator.traffic import Traffic
 from bench.load import FAILED, INCONCLUSIVE, OK
 from bench.machine import publish, this_machine, valkey_version
+from bench.scratch import scratch
 from bench.stand import DURABILITY
 from iso8583.codec import decode, encode
 from iso8583.dialects import BY_NAME
@@ -107,8 +107,8 @@ def run(order: Order, json_path: str | None) -> int:
 
     Raises: EmbeddedError, RuntimeError where a server does not start.
     """
-    with tempfile.TemporaryDirectory(prefix="authz-bench-") as scratch:
-        answer = uvloop.run(measure(order, Path(scratch)))
+    with scratch() as folder:
+        answer = uvloop.run(measure(order, folder))
     publish(answer, table(order, answer), json_path)
     return int(answer["exit_code"])
 

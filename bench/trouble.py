@@ -7,8 +7,6 @@ the overload twice of it. After each scene the books are drained and the hot sta
 
 import asyncio
 import gc
-import signal
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ from bench.load import BUDGET_S, FAILED, INCONCLUSIVE, OK
 from bench.machine import cores, fdatasync_ms, publish, steal_seconds, this_machine
 from bench.open_loop import Closed, Sent, Wire, frames_of, open_wires, send_at, times_of
 from bench.scenes import SCENES, Facts, Ground, Scene
+from bench.scratch import scratch
 from bench.slow_link import SlowLink
 from bench.stand import DURABILITY, Stand, stand
 from bench.trouble_figures import Window, figures
@@ -59,12 +58,8 @@ def run(order: Order, json_path: str | None) -> int:
 
     Raises: EmbeddedError, RuntimeError where a server does not start.
     """
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        with tempfile.TemporaryDirectory(prefix="authz-bench-") as scratch:
-            answer = uvloop.run(measure(order, Path(scratch)))
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    with scratch() as folder:
+        answer = uvloop.run(measure(order, folder))
     publish(answer, table(answer), json_path)
     return int(answer["exit_code"])
 

@@ -49,6 +49,17 @@ def test_a_load_that_cannot_be_made_is_refused_before_anything_starts(words, why
     assert why in answer.output
 
 
+@pytest.mark.parametrize(
+    ("path", "why"), [("no/such/folder.json", "cannot be written"), (".", "is a folder")]
+)
+def test_where_nothing_can_be_written_nothing_is_measured(path, why, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("load", "capacity", "codec", "memory"):
+        answer = CliRunner().invoke(command, [name, "--json", path])
+        assert answer.exit_code == 2
+        assert why in answer.output
+
+
 def test_a_load_is_what_was_asked_for(monkeypatch):
     asked = []
     monkeypatch.setattr("bench.load.run", lambda order, path: asked.append(order) or 0)
@@ -63,11 +74,13 @@ def test_a_load_is_what_was_asked_for(monkeypatch):
 
 
 def test_help_loads_no_measurement():
-    script = "import sys, bench.cli; print([m for m in sys.modules if m.startswith('bench.')])"
+    script = (
+        "import sys, bench.cli; print(sorted(m for m in sys.modules if m.startswith('bench.')))"
+    )
 
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
 
-    assert loaded.stdout.strip() == "['bench.cli']"
+    assert loaded.stdout.strip() == "['bench.cli', 'bench.options']"
 
 
 def test_what_was_not_said_is_left_to_the_defaults():

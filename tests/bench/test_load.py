@@ -158,6 +158,7 @@ def test_what_others_used_is_told_apart():
 FINE = {
     "audit_ok": True, "audit_differences": 0, "unanswered": 0, "unsent": 0, "conflicts": 0,
     "unattributed_over_budget": 0, "p99_ms": 19.0, "p99_undisturbed_ms": 19.0, "stalls": 0,
+    "p999_ms": 49.0, "p999_undisturbed_ms": 49.0,
     "no_verdict": 0, "books_faults": [], "not_accepted": 0, "unmatched": 0, "unreadable": 0,
     "generator": {"bottleneck": ""},
 }  # fmt: skip
@@ -172,6 +173,8 @@ SLOW = {"generator": {"bottleneck": "it used 97% of a core"}}
         ({"p99_ms": 20.1, "p99_undisturbed_ms": 20.1}, FAILED),
         ({"p99_ms": 20.1, "stalls": 1}, INCONCLUSIVE),
         ({"p99_ms": 20.1, "stalls": 1, "unanswered": 1}, FAILED),
+        ({"p999_ms": 50.1, "p999_undisturbed_ms": 50.1}, FAILED),
+        ({"p999_ms": 50.1, "stalls": 1}, INCONCLUSIVE),
         ({"unanswered": 1}, FAILED),
         ({"unsent": 1}, FAILED),
         ({"conflicts": 1}, FAILED),
@@ -192,7 +195,7 @@ SLOW = {"generator": {"bottleneck": "it used 97% of a core"}}
     ],
 )
 def test_exit_codes(changes, code):
-    assert verdict(FINE | changes, 20.0)[0] == code
+    assert verdict(FINE | changes, 20.0, 50.0)[0] == code
 
 
 def test_a_small_run_of_everything(tmp_path, capsys):

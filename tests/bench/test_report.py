@@ -80,6 +80,24 @@ def test_the_command_refuses_what_is_no_run(tmp_path):
     assert html.stat().st_size > 50_000
 
 
+def test_a_broken_file_is_named_and_a_run_is_not_overwritten(tmp_path):
+    broken, good = tmp_path / "broken.json", tmp_path / "good.json"
+    broken.write_text('{"machine": ')
+    good.write_text(json.dumps(answer()))
+    was = good.read_bytes()
+    for words, why in (
+        (["report", str(good), str(broken), "--html", str(tmp_path / "o.html")], "not JSON"),
+        (["report", str(good), "--html", str(good)], "the place of its own run"),
+        (["report", str(good), "--html", str(tmp_path / "o.html"), "--png", str(good)], "own run"),
+        (["compare", str(good), str(broken)], "not JSON"),
+    ):
+        done = CliRunner().invoke(command, words)
+        assert done.exit_code == 1
+        assert why in done.output
+        assert ("broken.json" if why == "not JSON" else "good.json") in done.output
+    assert good.read_bytes() == was
+
+
 def test_a_picture_needs_a_browser(tmp_path, monkeypatch):
     (tmp_path / "good.json").write_text(json.dumps(answer()))
     html, png = tmp_path / "o.html", tmp_path / "o.png"
@@ -120,5 +138,11 @@ def test_ratios_and_what_else_differs():
     assert any(re.match(r"p50_ms +1\.000 +2\.000 +2\.00$", line) for line in lines)
     assert any(line.startswith("fdatasync_ms.p99 ") for line in lines)
     assert not any(line.startswith(("histogram", "audit_ok")) for line in lines)
+    worse = answer(audit_ok=False, books_faults=["one"], verdict="p99 over 10 ms", exit_code=1)
+    lines = list(table(answer(), worse))
+    assert "differs: audit_ok: True, False" in lines
+    assert any(line.startswith("differs: verdict: ") for line in lines)
+    with pytest.raises(ValueError, match="not of one command"):
+        list(table(answer(), {"machine": MACHINE, "scenes": {}}))
     with pytest.raises(ValueError, match="no figure in common"):
         list(table({"machine": {}, "a": 1}, {"machine": {}, "b": 1}))
