@@ -4,7 +4,17 @@ import asyncio
 
 import pytest
 
-from bench.capacity import HIGHEST_PER_S, LOWEST_PER_S, Probe, Search, bisect, confirm
+from bench.capacity import (
+    HIGHEST_PER_S,
+    LOWEST_PER_S,
+    Probe,
+    Search,
+    bisect,
+    confirm,
+    worth_repeating,
+)
+from bench.load import FAILED, INCONCLUSIVE, OK
+from tests.bench.test_load import FINE
 
 
 def machine(most: float, longer: float | None = None):
@@ -51,3 +61,25 @@ def test_without_a_rate_that_holds_nothing_is_confirmed():
     trial, asked = machine(0)
     assert asyncio.run(confirm(Search(), trial, 0.0)) == (0.0, [])
     assert asked == []
+
+
+SHORT = Search().probe_s
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "seconds", "repeats"),
+    [
+        ({}, OK, SHORT, False),
+        ({}, INCONCLUSIVE, SHORT, True),
+        ({}, INCONCLUSIVE, SHORT * 6, True),
+        ({"p99_ms": 19.9}, FAILED, SHORT, True),
+        ({"p99_ms": 19.9}, FAILED, SHORT * 6, False),
+        ({"p99_ms": 20.1, "p99_undisturbed_ms": 20.1}, FAILED, SHORT, False),
+        ({"p999_ms": 100.1, "p999_undisturbed_ms": 100.1}, FAILED, SHORT, False),
+        ({"unanswered": 1}, FAILED, SHORT, False),
+        ({"audit_ok": False}, FAILED, SHORT, False),
+    ],
+)
+def test_only_a_near_miss_is_tried_again(changes, code, seconds, repeats):
+    found = FINE | changes
+    assert worth_repeating(Search(), found, code, seconds) == repeats
