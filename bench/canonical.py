@@ -124,7 +124,6 @@ def of_load(a: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 def of_capacity(a: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     command = "authz bench capacity --rules 50 --naive"
-    limit = a["limit"]
     yield (
         "rate at the SLA (p99 10 ms, p99.9 50 ms), 60 s, all of it on these cores",
         f"{a['capacity_per_s']:,.0f} a second", command,
@@ -136,10 +135,16 @@ def of_capacity(a: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
             "CPU a message there: engine, store, writer, Postgres, generator",
             ", ".join(f"{seen[key]:.0f}" for key in CPU) + " µs", command,
         )  # fmt: skip
-    yield (
-        "limit: the function alone, its p99", f"{limit['per_s']:,.0f} a second at {a['depth']} in "
-        f"flight, {limit['p99_ms']:.1f} ms; ratio {a['ratio_to_limit']:.2f}", command,
-    )  # fmt: skip
+    for name, what, depth in (
+        ("limit", "limit: the function alone at the same depth in flight", a["depth"]),
+        ("full", "the function alone, its server never waiting", capacity.FULL_DEPTH),
+    ):
+        one = a[name]
+        yield (
+            f"{what}, its p99",
+            f"{one['per_s']:,.0f} a second at {depth} in flight, {one['p99_ms']:.1f} ms, "
+            f"{one['server_us']:.0f} µs of the server; ratio {a['ratio_to_' + name]:.2f}", command,
+        )  # fmt: skip
     if a["naive_per_s"]:
         yield (
             "the naive engine at the SLA, ratio to it",

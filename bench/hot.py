@@ -162,9 +162,9 @@ def compared(ours: list[Round], theirs: list[Round]) -> dict[str, Any]:
 
 
 async def one_round(
-    hot: RedisHotState, client: Redis, acts: list[Authorize], *, again: bool
+    hot: RedisHotState, client: Redis, acts: list[Authorize], *, again: bool, callers: int = CALLERS
 ) -> Round:
-    """`CALLERS` callers, each asking the next thing as soon as it has its answer."""
+    """So many callers, each asking the next thing as soon as it has its answer."""
     left = iter(acts)
     latencies: list[float] = []
 
@@ -178,7 +178,7 @@ async def one_round(
             assert verdict.replayed == again
 
     server_before, before, started = await server_cpu(client), process_time(), monotonic()
-    await asyncio.gather(*(caller() for _ in range(CALLERS)))
+    await asyncio.gather(*(caller() for _ in range(callers)))
     seconds, busy = monotonic() - started, process_time() - before
     server_busy = await server_cpu(client) - server_before
     return Round(

@@ -14,8 +14,9 @@ TOLD = {
     "memory": {"bytes_per_authorization": {"hot_state": 858.6, "journal": 1402.8}},
     "load": {**CPU, **QUANTILES, "fdatasync_ms": {"p50": 0.1, "p99": 0.4}},
     "capacity": {
-        "capacity_per_s": 4000.0, "depth": 16, "ratio_to_limit": 0.3, "naive_per_s": 300.0,
-        "ratio_to_naive": 13.3, "limit": {"per_s": 13_000.0, "p99_ms": 3.0},
+        "capacity_per_s": 4000.0, "depth": 4, "ratio_to_limit": 0.5, "naive_per_s": 300.0,
+        "ratio_to_full": 0.3, "full": {"per_s": 13_000.0, "p99_ms": 3.0, "server_us": 70.0},
+        "ratio_to_naive": 13.3, "limit": {"per_s": 8_000.0, "p99_ms": 3.0, "server_us": 90.0},
         "confirmed": {**CPU, "journal_lag_max": 900, "drained_s": 0.3},
     },
 }  # fmt: skip

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from authz.hot.acts import Verdict
 from bench.capacity import (
     HIGHEST_PER_S,
     LOWEST_PER_S,
@@ -13,6 +14,7 @@ from bench.capacity import (
     confirm,
     worth_repeating,
 )
+from bench.hot import one_round
 from bench.load import FAILED, INCONCLUSIVE, OK
 from tests.bench.test_load import FINE
 
@@ -83,3 +85,25 @@ SHORT = Search().probe_s
 def test_only_a_near_miss_is_tried_again(changes, code, seconds, repeats):
     found = FINE | changes
     assert worth_repeating(Search(), found, code, seconds) == repeats
+
+
+def test_the_limit_has_so_many_calls_in_flight_and_no_more():
+    under_way, most = 0, 0
+
+    class Counting:
+        async def authorize(self, act, timeout_s):
+            nonlocal under_way, most
+            under_way += 1
+            most = max(most, under_way)
+            await asyncio.sleep(0)
+            under_way -= 1
+            return Verdict(kind="held")
+
+        async def info(self, section):
+            return {"used_cpu_user": 0.0, "used_cpu_sys": 0.0}
+
+    counting = Counting()
+    for callers in (1, 3, 64):
+        most = 0
+        asyncio.run(one_round(counting, counting, [object()] * 200, again=False, callers=callers))
+        assert most == callers
