@@ -5,6 +5,7 @@ processor time of a message, which a rate that the machine can bear tells better
 its bound does: `capacity_ratio` is the first row's time over this row's.
 """
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,6 +27,7 @@ def run(
     rows: dict[str, dict[str, Any]] = {}
     machine = None
     for name, order in orders(rate, seconds, most_cards):
+        print(f"  {name}", file=sys.stderr)  # a million cards are minutes of loading
         with scratch() as folder:
             told = uvloop.run(measure(order, folder))
         rows[name] = row_of(told)

@@ -11,6 +11,7 @@ is attributed if a stall fell into its time, unless we kept every core busy ours
 the stall is ours.
 """
 
+import sys
 from array import array
 from collections.abc import Iterator, Sequence
 from math import sqrt
@@ -98,6 +99,11 @@ def run(order: Order, json_path: str | None) -> int:
 
     Raises: EmbeddedError, RuntimeError where a server does not start.
     """
+    print(
+        f"{order.ramp or f'{order.rate:,.0f}'} messages a second for {order.seconds:g} s, "
+        f"{order.warm_up_s:g} s of warm-up before; cards and servers first.",
+        file=sys.stderr,
+    )
     with scratch() as folder:
         answer = uvloop.run(measure(order, folder))
     publish(answer, table(order, answer), json_path)

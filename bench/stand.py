@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from authz.app.books import FOR_BOOKS
-from authz.app.books_beside import Booked, BooksBeside
+from authz.app.books_beside import DRAIN_S, Booked, BooksBeside
 from authz.app.child import OURS, Child, EngineProcess, announcement
 from authz.app.embedded.postgres import EmbeddedPostgres
 from authz.app.embedded.process import write_privately
@@ -42,6 +42,7 @@ DRAWN = (
     f"purchases a day) and what it likes at that hour; evenly within a class"
 )
 LIMITS = 5  # velocity limits of a policy that is measured under load
+LOADED_PER_S = 2_000  # cards into the books, on a slow day; a card is two entries
 DURABILITY: Literal["always"] = "always"  # the product's default: durable before answered
 
 
@@ -150,7 +151,9 @@ async def stand(
             engine.wait_until_ready()
             if beside is not None:
                 await beside.started()
-                await beside.drained()  # the loading of the cards is not what is measured
+                # The loading of the cards is not what is measured.
+                if await beside.drained(DRAIN_S + cards / LOADED_PER_S) is None:
+                    raise RuntimeError("the cards that were loaded did not get into the books")
                 beside.lag_max = 0
             stood = Stand(valkey, engine, beside, iter(traffic))
             try:

@@ -85,12 +85,12 @@ class BooksBeside:
         assert self._postgres is not None
         return self._postgres.dsn
 
-    async def drained(self) -> float | None:
+    async def drained(self, within_s: float = DRAIN_S) -> float | None:
         """Seconds from now until nothing is left to be written; None where that takes too long."""
         clock, source = SystemClock(), Source(self._redis_url, STREAMS)
         started = clock.monotonic()
         try:
-            while clock.monotonic() < started + DRAIN_S:
+            while clock.monotonic() < started + within_s:
                 entries, _ = await source.lag()
                 if entries == 0:
                     return clock.monotonic() - started

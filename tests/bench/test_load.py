@@ -11,7 +11,7 @@ from authz.simulator.merchants import make_merchants
 from authz.simulator.population import make_population
 from authz.simulator.traffic import Traffic
 from authz.wire.to_response import Reply, to_response
-from bench import load
+from bench import load, stand
 from bench.load import FAILED, INCONCLUSIVE, OK, Order, Timed, Used, drive, figures, verdict
 from bench.load_figures import bottleneck
 from bench.machine import cores, cpu_seconds
@@ -245,3 +245,14 @@ def test_the_engine_and_the_store_are_stopped_when_the_run_fails(monkeypatch):
     assert len(started) == 2
     for process in started:
         assert cpu_seconds(process.pid) is None
+
+
+def test_nothing_is_measured_while_the_loading_is_still_on_its_way(tmp_path, monkeypatch):
+    monkeypatch.setattr(stand, "DRAIN_S", -60.0)  # it has no time at all
+
+    async def stands():
+        async with stand.stand(tmp_path, cards=20, seed=1, dialect="iso87_ascii", books=True):
+            pass
+
+    with pytest.raises(RuntimeError, match="did not get into the books"):
+        asyncio.run(stands())
