@@ -31,7 +31,9 @@ class Machine(Struct, frozen=True, kw_only=True):
     date: str  # UTC
     seed: int | None
     durability: str  # Valkey's appendfsync, "" where no server took part
-    autogroup: bool  # the kernel shares cores among sessions first (sched_autogroup_enabled)
+    autogroup: bool = (
+        False  # the kernel shares cores among sessions first (sched_autogroup_enabled)
+    )
 
     def line(self) -> str:
         server = f", Valkey {self.valkey} (appendfsync {self.durability})" if self.valkey else ""

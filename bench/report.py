@@ -14,10 +14,11 @@ from shutil import which
 from typing import Any
 
 from hdrh.histogram import HdrHistogram
+from msgspec import convert
 
 from bench import trouble_page
 from bench.load import BUDGET_S
-from bench.machine import CHECKOUT
+from bench.machine import CHECKOUT, Machine
 
 VENDOR = CHECKOUT / "bench" / "vendor"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -49,29 +50,34 @@ const css = getComputedStyle(document.documentElement);
 const colour = name => css.getPropertyValue(name).trim();
 const axis = (label, values) =>
   ({label, values, stroke: ink, grid: {stroke: soft}, ticks: {stroke: soft}});
+const shown = named => ({value: (u, v) => v == null ? '' : v.toLocaleString(), ...named});
 function draw(id, data, x, series, axes, scales) {
   const box = document.getElementById(id);
   new uPlot({width: box.clientWidth, height: 260, cursor: {drag: {x: true, y: false}},
     scales: {x: {time: false, ...(scales.x || {})}, ...scales.y && {y: scales.y}},
-    series: [{label: x}, ...series], axes}, data, box);
+    series: [x, ...series].map(shown), axes}, data, box);
 }
 const log = {distr: 3, log: 10}, ms = v => v >= 100 ? v.toFixed(0) : v.toPrecision(3);
 for (const run of RUNS) {
-  draw(run.id + '-percentiles', run.percentiles, 'place',
+  draw(run.id + '-percentiles', run.percentiles,
+    {label: 'percentile', value: (u, v) => run.names[v] ?? ''},
     [{label: 'ms', stroke: colour('--line'), width: 2, points: {show: true}},
-     {label: 'budget', stroke: colour('--bad'), dash: [6, 4]}],
+     {label: `budget, ${run.percentiles[2][0]} ms`, value: () => '',
+      stroke: colour('--bad'), dash: [6, 4]}],
     [axis('percentile', (u, at) => at.map(v => run.names[v] ?? '')), axis('ms, logarithmic')],
     {y: log});
-  draw(run.id + '-histogram', run.histogram, 'ms up to',
+  draw(run.id + '-histogram', run.histogram,
+    {label: 'ms, up to', value: (u, v) => run.bins[v] ? ms(run.bins[v]) : ''},
     [{label: 'answers', stroke: colour('--line'), fill: colour('--line') + '55',
       paths: uPlot.paths.bars({size: [0.9]}), points: {show: false}}],
     [axis('ms, up to', (u, at) => at.map(v => run.bins[v] ? ms(run.bins[v]) : '')),
      axis('answers')], {});
-  draw(run.id + '-seconds', run.seconds, 's',
+  draw(run.id + '-seconds', run.seconds, {label: 'second'},
     [{label: 'answered a second', stroke: colour('--line'), width: 2, scale: 'y'},
      {label: 'slowest, ms', stroke: colour('--second'), scale: 'ms'}],
     [axis('seconds since the first message'), axis('answered a second'),
-     {...axis('slowest, ms'), scale: 'ms', side: 1, grid: {show: false}}], {});
+     {...axis('slowest, ms'), scale: 'ms', side: 1, grid: {show: false}}],
+    {y: {range: (u, least, most) => [0, Math.max(1, most * 1.1)]}});
 }
 """
 
@@ -163,6 +169,7 @@ def section(id: str, name: str, a: dict[str, Any]) -> Iterator[str]:
         (f"{a['p999_ms']:.2f} ms", "p99.9", False),
         (f"{a['max_ms']:.1f} ms", "slowest", a["max_ms"] > BUDGET_S * 1e3),
         (f"{a['over_budget']:,}", f"over {BUDGET_S * 1e3:.0f} ms", a["over_budget"] > 0),
+        (f"{a.get('no_verdict', 0):,}", "no verdict (91, 96)", a.get("no_verdict", 0) > 0),
         (f"{a['stalls']}", "stalls of the machine itself", False),
         ("holds" if a["audit_ok"] else "differs", "audit", not a["audit_ok"]),
     ):
@@ -185,11 +192,7 @@ def rate_of(asked: dict[str, Any]) -> str:
 
 
 def machine_line(m: dict[str, Any]) -> str:
-    return (
-        f"{m['cores']} cores, {m['cpu']}, Python {m['python']}, Valkey {m['valkey']} "
-        f"(appendfsync {m['durability']}), commit {m['commit'] or 'unknown'}, {m['date']}, "
-        f"seed {m['seed']}"
-    )
+    return convert(m, Machine).line()
 
 
 def waterfall(a: dict[str, Any]) -> Iterator[str]:
