@@ -154,6 +154,7 @@ async def stand(
                 # The loading of the cards is not what is measured.
                 if await beside.drained(DRAIN_S + cards / LOADED_PER_S) is None:
                     raise RuntimeError("the cards that were loaded did not get into the books")
+                await beside.settled()
                 beside.lag_max = 0
             stood = Stand(valkey, engine, beside, iter(traffic))
             try:
