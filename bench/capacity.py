@@ -155,9 +155,9 @@ async def bisect(search: Search, trial: Trial) -> list[Probe]:
 
 
 async def confirm(search: Search, trial: Trial, best: float) -> tuple[float, list[Probe]]:
-    """The longer run; a tenth less where it does not hold, twice at the most."""
+    """The longer run; a fifth less where it does not hold, twice at the most."""
     tried: list[Probe] = []
-    for share in (1.0, 0.9, 0.8) if best else ():
+    for share in (1.0, 0.8, 0.6) if best else ():
         tried.append(await trial(best * share, search.confirm_s))
         if tried[-1].holds:
             return tried[-1].rate, tried
