@@ -146,7 +146,7 @@ async def stand(
             "--dialect", dialect, "--framing", spoken.framing.name, "--network", spoken.network,
             program=program,
         )  # fmt: skip
-        beside = BooksBeside(folder, valkey.url) if books else None
+        beside = BooksBeside(folder, valkey.url, gives_way=True) if books else None
         try:
             engine.wait_until_ready()
             if beside is not None:

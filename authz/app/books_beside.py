@@ -51,10 +51,13 @@ class Booked(Struct, kw_only=True):
 
 
 class BooksBeside:
-    """The two processes. `close` ends them, however far they came."""
+    """The two processes. `close` ends them, however far they came.
 
-    def __init__(self, folder: Path, redis_url: str) -> None:
-        self._folder, self._redis_url = folder, redis_url
+    `gives_way`: they have a core only while nobody else wants it. So not where they must be done
+    soon on a machine that is never idle."""
+
+    def __init__(self, folder: Path, redis_url: str, *, gives_way: bool = False) -> None:
+        self._folder, self._redis_url, self._gives_way = folder, redis_url, gives_way
         self._postgres: EmbeddedPostgres | None = None
         self._writer: WriterProcess | None = None
         self._starting = asyncio.ensure_future(asyncio.to_thread(self._start))
@@ -70,8 +73,10 @@ class BooksBeside:
         return self._postgres.pid, self._writer.pid
 
     def _start(self) -> None:
-        self._postgres = EmbeddedPostgres.start(settings=FOR_BOOKS, gives_way=True)
-        self._writer = WriterProcess(self._folder, self._redis_url, self._postgres.dsn)
+        self._postgres = EmbeddedPostgres.start(settings=FOR_BOOKS, gives_way=self._gives_way)
+        self._writer = WriterProcess(
+            self._folder, self._redis_url, self._postgres.dsn, gives_way=self._gives_way
+        )
 
     async def started(self, say: Callable[[str], None] = lambda line: None) -> None:
         """Until both are there. Raises: EmbeddedError, RuntimeError."""

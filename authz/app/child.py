@@ -102,11 +102,13 @@ class EngineProcess(Child):
 
 
 class WriterProcess(Child):
-    """`authz settle`, between this store and this Postgres. It gives way: no answer waits."""
+    """`authz settle`, between this store and this Postgres."""
 
-    def __init__(self, folder: Path, redis_url: str, dsn: str, *arguments: str) -> None:
+    def __init__(
+        self, folder: Path, redis_url: str, dsn: str, *arguments: str, gives_way: bool = False
+    ) -> None:
         super().__init__(
             "writer", folder, *OURS, "settle", "--announce", announcement(folder, "writer"),
             "--metrics-port", "0", "--redis", redis_url, "--postgres", dsn, *arguments,
-            gives_way=True,
+            gives_way=gives_way,
         )  # fmt: skip
