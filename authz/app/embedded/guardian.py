@@ -124,7 +124,8 @@ def give_way() -> None:
         usual = struct.pack("IIQiIQQQ", 48, os.SCHED_OTHER, 0, int(NICE), 0, TURN_NS, 0, 0)
         if call is not None:
             ctypes.CDLL(None).syscall(call, 0, usual, 0)  # where it is refused, turns are longer
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        with suppress(OSError):  # a container may forbid it: `nice` remains
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def hushed(server: int) -> bool:
