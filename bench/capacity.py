@@ -12,6 +12,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import islice
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +99,7 @@ async def measure(search: Search, folder: Path) -> dict[str, Any]:
         confirmed, longer = await confirm(search, trial, best)
         audited, version = await stood.audit(), await stood.version()
     seen = longer[-1].figures if longer else {}
-    # Little's law: what was in flight on average when the capacity was confirmed.
-    depth = max(1, round(confirmed * seen.get("p50_ms", 0.0) / 1e3))
+    depth = in_flight(confirmed, seen.get("p50_ms", 0.0))
     naive = await measure_naive(search, folder) if search.naive else []
     naive_per_s = max((p.rate for p in naive if p.holds), default=0.0)
     limit = await bare(depth, search.p99_ms, search.rules)
@@ -187,9 +187,14 @@ async def probe(search: Search, stood: Stand, rate: float, seconds: float) -> Pr
 def worth_repeating(search: Search, found: dict[str, Any], code: int, seconds: float) -> bool:
     """A near miss, within twice the SLA, may have met a bad moment of the host's, and the search is
     halved by it: it is tried once more. The long run that confirms what was found is not."""
-    if code == OK or seconds > search.probe_s:
+    if code != FAILED or seconds > search.probe_s:
         return code == INCONCLUSIVE
-    return code == INCONCLUSIVE or verdict(found, 2 * search.p99_ms, 2 * search.p999_ms)[0] == OK
+    return verdict(found, 2 * search.p99_ms, 2 * search.p999_ms)[0] == OK
+
+
+def in_flight(per_s: float, p50_ms: float) -> int:
+    """By Little's law; upwards, since a shallower limit is a lower one and would flatter us."""
+    return max(1, ceil(per_s * p50_ms / 1e3))
 
 
 async def bare(depth: int, p99_ms: float, rules: int = 0) -> dict[str, Any]:

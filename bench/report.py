@@ -14,7 +14,7 @@ from shutil import which
 from typing import Any
 
 from hdrh.histogram import HdrHistogram
-from msgspec import convert
+from msgspec import ValidationError, convert
 
 from bench import trouble_page
 from bench.load import BUDGET_S
@@ -127,6 +127,7 @@ def picture(browser: str, html: Path, png: Path, height: int) -> None:
 
 
 def page(runs: list[tuple[str, dict[str, Any]]]) -> str:
+    """Raises: ValueError, where a part of a run is not there."""
     drawn, scenes = [], []
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
@@ -136,12 +137,15 @@ def page(runs: list[tuple[str, dict[str, Any]]]) -> str:
     ]
     for n, (name, told) in enumerate(runs):
         id = f"run{n}"
-        if "scenes" in told:
-            parts.extend(trouble_page.section(id, name, machine_line(told["machine"]), told))
-            scenes += trouble_page.charts(id, told)
-        else:
-            parts.extend(section(id, name, told))
-            drawn.append(charts(id, told))
+        try:
+            if "scenes" in told:
+                parts.extend(trouble_page.section(id, name, machine_line(told["machine"]), told))
+                scenes += trouble_page.charts(id, told)
+            else:
+                parts.extend(section(id, name, told))
+                drawn.append(charts(id, told))
+        except (KeyError, TypeError, AttributeError, ValidationError) as error:
+            raise ValueError(f"{name}: a part of the run is missing or broken: {error}") from None
     # A "</" in a text would end the script.
     data, acts = (json.dumps(each).replace("</", "<\\/") for each in (drawn, scenes))
     parts += [

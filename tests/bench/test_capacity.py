@@ -12,6 +12,7 @@ from bench.capacity import (
     Search,
     bisect,
     confirm,
+    in_flight,
     worth_repeating,
 )
 from bench.hot import one_round
@@ -107,3 +108,10 @@ def test_the_limit_has_so_many_calls_in_flight_and_no_more():
         most = 0
         asyncio.run(one_round(counting, counting, [object()] * 200, again=False, callers=callers))
         assert most == callers
+
+
+@pytest.mark.parametrize(
+    ("per_s", "p50_ms", "calls"), [(0.0, 0.0, 1), (750, 1.44, 2), (1312, 1.52, 2), (4000, 2.6, 11)]
+)
+def test_what_was_in_flight_is_rounded_to_our_disfavour(per_s, p50_ms, calls):
+    assert in_flight(per_s, p50_ms) == calls

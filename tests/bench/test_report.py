@@ -96,6 +96,13 @@ def test_a_broken_file_is_named_and_a_run_is_not_overwritten(tmp_path):
         assert why in done.output
         assert ("broken.json" if why == "not JSON" else "good.json") in done.output
     assert good.read_bytes() == was
+    half = tmp_path / "half.json"
+    half.write_text(json.dumps({name: answer()[name] for name in ("machine", "histogram")}))
+    html = tmp_path / "o.html"
+    done = CliRunner().invoke(command, ["report", str(half), "--html", str(html)])
+    assert done.exit_code == 1
+    assert "half: a part of the run is missing" in done.output
+    assert not html.exists()
 
 
 def test_a_picture_needs_a_browser(tmp_path, monkeypatch):
