@@ -27,6 +27,7 @@ GRACE_S = 5.0  # an orderly end takes some 50 ms; a slow disk may need the rest
 ORPHAN_CHECK_S = 1.0  # a fork of our parent may hold the pipe open after the parent's death
 NICE = b"19"  # the lowest, for what gives way
 TURN_NS = 100_000  # the shortest that Linux knows; usual are 1.4 ms on two cores, and up to a tick
+ASIDE = "authz-gives-way"  # the control group of all that gives way, below our own
 # How soon a new session is told so; Linux takes one such order in 100 ms from other than root.
 HUSH_S = 0.15
 
@@ -68,6 +69,9 @@ def main(argv: list[str]) -> int:
             stopping = True
             os.kill(server, polite)
 
+    if gives_way == "1" and (aside := aside_of_us()):
+        with suppress(OSError):  # others are in it
+            os.rmdir(aside)
     if scratch != "-":
         import shutil  # here, since it would add its 10 ms to every start
 
@@ -114,11 +118,14 @@ def give_way() -> None:
     """Have a core only while nobody else wants it, and in short turns; what we start inherits it.
 
     SCHED_IDLE is not a low share but none: who wakes takes the core at once, and looks on a core
-    where only such work runs as free. The short turn is for where `hushed` is needed: there the
-    kernel asks first whether the turn of what runs is over.
+    where only such work runs as free. That counts within one group of processes, so we stand in one
+    that is idle as a whole, where we may make it. The short turn is for where we may not and
+    `hushed` is needed: there the kernel asks first whether the turn of what runs is over.
+    Why so: docs/decisions/0030.
     """
     os.nice(int(NICE))
     if sys.platform == "linux":
+        stand_aside()
         call = SCHED_SETATTR.get(os.uname().machine)
         # struct sched_attr: size, policy, flags, nice, priority, runtime, deadline, period
         usual = struct.pack("IIQiIQQQ", 48, os.SCHED_OTHER, 0, int(NICE), 0, TURN_NS, 0, 0)
@@ -126,6 +133,53 @@ def give_way() -> None:
             ctypes.CDLL(None).syscall(call, 0, usual, 0)  # where it is refused, turns are longer
         with suppress(OSError):  # a container may forbid it: `nice` remains
             os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
+def stand_aside() -> None:
+    """Into a control group that has a core only while no other wants it (`cpu.idle`), if we may."""
+    aside = aside_of_us()
+    if aside is None:
+        return
+    try:
+        with suppress(FileExistsError):
+            os.mkdir(aside)
+        for name, value in (("cpu.idle", "1"), ("cgroup.procs", "0")):  # 0: who writes it
+            with open(f"{aside}/{name}", "w") as file:
+                file.write(value)
+    except OSError:
+        with suppress(OSError):
+            os.rmdir(aside)
+
+
+def aside_of_us() -> str | None:
+    """Where that group is, or would be; None where the kernel keeps none for the processor."""
+    with suppress(OSError), open("/proc/self/cgroup") as ours, open("/proc/self/mountinfo") as all_:
+        group = cpu_group(ours.read(), all_.read())
+        if group is not None:
+            return group if group.endswith(f"/{ASIDE}") else f"{group}/{ASIDE}"
+    return None
+
+
+def cpu_group(cgroup: str, mounts: str) -> str | None:
+    """The folder of our own group, from those two files of /proc (man 7 cgroups, man 5 proc)."""
+    places = {}  # of the group that shares out the processor, by the kind of hierarchy
+    for line in cgroup.splitlines():
+        _, controllers, path = line.split(":", 2)
+        if "cpu" in controllers.split(","):
+            places["cgroup"] = path
+        elif controllers == "":
+            places["cgroup2"] = path
+    # Both may be mounted; then the processor belongs to the older one that names it.
+    kind = "cgroup" if "cgroup" in places else "cgroup2"
+    for line in mounts.splitlines():
+        before, _, behind = line.partition(" - ")
+        fields, (found, _, options) = before.split(" "), behind.split(" ", 2)
+        if found == kind and (kind == "cgroup2" or "cpu" in options.split(",")):
+            root, mounted = fields[3], fields[4]
+            path = places.get(kind)
+            if path is not None and (path + "/").startswith(root.rstrip("/") + "/"):
+                return (mounted + path.removeprefix(root.rstrip("/"))).rstrip("/")
+    return None
 
 
 def hushed(server: int) -> bool:

@@ -181,6 +181,7 @@ def test_one_that_gives_way_does_so_with_all_its_sessions(folder: Path) -> None:
             for process in (server.pid, session):
                 assert os.sched_getscheduler(process) == os.SCHED_IDLE
                 assert os.getpriority(os.PRIO_PROCESS, process) == int(guardian.NICE)
+                assert stands_aside(process) == may_stand_aside
             # It is a group of its own as well, where there are such; that is told in a moment.
             for _ in range(100):
                 if shares(session) in (None, guardian.NICE):
@@ -190,10 +191,37 @@ def test_one_that_gives_way_does_so_with_all_its_sessions(folder: Path) -> None:
         finally:
             await connection.close()
 
+    may_stand_aside = groups_can_be_idle()
     with EmbeddedPostgres.start(folder, gives_way=True) as server:
         asyncio.run(in_a_session(server))
     with EmbeddedPostgres.start(folder) as server:
         assert os.sched_getscheduler(server.pid) == os.SCHED_OTHER
+        assert not stands_aside(server.pid)
+
+
+def stands_aside(process: int) -> bool:
+    """Whether it is in the group of what gives way, and that group is idle."""
+    aside = guardian.aside_of_us()
+    if aside is None or not Path(aside, "cgroup.procs").exists():
+        return False
+    there = Path(aside, "cgroup.procs").read_text().split()
+    return str(process) in there and Path(aside, "cpu.idle").read_text() == "1\n"
+
+
+def groups_can_be_idle() -> bool:
+    """Whether the kernel lets us make one: it needs 5.15, rights, and a hierarchy to make it in."""
+    aside = guardian.aside_of_us()
+    if aside is None:
+        return False
+    probe = Path(aside).with_name(f"authz-test-{os.getpid()}")
+    try:
+        probe.mkdir()
+    except OSError:
+        return False
+    try:
+        return (probe / "cpu.idle").exists()
+    finally:
+        probe.rmdir()
 
 
 def shares(process: int) -> bytes | None:
