@@ -171,14 +171,14 @@ def cpu_group(cgroup: str, mounts: str) -> str | None:
             places["cgroup2"] = path
     # Both may be mounted; then the processor belongs to the older one that names it.
     kind = "cgroup" if "cgroup" in places else "cgroup2"
+    ours = places.get(kind, "none")  # which is no path
     for line in mounts.splitlines():
         before, _, behind = line.partition(" - ")
         fields, (found, _, options) = before.split(" "), behind.split(" ", 2)
         if found == kind and (kind == "cgroup2" or "cpu" in options.split(",")):
             root, mounted = fields[3], fields[4]
-            path = places.get(kind)
-            if path is not None and (path + "/").startswith(root.rstrip("/") + "/"):
-                return (mounted + path.removeprefix(root.rstrip("/"))).rstrip("/")
+            if f"{ours}/".startswith(root.rstrip("/") + "/"):
+                return (mounted + ours.removeprefix(root.rstrip("/"))).rstrip("/")
     return None
 
 
