@@ -153,11 +153,17 @@ def stand_aside() -> None:
 
 def aside_of_us() -> str | None:
     """Where that group is, or would be; None where the kernel keeps none for the processor."""
-    with suppress(OSError), open("/proc/self/cgroup") as ours, open("/proc/self/mountinfo") as all_:
-        group = cpu_group(ours.read(), all_.read())
+    with suppress(OSError):
+        group = cpu_group(text_of("/proc/self/cgroup"), text_of("/proc/self/mountinfo"))
         if group is not None:
             return group if group.endswith(f"/{ASIDE}") else f"{group}/{ASIDE}"
     return None
+
+
+def text_of(path: str) -> str:
+    """Names of folders may be any bytes: one that is no text is none of ours, and no error."""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()
 
 
 def cpu_group(cgroup: str, mounts: str) -> str | None:

@@ -1,8 +1,10 @@
 """Where a process may make a group of its own, by the files of /proc as kernels show them."""
 
+from pathlib import Path
+
 import pytest
 
-from authz.app.embedded.guardian import cpu_group
+from authz.app.embedded.guardian import cpu_group, text_of
 
 V1 = "36 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw,nosuid - cgroup cgroup rw,cpu,cpuacct\n"
 V1_OTHER = "35 31 0:28 / /sys/fs/cgroup/cpuset rw,nosuid - cgroup cgroup rw,cpuset\n"
@@ -34,3 +36,9 @@ DISK = "26 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n"
 )  # fmt: skip
 def test_the_group_of_the_processor(cgroup: str, mounts: str, group: str | None) -> None:
     assert cpu_group(cgroup, mounts) == group
+
+
+def test_a_folder_whose_name_is_no_text_hides_no_other(tmp_path: Path) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_bytes(b"27 1 0:9 / /mnt/\xff\xfe rw - ext4 /dev/vdb rw\n" + V2.encode())
+    assert cpu_group("0::/jobs\n", text_of(str(mounts))) == "/sys/fs/cgroup/jobs"
