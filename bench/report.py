@@ -50,6 +50,7 @@ const css = getComputedStyle(document.documentElement);
 const colour = name => css.getPropertyValue(name).trim();
 const axis = (label, values) =>
   ({label, values, stroke: ink, grid: {stroke: soft}, ticks: {stroke: soft}});
+const upright = label => ({...axis(label), size: 68}); // room for "100,000" beside the label
 const shown = named => ({value: (u, v) => v == null ? '' : v.toLocaleString(), ...named});
 function draw(id, data, x, series, axes, scales) {
   const box = document.getElementById(id);
@@ -64,19 +65,19 @@ for (const run of RUNS) {
     [{label: 'ms', stroke: colour('--line'), width: 2, points: {show: true}},
      {label: `budget, ${run.percentiles[2][0]} ms`, value: () => '',
       stroke: colour('--bad'), dash: [6, 4]}],
-    [axis('percentile', (u, at) => at.map(v => run.names[v] ?? '')), axis('ms, logarithmic')],
+    [axis('percentile', (u, at) => at.map(v => run.names[v] ?? '')), upright('ms, logarithmic')],
     {y: log});
   draw(run.id + '-histogram', run.histogram,
     {label: 'ms, up to', value: (u, v) => run.bins[v] ? ms(run.bins[v]) : ''},
     [{label: 'answers', stroke: colour('--line'), fill: colour('--line') + '55',
       paths: uPlot.paths.bars({size: [0.9]}), points: {show: false}}],
     [axis('ms, up to', (u, at) => at.map(v => run.bins[v] ? ms(run.bins[v]) : '')),
-     axis('answers')], {});
+     upright('answers')], {});
   draw(run.id + '-seconds', run.seconds, {label: 'second'},
     [{label: 'answered a second', stroke: colour('--line'), width: 2, scale: 'y'},
      {label: 'slowest, ms', stroke: colour('--second'), scale: 'ms'}],
-    [axis('seconds since the first message'), axis('answered a second'),
-     {...axis('slowest, ms'), scale: 'ms', side: 1, grid: {show: false}}],
+    [axis('seconds since the first message'), upright('answered a second'),
+     {...upright('slowest, ms'), scale: 'ms', side: 1, grid: {show: false}}],
     {y: {range: (u, least, most) => [0, Math.max(1, most * 1.1)]}});
 }
 """

@@ -29,8 +29,8 @@ for (const scene of SCENES) {
       {label: 'slowest verdict, ms', stroke: colour('--second'), scale: 'ms'},
       {label: 'slowest 91, ms', stroke: colour('--second'), dash: [3, 3], scale: 'ms'},
       {label: 'budget', stroke: colour('--bad'), dash: [8, 4], scale: 'ms', points: {show: false}}],
-    axes: [axis('seconds since the first message; by tenths; the trouble is shaded'), axis('answers a second'),
-      {...axis('slowest, ms'), scale: 'ms', side: 1, grid: {show: false}}],
+    axes: [axis('seconds since the first message; by tenths; the trouble is shaded'), upright('answers a second'),
+      {...upright('slowest, ms'), scale: 'ms', side: 1, grid: {show: false}}],
     hooks: {drawClear: [shade]}}, scene.slots, box);
 }
 """  # noqa: E501
