@@ -180,7 +180,7 @@ class Server:
     def go_on(self) -> None:
         """One request each, in turn, of the links that wait, for as long as there is room."""
         while self._waiting and self.admission.room:
-            self._waiting.popleft().go_on(1)
+            alone(self._waiting.popleft().go_on, 1)
 
     def serve(self, link: Link, ask: Ask) -> None:
         """Answer one request, in a task of its own."""
@@ -227,21 +227,27 @@ class Server:
 
     def _beat(self) -> None:
         """The loop is alive. And who has waited too long is told so, answers or not."""
+        # The next one first: no trouble below may be the last.
+        self._beating = asyncio.get_running_loop().call_later(BEAT_S, self._beat)
         self.pulse.beat()
         self.admission.beat(self.clock.monotonic(), crowd=self.others_wait)
         for link in list(self._links):
-            link.look()
+            alone(link.look)
         self.go_on()
         for _ in range(min(len(self._resting), self.admission.reads)):
-            self._resting.popleft().read_on()
-        self._beating = asyncio.get_running_loop().call_later(BEAT_S, self._beat)
+            alone(self._resting.popleft().read_on)
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
             moment = self.moment()
             for link in list(self._links):
-                try:
-                    link.tick(self.clock.monotonic(), moment)
-                except Exception as error:  # one link's trouble is not the others'
-                    log.error("tick_failed", error=type(error).__name__, where=where(error))
+                alone(link.tick, self.clock.monotonic(), moment)
+
+
+def alone(act: Callable[..., None], *args: object) -> None:
+    """Something is done with one link: its trouble is not the others'."""
+    try:
+        act(*args)
+    except Exception as error:
+        log.error("link_failed", error=type(error).__name__, where=where(error))

@@ -11,7 +11,7 @@ from authz import admission
 from authz.actions import Send
 from authz.admission import PURSE_S
 from authz.dispatch import Dispatcher
-from authz.link import STUCK_S
+from authz.link import STUCK_S, Link
 from authz.pulse import BEAT_S
 from authz.server import Server
 from authz.session import LinkSettings
@@ -579,6 +579,30 @@ def test_our_own_fault_is_answered_96_and_the_engine_goes_on(
     play(story)
     out = "".join(capsys.readouterr())
     assert "malfunction" in out
+    assert PAN not in out
+
+
+def test_trouble_with_one_link_stops_neither_the_beat_nor_the_other_links(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    looked: list[Link] = []
+
+    def look(link: Link) -> None:
+        looked.append(link)
+        if link is looked[0]:
+            raise AssertionError(f"with {PAN} in it")
+
+    monkeypatch.setattr(Link, "look", look)
+
+    async def story(world: World, server: Server, heard: Heard, connect: Any) -> None:
+        peers = [await connect(), await connect()]
+        await until(lambda: len(set(looked)) == 2 and looked.count(looked[0]) > 3)
+        for stan, peer in enumerate(peers, 1):
+            assert (await peer.ask("0100", purchase(stan, 10)))[39] == "00"
+
+    play(story)
+    out = "".join(capsys.readouterr())
+    assert "link_failed" in out
     assert PAN not in out
 
 
