@@ -42,9 +42,17 @@ class NearCache:
         self._bound = bound
         self._known: dict[str, Known] = {}
         self.hits = self.misses = 0
+        self.warm = False  # what the store has was learnt, or as much as there is room for
 
     def __len__(self) -> int:
         return len(self._known)
+
+    def __contains__(self, card_key: str) -> bool:
+        return card_key in self._known
+
+    @property
+    def full(self) -> bool:
+        return len(self._known) >= self._bound
 
     def get(self, card_key: str) -> Known | None:
         known = self._known.get(card_key)
@@ -61,6 +69,7 @@ class NearCache:
 
     def clear(self) -> None:
         self._known.clear()
+        self.warm = False
 
     async def find(self, hot: HotState, card_key: str, budget: Budget) -> Known | None:
         """Look a card up in the hot state and keep it. None: it is not ours.

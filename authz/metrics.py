@@ -113,6 +113,7 @@ WATCHED: dict[str, tuple[type[GaugeMetricFamily | CounterMetricFamily], str]] = 
     "near_cache_hits": (CounterMetricFamily, "Cards found in memory."),
     "near_cache_misses": (CounterMetricFamily, "Cards looked up in the hot state."),
     "near_cache_cards": (GaugeMetricFamily, "Cards in memory."),
+    "near_cache_warm": (GaugeMetricFamily, "1 once the store's cards were learnt after a start."),
     "announcements_pending": (GaugeMetricFamily, "Words on cards that networks have to hear."),
     "reviews_waiting": (GaugeMetricFamily, "Referrals that wait for a person."),
     "reviews_opened": (CounterMetricFamily, "Referrals that a case was opened for."),

@@ -13,6 +13,7 @@ class Numbers(Struct, frozen=True):
 
     stages_us: dict[str, float]  # mean of each
     near_cache: dict[str, int]
+    warm: bool  # what there is of cards was learnt after the start
     gc_count: dict[str, float]  # by generation
     gc_total_s: dict[str, float]
     gc_longest_s: float
@@ -38,6 +39,7 @@ class Numbers(Struct, frozen=True):
                 "near_cache_hits": round(samples.get(("authz_near_cache_hits_total", ""), 0)),
                 "near_cache_misses": round(samples.get(("authz_near_cache_misses_total", ""), 0)),
             },
+            warm=samples.get(("authz_near_cache_warm", "")) == 1.0,
             gc_count=of_label(samples, f"{GC}_count"),
             gc_total_s=of_label(samples, f"{GC}_sum"),
             gc_longest_s=samples.get(("authz_gc_pause_longest_seconds", ""), 0.0),

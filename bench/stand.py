@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from pathlib import Path
+from time import monotonic
 from typing import Any, Literal
 
 import msgspec
@@ -42,6 +43,8 @@ DRAWN = (
     f"purchases a day) and what it likes at that hour; evenly within a class"
 )
 LIMITS = 5  # velocity limits of a policy that is measured under load
+LEARNT_PER_S = 500  # cards by the engine, on a slow day
+LEARNT_LOOK_S = 0.2
 LOADED_PER_S = 2_000  # cards into the books, on a slow day; a card is two entries
 DURABILITY: Literal["always"] = "always"  # the product's default: durable before answered
 
@@ -71,6 +74,14 @@ class Stand:
     async def numbers(self) -> Numbers:
         """The engine's own, of all since it began."""
         return Numbers.of((await asyncio.to_thread(self.engine.ask, "/metrics")).decode())
+
+    async def warmed(self, within_s: float) -> None:
+        """Until the engine has learnt the cards, as after every start. Raises: RuntimeError."""
+        until = monotonic() + within_s
+        while not (await self.numbers()).warm:
+            if monotonic() > until:
+                raise RuntimeError("the engine did not learn the store's cards")
+            await asyncio.sleep(LEARNT_LOOK_S)
 
     def memory_mb(self) -> dict[str, float]:
         """Of each process; of Postgres, all of them, what they share counted once."""
@@ -158,6 +169,7 @@ async def stand(
                 beside.lag_max = 0
             stood = Stand(valkey, engine, beside, iter(traffic))
             try:
+                await stood.warmed(DRAIN_S + cards / LEARNT_PER_S)
                 yield stood
             finally:
                 await stood.close()

@@ -43,6 +43,7 @@ from authz.sealing import Sealer
 from authz.server import Server
 from authz.session import LinkSettings
 from authz.totals import Forgetting
+from authz.warming import Warming
 from authz.withdrawals import Withdrawals
 from iso8583.framing import FRAMINGS
 from rules.reason import Reason
@@ -162,10 +163,7 @@ async def running(
                 )  # fmt: skip
             run.http_port = http.port
         # Not before: what is not ours to listen on is told with nothing under way.
-        expiry = Expiry(engine, keeper, metrics.hold_ended)
-        announcer = announcer_of(config, run, own_keys)
-        parts = (keeper, spool, expiry, announcer, Forgetting(engine, keeper), reviews_of(run))
-        tasks = [asyncio.ensure_future(part.run()) for part in parts]
+        tasks = tasks_of(config, run, own_keys)
         tasks += [asyncio.ensure_future(check.run()) for check in checks]
         dial_links(config, run, name, worker)
         # What is alive now lives as long as we do: the collector need not look at it again.
@@ -181,6 +179,17 @@ async def running(
             await http.close()
         await ended(tasks)
         spool.close()
+
+
+def tasks_of(config: Config, run: Running, own_keys: PanKeys) -> list[asyncio.Task[None]]:
+    """What an engine does beside answering."""
+    engine, keeper = run.engine, run.keeper
+    parts = (
+        keeper, run.spool, Expiry(engine, keeper, run.metrics.hold_ended),
+        announcer_of(config, run, own_keys), Forgetting(engine, keeper), reviews_of(run),
+        Warming(engine, keeper),
+    )  # fmt: skip
+    return [asyncio.ensure_future(part.run()) for part in parts]
 
 
 def announcer_of(config: Config, run: Running, own_keys: PanKeys) -> Announcer:
@@ -227,6 +236,7 @@ def watch_gauges(run: Running, cards: NearCache) -> None:
     metrics.watch("held_back", lambda: server.admission.waiting)
     metrics.watch("links", lambda: server.link_count)
     metrics.watch("near_cache_cards", lambda: len(cards))
+    metrics.watch("near_cache_warm", lambda: float(cards.warm))
     metrics.watch("near_cache_hits", lambda: cards.hits)
     metrics.watch("near_cache_misses", lambda: cards.misses)
     metrics.watch("spool_pending", lambda: len(run.spool))

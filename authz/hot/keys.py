@@ -111,6 +111,11 @@ def directory(card_key: str) -> str:
     return f"authz:pan:{{{card_key}}}"
 
 
+def card_key_of(directory: str) -> str:
+    """The card key that such a key is of."""
+    return directory.removeprefix("authz:pan:{").removesuffix("}")
+
+
 # The shard that the judgement lies in: lists.lua. Its version is in every gate.
 HOME = shard_of("judgement")
 JUDGEMENT = f"authz:{{{HOME}}}:judgement"

@@ -29,6 +29,13 @@ class MemoryControl(MemoryOutbox, MemoryQuotas):
         account, card = self._account(account_id), self.cards[card_id]
         return account.version, account.profile, card[0], card[1]
 
+    async def card_keys(
+        self, cursor: bytes, count: int, timeout_s: float = 0
+    ) -> tuple[bytes, list[str]]:
+        at, names = int(cursor), list(self.directory)
+        following = at + count if at + count < len(names) else 0
+        return str(following).encode(), names[at : at + count]
+
     async def put_account(self, act: PutAccount, timeout_s: float = 0) -> str:
         self._enter(0)
         account = self.accounts.get(act.account_id)

@@ -56,6 +56,9 @@ class HotState(Protocol):
     async def profiles(
         self, account_id: str, card_id: str, timeout_s: float
     ) -> tuple[int, bytes, int, bytes]: ...
+    async def card_keys(
+        self, cursor: bytes, count: int, timeout_s: float
+    ) -> tuple[bytes, list[str]]: ...
     async def judgement_version(self, timeout_s: float) -> int: ...
     async def standing(self, timeout_s: float) -> Standing: ...
     async def list_page(self, cursor: bytes, count: int, timeout_s: float) -> Page: ...
@@ -238,6 +241,18 @@ class RedisHotState(RedisLists, RedisNetworks, RedisOutbox, RedisQuotas, RedisRe
             raise Cold("a profile that the directory names is missing")
         card_version, _, card_profile = card.partition(b" ")
         return int(version), profile, int(card_version), card_profile
+
+    async def card_keys(
+        self, cursor: bytes, count: int, timeout_s: float
+    ) -> tuple[bytes, list[str]]:
+        """Some of the cards that there are, and the cursor of the next; from 0 on until it is 0.
+
+        `count`: of the store's keys, of all kinds, that are looked through. A card may come twice.
+        """
+        following, names = await self._call(
+            ("SCAN", cursor, "MATCH", keys.directory("*"), "COUNT", count), timeout_s
+        )
+        return following, [keys.card_key_of(name.decode()) for name in names]
 
     # -- control acts -------------------------------------------------------------
 
