@@ -228,7 +228,7 @@ def capacity(json_path: str | None, **given: Any) -> None:
 )
 @click.option("--png", type=click.Path(path_type=Path), help="And a picture of it, by Chromium.")
 def report(files: tuple[Path, ...], html: Path, png: Path | None) -> None:
-    """Runs of `bench load --json` and `trouble --json` as one page; nothing is fetched for it."""
+    """Runs of `load`, `trouble` and `soak`, by their --json, as one page; nothing is fetched."""
     from bench.report import run
 
     try:

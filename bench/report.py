@@ -1,4 +1,4 @@
-"""Runs as one page: what `authz bench load --json` and `trouble --json` told, drawn.
+"""Runs as one page: what `load --json`, `trouble --json` and `soak --json` of `authz bench` told.
 
 One file, nothing fetched: uPlot is inline, and so are the figures. Whoever is sent the page sees
 what we saw, with the machine, the commit and the seed that it takes to see it again.
@@ -16,7 +16,7 @@ from typing import Any
 from hdrh.histogram import HdrHistogram
 from msgspec import ValidationError, convert
 
-from bench import trouble_page
+from bench import soak_page, trouble_page
 from bench.load import BUDGET_S
 from bench.machine import CHECKOUT, Machine
 
@@ -28,7 +28,7 @@ BINS_PER_DOUBLING = 4  # of the histogram
 
 STYLE = """
 :root { color-scheme: light dark; --soft: #8884;
-  --line: #2471a3; --second: #b9770e; --bad: #c0392b; }
+  --line: #2471a3; --second: #b9770e; --bad: #c0392b; --third: #1e8449; --fourth: #8e44ad; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; margin-bottom: .2rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
 .machine { color: color-mix(in srgb, currentColor 65%, transparent); }
@@ -41,6 +41,7 @@ th, td { text-align: right; padding: .25rem .9rem .25rem 0; border-bottom: 1px s
 th:first-child, td:first-child { text-align: left; }
 .bar { display: inline-block; height: .8rem; background: var(--line); vertical-align: middle; }
 .u-legend { font-size: 13px; }
+@media (max-width: 60rem) { table { display: block; overflow-x: auto; } }
 """
 
 # Axis and series are drawn by uPlot on a canvas, which takes colours and no style sheet.
@@ -95,7 +96,9 @@ def run(paths: tuple[Path, ...], html: Path, png: Path | None = None) -> None:
         except ValueError:
             raise ValueError(f"{path}: not JSON") from None
         if not isinstance(told, dict) or "machine" not in told or not is_run(told):
-            raise ValueError(f"{path}: not what `authz bench load --json` or `trouble` writes")
+            raise ValueError(
+                f"{path}: not what --json of `authz bench load`, `trouble` or `soak` writes"
+            )
         runs.append((path.stem, told))
     browser = next(filter(None, map(which, BROWSERS)), None)
     if png is not None and browser is None:
@@ -104,12 +107,18 @@ def run(paths: tuple[Path, ...], html: Path, png: Path | None = None) -> None:
         )
     html.write_text(page(runs), encoding="utf-8")
     if png is not None:
-        heights = (trouble_page.height(a) if "scenes" in a else RUN_PX for _, a in runs)
-        picture(str(browser), html, png, sum(heights))
+        picture(str(browser), html, png, sum(height(told) for _, told in runs))
 
 
 def is_run(told: dict[str, Any]) -> bool:
-    return "histogram" in told or "scenes" in told
+    return any(part in told for part in ("histogram", "scenes", "looks"))
+
+
+def height(told: dict[str, Any]) -> int:
+    """Of a run's part of the picture."""
+    if "scenes" in told:
+        return trouble_page.height(told)
+    return soak_page.height(told) if "looks" in told else RUN_PX
 
 
 def picture(browser: str, html: Path, png: Path, height: int) -> None:
@@ -129,7 +138,7 @@ def picture(browser: str, html: Path, png: Path, height: int) -> None:
 
 def page(runs: list[tuple[str, dict[str, Any]]]) -> str:
     """Raises: ValueError, where a part of a run is not there."""
-    drawn, scenes = [], []
+    drawn, scenes, soaks = [], [], []
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width">',
@@ -142,17 +151,20 @@ def page(runs: list[tuple[str, dict[str, Any]]]) -> str:
             if "scenes" in told:
                 parts.extend(trouble_page.section(id, name, machine_line(told["machine"]), told))
                 scenes += trouble_page.charts(id, told)
+            elif "looks" in told:
+                parts.extend(soak_page.section(id, name, machine_line(told["machine"]), told))
+                soaks += soak_page.charts(id, told)
             else:
                 parts.extend(section(id, name, told))
                 drawn.append(charts(id, told))
         except (KeyError, TypeError, AttributeError, ValidationError) as error:
             raise ValueError(f"{name}: a part of the run is missing or broken: {error}") from None
     # A "</" in a text would end the script.
-    data, acts = (json.dumps(each).replace("</", "<\\/") for each in (drawn, scenes))
+    data, acts, looks = (json.dumps(each).replace("</", "<\\/") for each in (drawn, scenes, soaks))
     parts += [
         f"<script>{vendored('uPlot.iife.min.js')}</script>",
-        f"<script>const RUNS = {data};{SCRIPT}const SCENES = {acts};{trouble_page.SCRIPT}</script>"
-        "</body></html>\n",
+        f"<script>const RUNS = {data};{SCRIPT}const SCENES = {acts};{trouble_page.SCRIPT}"
+        f"const SOAKS = {looks};{soak_page.SCRIPT}</script></body></html>\n",
     ]
     return "\n".join(parts)
 

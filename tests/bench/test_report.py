@@ -49,6 +49,37 @@ def test_the_page_holds_all_and_fetches_nothing():
     assert data[0]["seconds"] == [[0, 1], [3, 2], [2.0, 250.0]]
 
 
+def soaked(**changes):
+    """A soak without books: no figures of theirs."""
+    looks = [
+        {"at_s": 5.0, "engine_mb": 70.0, "keys": 100.0, "p50_ms": 1.0},
+        {"at_s": 10.0, "engine_mb": 71.0, "keys": 110.0},  # nothing was answered meanwhile
+    ]
+    return {
+        "machine": MACHINE, "minutes": 0.2, "looks": looks, "first": looks[0], "last": looks[1],
+        "slopes_per_h": {"engine_mb": 720.0, "keys": 7200.0}, "answered": 9, "sent": 10,
+        "faults": ["engine gains 720 MB an hour", "a <fault>"],
+        "asked": {"rate": 50.0, "cards": 10, "links": 4, "books": False},
+    } | changes  # fmt: skip
+
+
+def test_a_soak_is_drawn_over_its_minutes_with_what_it_gains_in_an_hour():
+    html = page([("long", soaked()), ("one", answer())])
+    assert html.count("<h1>") == 2
+    text = html.replace("\n", "")
+    assert "<td>engine, MB</td><td>70.00</td><td>71.00</td><td>+720.00</td>" in text
+    assert "9 of 10 answered. engine gains 720 MB an hour; a &lt;fault&gt;." in text
+    drawn = json.loads(re.search(r"const SOAKS = (.*?);\n", html)[1].replace("<\\/", "</"))
+    assert [(chart["names"], chart["data"]) for chart in drawn] == [
+        (["engine, MB"], [[0.083, 0.167], [70.0, 71.0]]),
+        (["p50, ms"], [[0.083, 0.167], [1.0, None]]),
+        (["keys"], [[0.083, 0.167], [100.0, 110.0]]),
+    ]
+    assert all(f'<div id="{chart["id"]}">' in html for chart in drawn)
+    with pytest.raises(ValueError, match="broken: a part of the run is missing"):
+        page([("broken", {"machine": MACHINE, "looks": []})])
+
+
 def test_every_answer_is_in_one_bin():
     told = answer()
     drawn = charts("x", told)
