@@ -43,6 +43,7 @@ class NearCache:
         self._known: dict[str, Known] = {}
         self.hits = self.misses = 0
         self.warm = False  # what the store has was learnt, or as much as there is room for
+        self.cleared = 0  # times
 
     def __len__(self) -> int:
         return len(self._known)
@@ -70,6 +71,7 @@ class NearCache:
     def clear(self) -> None:
         self._known.clear()
         self.warm = False
+        self.cleared += 1
 
     async def find(self, hot: HotState, card_key: str, budget: Budget) -> Known | None:
         """Look a card up in the hot state and keep it. None: it is not ours.

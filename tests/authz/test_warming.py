@@ -123,6 +123,40 @@ def test_a_lost_store_ends_the_learning_and_not_the_task(monkeypatch: pytest.Mon
     asyncio.run(story())
 
 
+def test_what_is_forgotten_meanwhile_is_learnt_anew() -> None:
+    async def story() -> None:
+        world = await world_of(CARDS)
+        cards, hot = world.engine.cards, world.hot
+        whole = hot.look_up
+
+        async def forgetting(card_key: str, timeout_s: float) -> Any:
+            if len(cards) == 50:
+                world.engine.forget()
+            return await whole(card_key, timeout_s)
+
+        hot.look_up = forgetting
+        await Warming(world.engine, Gate()).learn()
+        assert not cards.warm  # the first fifty are not there any more
+        hot.look_up = whole
+        await Warming(world.engine, Gate()).learn()
+        assert cards.warm
+        assert all(known(cards))
+
+    asyncio.run(story())
+
+
+def test_a_card_that_cannot_be_read_keeps_no_other_from_being_learnt() -> None:
+    async def story() -> None:
+        world = await world_of(CARDS)
+        version, _, account_id = world.hot.cards["C5"]
+        world.hot.cards["C5"] = (version, b"no profile", account_id)
+        await Warming(world.engine, Gate()).learn()
+        assert [n for n, there in enumerate(known(world.engine.cards)) if not there] == [5]
+        assert world.engine.cards.warm
+
+    asyncio.run(story())
+
+
 def test_the_cards_of_a_real_store_whatever_else_is_in_it(fresh_redis: str) -> None:
     async def story() -> None:
         state, client = await opened(fresh_redis), admin.administrator(fresh_redis)
