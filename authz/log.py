@@ -10,10 +10,11 @@ canary in every shape).
 import logging
 import re
 import sys
+from contextlib import suppress
 from datetime import date, datetime
 from pathlib import PurePath
 from traceback import extract_tb
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import msgspec
 import structlog
@@ -51,6 +52,22 @@ SAFE = {
 encode_line = msgspec.json.Encoder().encode
 
 
+class Patient:
+    """A stream that may fail, on a full disk or with nobody at its other end: then lines are lost,
+    and nothing else is. Whoever logs has more to do than to log."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with suppress(OSError, ValueError):  # the latter of one that is closed
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+
 def set_up_log(
     stream: TextIO | None = None,
     *,
@@ -73,10 +90,10 @@ def set_up_log(
     structlog.configure(
         processors=[structlog.processors.add_log_level, *tail],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(out),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, Patient(out))),
         cache_logger_on_first_use=False,  # so that a second set-up is heard everywhere
     )
-    handler = logging.StreamHandler(out)
+    handler = logging.StreamHandler(Patient(out))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_log_level, structlog.stdlib.add_logger_name],

@@ -172,9 +172,9 @@ class Keeper:
         return store_ms - (before + after) // 2
 
     def _not_ready(self, why: str, *, is_news: bool = True) -> None:
-        if self.why_not != why:
+        before, self.ready, self.why_not = self.why_not, False, why
+        if before != why:
             log.log(logging.WARNING if is_news else logging.INFO, "not_ready", why=why)
-        self.ready, self.why_not = False, why
 
 
 def is_cancelled() -> bool:

@@ -3,10 +3,13 @@
 import io
 import json
 import logging
+import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import date
-from typing import Any
+from pathlib import Path
+from typing import Any, TextIO
 
 import pytest
 import structlog
@@ -161,3 +164,32 @@ def test_long_and_deep_values_are_cut() -> None:
     assert len(line["text"]) < 2100
     assert "‹too deep›" in str(line["deep"])
     assert len(line["many"]) == 50
+
+
+@contextmanager
+def broken(file: TextIO) -> Iterator[TextIO]:
+    """A stream that cannot even be closed."""
+    try:
+        yield file
+    finally:
+        with suppress(OSError):
+            file.close()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full, of Linux")
+def test_a_line_that_cannot_be_written_harms_nobody(capsys: pytest.CaptureFixture[str]) -> None:
+    with broken(open("/dev/full", "w")) as full:
+        set_up_log(full)
+        for _ in range(3):
+            structlog.get_logger().error("something", n=1)
+            logging.getLogger("asyncio").error("something")
+    structlog.get_logger().error("after it was closed")
+    assert capsys.readouterr().err == ""  # nor does logging complain of it, line by line
+
+
+def test_a_reader_that_is_gone_harms_nobody() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with broken(open(writer, "w")) as gone:
+        set_up_log(gone)
+        structlog.get_logger().error("something")
