@@ -153,7 +153,7 @@ def stand_aside() -> None:
 
 def aside_of_us() -> str | None:
     """Where that group is, or would be; None where the kernel keeps none for the processor."""
-    with suppress(OSError):
+    with suppress(OSError, ValueError, IndexError):  # a file that is not as man says is no reason
         group = cpu_group(text_of("/proc/self/cgroup"), text_of("/proc/self/mountinfo"))
         if group is not None:
             return group if group.endswith(f"/{ASIDE}") else f"{group}/{ASIDE}"
@@ -161,15 +161,16 @@ def aside_of_us() -> str | None:
 
 
 def text_of(path: str) -> str:
-    """Names of folders may be any bytes: one that is no text is none of ours, and no error."""
-    with open(path, encoding="utf-8", errors="replace") as file:
+    """Names of folders may be any bytes: one that is no text is none of ours, and no error. A line
+    ends where the kernel ends it, and at nothing else that a name may hold."""
+    with open(path, encoding="utf-8", errors="replace", newline="\n") as file:
         return file.read()
 
 
 def cpu_group(cgroup: str, mounts: str) -> str | None:
     """The folder of our own group, from those two files of /proc (man 7 cgroups, man 5 proc)."""
     places = {}  # of the group that shares out the processor, by the kind of hierarchy
-    for line in cgroup.splitlines():
+    for line in cgroup.split("\n")[:-1]:
         _, controllers, path = line.split(":", 2)
         if "cpu" in controllers.split(","):
             places["cgroup"] = path
@@ -178,7 +179,7 @@ def cpu_group(cgroup: str, mounts: str) -> str | None:
     # Both may be mounted; then the processor belongs to the older one that names it.
     kind = "cgroup" if "cgroup" in places else "cgroup2"
     ours = places.get(kind, "none")  # which is no path
-    for line in mounts.splitlines():
+    for line in mounts.split("\n")[:-1]:
         before, _, behind = line.partition(" - ")
         fields, (found, _, options) = before.split(" "), behind.split(" ", 2)
         if found == kind and (kind == "cgroup2" or "cpu" in options.split(",")):

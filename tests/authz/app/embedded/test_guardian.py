@@ -40,5 +40,7 @@ def test_the_group_of_the_processor(cgroup: str, mounts: str, group: str | None)
 
 def test_a_folder_whose_name_is_no_text_hides_no_other(tmp_path: Path) -> None:
     mounts = tmp_path / "mountinfo"
-    mounts.write_bytes(b"27 1 0:9 / /mnt/\xff\xfe rw - ext4 /dev/vdb rw\n" + V2.encode())
+    odd = b"\xff\xfe \x0b \x0c \x1c \r \xc2\x85 \xe2\x80\xa8".split()  # line ends elsewhere
+    lines = [b"27 1 0:9 / /mnt/%s rw - ext4 /dev/vdb rw\n" % name for name in odd]
+    mounts.write_bytes(b"".join(lines) + V2.encode())
     assert cpu_group("0::/jobs\n", text_of(str(mounts))) == "/sys/fs/cgroup/jobs"
