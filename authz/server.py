@@ -116,11 +116,11 @@ class Server:
         for listener in self._listeners:
             listener.close()
         for link in list(self._links):
-            link.hang_up("the engine is stopping")
+            self._alone(link.hang_up, "the engine is stopping")
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace_s)
         for link in list(self._links):
-            link.leave()
+            self._alone(link.leave)
         if self._ticking is not None:
             self._ticking.cancel()
         if self._beating is not None:
@@ -180,7 +180,7 @@ class Server:
     def go_on(self) -> None:
         """One request each, in turn, of the links that wait, for as long as there is room."""
         while self._waiting and self.admission.room:
-            alone(self._waiting.popleft().go_on, 1)
+            self._alone(self._waiting.popleft().go_on, 1)
 
     def serve(self, link: Link, ask: Ask) -> None:
         """Answer one request, in a task of its own."""
@@ -232,22 +232,22 @@ class Server:
         self.pulse.beat()
         self.admission.beat(self.clock.monotonic(), crowd=self.others_wait)
         for link in list(self._links):
-            alone(link.look)
+            self._alone(link.look)
         self.go_on()
         for _ in range(min(len(self._resting), self.admission.reads)):
-            alone(self._resting.popleft().read_on)
+            self._alone(self._resting.popleft().read_on)
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
             moment = self.moment()
             for link in list(self._links):
-                alone(link.tick, self.clock.monotonic(), moment)
+                self._alone(link.tick, self.clock.monotonic(), moment)
 
-
-def alone(act: Callable[..., None], *args: object) -> None:
-    """Something is done with one link: its trouble is not the others'."""
-    try:
-        act(*args)
-    except Exception as error:
-        log.error("link_failed", error=type(error).__name__, where=where(error))
+    def _alone(self, act: Callable[..., None], *args: object) -> None:
+        """Something is done with one link: its trouble is not the others'."""
+        try:
+            act(*args)
+        except Exception as error:
+            if self.may_log():
+                log.error("link_failed", error=type(error).__name__, where=where(error))
