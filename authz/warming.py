@@ -11,18 +11,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Protocol
 
-import structlog
 from msgspec import MsgspecError
 
 from authz.budget import Budget
 from authz.engine import Engine
-from authz.hot.errors import Cold
-from authz.log import where
-
-log = structlog.get_logger()
+from authz.hot.errors import Cold, HotStateError, Refused
 
 LOOK_S = 0.1  # between looks at whether there is something to be learnt
-AGAIN_S = 60.0  # after a failure: nothing depends on it
+AGAIN_S = 1.0  # after a call that failed
 TIMEOUT_S = 2.0  # nobody waits for it
 NAMES = 250  # of the store's keys, looked through at once: some 0.1 ms of its time
 AT_ONCE = 16  # cards, asked for together: a millisecond's work here, half as much of the store
@@ -48,8 +44,7 @@ class Warming:
             if self._keeper.ready and not self._engine.cards.warm:
                 try:
                     await self.learn()
-                except Exception as error:  # nothing depends on it; the keeper tells of the store
-                    log.warning("cards_not_learnt", error=type(error).__name__, where=where(error))
+                except HotStateError:  # the keeper tells of it
                     await asyncio.sleep(AGAIN_S)
 
     async def learn(self) -> None:
@@ -77,6 +72,7 @@ class Warming:
 
     async def _learn_one(self, card_key: str, started: float) -> None:
         engine, budget = self._engine, Budget(self._engine.clock, started, TIMEOUT_S)
-        # Its account is missing, or a profile cannot be read: whoever pays with it hears of that.
-        with suppress(Cold, MsgspecError, ValueError):
+        # Its account is missing, or what is there cannot be read: whoever pays with it hears of
+        # that. Refused is a word on this card; a lost store has others.
+        with suppress(Cold, Refused, MsgspecError, ValueError):
             await engine.cards.find(engine.hot, card_key, budget)

@@ -252,7 +252,7 @@ class RedisHotState(RedisLists, RedisNetworks, RedisOutbox, RedisQuotas, RedisRe
         following, names = await self._call(
             ("SCAN", cursor, "MATCH", keys.directory("*"), "COUNT", count), timeout_s
         )
-        return following, [keys.card_key_of(name.decode()) for name in names]
+        return following, [keys.card_key_of(name.decode("utf-8", "replace")) for name in names]
 
     # -- control acts -------------------------------------------------------------
 

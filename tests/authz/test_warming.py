@@ -170,6 +170,8 @@ def test_the_cards_of_a_real_store_whatever_else_is_in_it(fresh_redis: str) -> N
         )  # fmt: skip
         await put_cards(state, KEYS, new, "t")
         await client.set(keys.answer("07", "m1"), "x")
+        await client.set(keys.directory("of another kind"), "x")
+        await client.hset("authz:pan:{\udcff}".encode(errors="surrogateescape"), "card", "x")
         await client.delete(keys.account("A3"))  # lost: found when it pays, and no sooner
         world = World(hot=state)
         cards = world.engine.cards
