@@ -23,7 +23,7 @@ def run(before: Path, after: Path) -> None:
 def read(path: Path) -> dict[str, Any]:
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, UnicodeDecodeError):
+    except (ValueError, RecursionError):
         raise ValueError(f"{path}: not JSON") from None
     if not isinstance(told, dict) or "machine" not in told:
         raise ValueError(f"{path}: not the answer of an `authz bench` command")

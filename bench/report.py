@@ -93,7 +93,7 @@ def run(paths: tuple[Path, ...], html: Path, png: Path | None = None) -> None:
             raise ValueError(f"{path}: the page would take the place of its own run")
         try:
             told = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ValueError(f"{path}: not JSON") from None
         if not isinstance(told, dict) or "machine" not in told or not is_run(told):
             raise ValueError(
@@ -157,10 +157,12 @@ def page(runs: list[tuple[str, dict[str, Any]]]) -> str:
             else:
                 parts.extend(section(id, name, told))
                 drawn.append(charts(id, told))
-        except (KeyError, TypeError, AttributeError, ValidationError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, ValidationError) as error:
             raise ValueError(f"{name}: a part of the run is missing or broken: {error}") from None
-    # A "</" in a text would end the script.
-    data, acts, looks = (json.dumps(each).replace("</", "<\\/") for each in (drawn, scenes, soaks))
+    # A "<" in a text could end the script, or begin a comment in it.
+    data, acts, looks = (
+        json.dumps(each).replace("<", "\\u003c") for each in (drawn, scenes, soaks)
+    )
     parts += [
         f"<script>{vendored('uPlot.iife.min.js')}</script>",
         f"<script>const RUNS = {data};{SCRIPT}const SCENES = {acts};{trouble_page.SCRIPT}"
@@ -177,7 +179,7 @@ def section(id: str, name: str, a: dict[str, Any]) -> Iterator[str]:
     m, asked = a["machine"], a["asked"]
     yield f"<h1>{rate_of(asked)} messages a second for {asked['seconds']:g} s</h1>"
     yield f'<p class="machine">{escape(name)}: {escape(machine_line(m))}; '
-    yield f"{asked['cards']:,} cards, {asked['links']} links, {escape(asked['dialect'])}</p>"
+    yield f"{asked['cards']:,} cards, {asked['links']:,} links, {escape(asked['dialect'])}</p>"
     yield '<div class="facts">'
     for value, what, bad in (
         (f"{a['answered']:,} of {a['sent']:,}", "answered", a["unanswered"] > 0),
@@ -187,7 +189,7 @@ def section(id: str, name: str, a: dict[str, Any]) -> Iterator[str]:
         (f"{a['max_ms']:.1f} ms", "slowest", a["max_ms"] > BUDGET_S * 1e3),
         (f"{a['over_budget']:,}", f"over {BUDGET_S * 1e3:.0f} ms", a["over_budget"] > 0),
         (f"{a.get('no_verdict', 0):,}", "no verdict (91, 96)", a.get("no_verdict", 0) > 0),
-        (f"{a['stalls']}", "stalls of the machine itself", False),
+        (f"{a['stalls']:,}", "stalls of the machine itself", False),
         ("holds" if a["audit_ok"] else "differs", "audit", not a["audit_ok"]),
     ):
         yield f"<div{' class=bad' if bad else ''}><b>{value}</b>{escape(what)}</div>"

@@ -66,7 +66,8 @@ async def measure(order: Order, folder: Path) -> dict[str, Any]:
         for link in links:
             await link.open()
         report, looks = Timed(), list[Look]()
-        looking = asyncio.ensure_future(look_on(stood, report, looks, clock))
+        failed = list[str]()
+        looking = asyncio.ensure_future(look_on(stood, report, looks, failed, clock))
         seconds = order.minutes * 60
         try:
             events = chunks(stood, order.rate)
@@ -80,7 +81,7 @@ async def measure(order: Order, folder: Path) -> dict[str, Any]:
         drained = await stood.drain()
         audited, version = await stood.audit(), await stood.version()
     slopes = {name: slope(looks, name) for name in looks[-1] if name != "at_s"} if looks else {}
-    faults = faults_of(slopes, audited.ok, report)
+    faults = faults_of(slopes, audited.ok, report, failed)
     return report.summary() | {
         "minutes": order.minutes,
         "slopes_per_h": slopes,
@@ -102,20 +103,21 @@ def chunks(stood: Stand, rate: float) -> Iterator[Any]:
         yield from stood.events(max(round(rate * CHUNK_S), 1))
 
 
-async def look_on(stood: Stand, report: Timed, looks: list[Look], clock: SystemClock) -> None:
-    """A row every few seconds, until cancelled."""
+async def look_on(
+    stood: Stand, report: Timed, looks: list[Look], failed: list[str], clock: SystemClock
+) -> None:
+    """A row every few seconds, until cancelled; or why there is none, in `failed`."""
     client = administrator(stood.valkey.url)
     started, seen = clock.monotonic(), 0
     try:
         while True:
             await asyncio.sleep(LOOK_S)
             row: Look = {"at_s": round(clock.monotonic() - started, 1)}
-            for name, mb in stood.memory_mb().items():
-                row[f"{name}_mb"] = mb
-            row["engine_files"] = open_files(stood.engine.pid)
-            row |= await of_store(client)
-            if stood.books is not None:
-                row |= await of_books(stood)
+            try:
+                row |= await of_servers(stood, client)
+            except Exception as error:  # a soak that went blind must not pass for a quiet one
+                failed.append(type(error).__name__)
+                continue
             latencies = sorted(report.latencies_s[seen:])
             seen += len(latencies)
             if latencies:
@@ -125,6 +127,15 @@ async def look_on(stood: Stand, report: Timed, looks: list[Look], clock: SystemC
             looks.append(row)
     finally:
         await client.aclose()
+
+
+async def of_servers(stood: Stand, client: Redis) -> Look:
+    row = {f"{name}_mb": mb for name, mb in stood.memory_mb().items()}
+    row["engine_files"] = open_files(stood.engine.pid)
+    row |= await of_store(client)
+    if stood.books is not None:
+        row |= await of_books(stood)
+    return row
 
 
 async def of_store(client: Redis) -> Look:
@@ -164,7 +175,9 @@ def slope(looks: Sequence[Look], name: str) -> float:
     return round(sum((a - x) * (b - y) for a, b in zip(xs, ys)) / below * 3600, 2) if below else 0.0
 
 
-def faults_of(slopes: dict[str, float], audit_ok: bool, report: Timed) -> list[str]:
+def faults_of(
+    slopes: dict[str, float], audit_ok: bool, report: Timed, failed: Sequence[str]
+) -> list[str]:
     found = [
         f"{name} gains {slopes[f'{name}_mb']:.0f} MB an hour"
         for name, most in GROWTH_MAX_MB_H.items()
@@ -176,6 +189,10 @@ def faults_of(slopes: dict[str, float], audit_ok: bool, report: Timed) -> list[s
         found.append("the audit found differences")
     if report.unanswered or report.unsent or report.conflicts:
         found.append("requests without an answer, or with two")
+    if failed:
+        found.append(f"looks that failed: {len(failed)} ({', '.join(sorted(set(failed)))})")
+    if not slopes:
+        found.append("nothing was seen")
     return found
 
 

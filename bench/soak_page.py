@@ -44,9 +44,9 @@ def drawn(a: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
 def section(id: str, name: str, machine: str, a: dict[str, Any]) -> Iterator[str]:
     asked = a["asked"]
     yield f"<h1>{asked['rate']:,.0f} messages a second for {a['minutes']:g} min</h1>"
+    books = "" if asked["books"] else ", without books"
     yield f'<p class="machine">{escape(name)}: {escape(machine)}; '
-    yield f"{asked['cards']:,} cards, {asked['links']} links"
-    yield f"{'' if asked['books'] else ', without books'}</p>"
+    yield f"{asked['cards']:,} cards, {asked['links']:,} links{books}</p>"
     yield f"<p>{a['answered']:,} of {a['sent']:,} answered. "
     yield f"{escape('; '.join(a['faults']) or 'Nothing grows that should not')}. "
     yield "What something gains in an hour is a line through the second half of the run, by least "

@@ -45,8 +45,8 @@ def section(id: str, name: str, machine: str, a: dict[str, Any]) -> Iterator[str
     yield "<h1>Under trouble</h1>"
     yield f'<p class="machine">{escape(name)}: {escape(machine)}; '
     asked = a["asked"]
-    yield f"{asked['cards']:,} cards, {asked['links']} links, {asked['rules']} rules"
-    yield f"{'' if asked['books'] else ', without books'}</p>"
+    books = "" if asked["books"] else ", without books"
+    yield f"{asked['cards']:,} cards, {asked['links']:,} links, {asked['rules']:,} rules{books}</p>"
     yield f"<p>A closed loop was answered {a['capacity_per_s']:,.0f} verdicts a second, servers "
     yield f"and generator on the same cores. The steady load is {a['rate']:,.0f} authorizations a "
     yield f"second. {escape(a['verdict'])}. "

@@ -80,6 +80,18 @@ def test_a_soak_is_drawn_over_its_minutes_with_what_it_gains_in_an_hour():
         page([("broken", {"machine": MACHINE, "looks": []})])
 
 
+@pytest.mark.parametrize("told", [soaked, answer])
+def test_what_should_be_a_number_is_no_way_into_the_page(told):
+    asked = told()["asked"] | {"links": "<script>", "rate": 1.0}
+    with pytest.raises(ValueError, match="odd: a part of the run is missing or broken"):
+        page([("odd", told(asked=asked))])
+    comment = "<!--<script>"
+    html = page([("odd", soaked(looks=[{"at_s": 5.0, "keys": comment}]))])
+    assert comment not in html
+    with pytest.raises(ValueError, match="odd: "):
+        page([("odd", told(asked=told()["asked"] | {"rate": "fast"}))])
+
+
 def test_every_answer_is_in_one_bin():
     told = answer()
     drawn = charts("x", told)
@@ -113,6 +125,9 @@ def test_the_command_refuses_what_is_no_run(tmp_path):
 
 def test_a_broken_file_is_named_and_a_run_is_not_overwritten(tmp_path):
     broken, good = tmp_path / "broken.json", tmp_path / "good.json"
+    broken.write_text("[" * 200_000)
+    report_of_broken = ["report", str(broken), "--html", str(tmp_path / "o.html")]
+    assert "broken.json: not JSON" in CliRunner().invoke(command, report_of_broken).output
     broken.write_text('{"machine": ')
     good.write_text(json.dumps(answer()))
     was = good.read_bytes()

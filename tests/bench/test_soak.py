@@ -28,11 +28,17 @@ def test_slopes_are_of_the_second_half(values, an_hour):
 
 
 def test_what_is_a_fault():
-    assert faults_of({"engine_mb": 10.0, "store_mb": 900.0}, True, Timed()) == []
-    assert "engine gains 100 MB" in faults_of({"engine_mb": 100.0}, True, Timed())[0]
-    assert faults_of({"engine_files": 60.0}, True, Timed())
-    assert faults_of({}, False, Timed())
-    assert faults_of({}, True, Timed(unanswered=1))
+    assert faults_of({"engine_mb": 10.0, "store_mb": 900.0}, True, Timed(), []) == []
+    for slopes, audit_ok, report, failed, words in (
+        ({"engine_mb": 100.0}, True, Timed(), [], "engine gains 100 MB"),
+        ({"engine_files": 60.0}, True, Timed(), [], "the engine opens files"),
+        ({"engine_mb": 1.0}, False, Timed(), [], "the audit found differences"),
+        ({"engine_mb": 1.0}, True, Timed(unanswered=1), [], "requests without an answer"),
+        ({"engine_mb": 1.0}, True, Timed(), ["A", "B", "A"], "looks that failed: 3 (A, B)"),
+        ({}, True, Timed(), [], "nothing was seen"),
+    ):
+        [fault] = faults_of(slopes, audit_ok, report, failed)
+        assert words in fault
 
 
 def test_a_short_one(tmp_path, monkeypatch):
@@ -49,3 +55,22 @@ def test_a_short_one(tmp_path, monkeypatch):
     assert last["engine_files"] > 5
     assert answer["audit_ok"]
     assert answer["drained_s"] is not None
+
+
+def test_a_look_that_fails_is_told_and_the_next_ones_are_made(tmp_path, monkeypatch):
+    monkeypatch.setattr(soak, "LOOK_S", 0.3)
+    whole, asked = soak.of_store, []
+
+    async def failing(client):
+        asked.append(client)
+        if len(asked) == 2:
+            raise TimeoutError
+        return await whole(client)
+
+    monkeypatch.setattr(soak, "of_store", failing)
+    path = tmp_path / "soak.json"
+    code = soak.run(Order(minutes=0.05, rate=50, cards=50, links=1, books=False), str(path))
+    answer = json.loads(path.read_text())
+    assert code == 1
+    assert "looks that failed: 1 (TimeoutError)" in answer["faults"]
+    assert len(answer["looks"]) >= 4
