@@ -26,6 +26,8 @@ SEARCH = capacity.Search(
     rules=RULES, naive=PEER_PYTHON.exists(), probe_s=10.0, steps=3, confirm_s=60.0
 )
 
+SEARCHED = f"--probe-s {SEARCH.probe_s:g} --steps {SEARCH.steps} --confirm-s {SEARCH.confirm_s:g}"
+
 
 def run(json_path: str | None) -> int:
     """Measure all, refresh the page; 0 unless a promise of the load was broken.
@@ -123,7 +125,7 @@ def of_load(a: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 def of_capacity(a: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    command = "authz bench capacity --rules 50 --naive"
+    command = f"authz bench capacity --rules 50 --naive {SEARCHED}"
     yield (
         "rate at the SLA (p99 10 ms, p99.9 50 ms), 60 s, all of it on these cores",
         f"{a['capacity_per_s']:,.0f} a second", command,

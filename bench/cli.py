@@ -5,7 +5,16 @@ from typing import Any
 
 import click
 
-from bench.options import RATE_MAX, Number, as_mix, as_ramp, json_option, said
+from bench.options import (
+    RATE_MAX,
+    RUN_MAX_S,
+    Number,
+    as_mix,
+    as_ramp,
+    json_option,
+    said,
+    writable,
+)
 from iso8583.dialects import BY_NAME
 
 EXAMPLES = """
@@ -100,7 +109,7 @@ def ledger(json_path: str | None, **given: Any) -> None:
     epilog="\b\nExample:\n  authz bench drill --rate 500 --json drill.json\n\n"
     "Exit codes: 0 all was had again, 1 it was not."
 )
-@click.option("--rate", type=Number(1), help="Messages a second throughout. [300]")
+@click.option("--rate", type=Number(1, RATE_MAX), help="Messages a second throughout. [300]")
 @click.option("--cards", type=click.IntRange(1), help="In the seeded population. [2000]")
 @click.option("--seconds", type=Number(0.5), help="Of traffic before each step. [6]")
 @json_option
@@ -158,7 +167,7 @@ def velocity(json_path: str | None, **given: Any) -> None:
     callback=as_mix,
     help="Of the traffic. [authorizations=90,repeats=2,reversals=4,advices=2,completions=2]",
 )
-@click.option("--seconds", type=Number(1), help="Measured, after 2 s of warm-up. [30]")
+@click.option("--seconds", type=Number(1, RUN_MAX_S), help="Measured, after 2 s of warm-up. [30]")
 @click.option("--cards", type=click.IntRange(1), help="In the seeded population. [10000]")
 @click.option("--links", type=click.IntRange(1, 500), help="TCP links of the network. [4]")
 @click.option("--seed", type=int, help="Of cards, merchants and traffic. [1]")
@@ -200,10 +209,10 @@ def load(json_path: str | None, **given: Any) -> None:
 
 
 @command.command(epilog="\b\nExample:\n  authz bench capacity --json capacity.json")
-@click.option("--start", type=Number(1), help="Messages a second. [2000]")
+@click.option("--start", type=Number(1, RATE_MAX), help="Messages a second. [2000]")
 @click.option("--steps", type=click.IntRange(0), help="Of the bisection. [4]")
-@click.option("--probe-s", type=Number(0.5), help="Seconds of each probe. [8]")
-@click.option("--confirm-s", type=Number(0.5), help="Of the last run. [30]")
+@click.option("--probe-s", type=Number(0.5, RUN_MAX_S), help="Seconds of each probe. [8]")
+@click.option("--confirm-s", type=Number(0.5, RUN_MAX_S), help="Of the last run. [30]")
 @click.option("--cards", type=click.IntRange(1), help="In the seeded population. [10000]")
 @click.option("--seed", type=int, help="Of cards, merchants and traffic. [1]")
 @click.option("--books/--no-books", default=True, help="The ledger's writer beside it. [yes]")
@@ -224,15 +233,15 @@ def capacity(json_path: str | None, **given: Any) -> None:
 @command.command(epilog="\b\nExample:\n  authz bench report load.json --html report.html")
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option(
-    "--html", required=True, type=click.Path(path_type=Path), help="The page to write, one file."
+    "--html", required=True, metavar="FILE", callback=writable, help="The page to write, one file."
 )
-@click.option("--png", type=click.Path(path_type=Path), help="And a picture of it, by Chromium.")
-def report(files: tuple[Path, ...], html: Path, png: Path | None) -> None:
+@click.option("--png", metavar="FILE", callback=writable, help="And a picture of it, by Chromium.")
+def report(files: tuple[Path, ...], html: str, png: str | None) -> None:
     """Runs of `load`, `trouble` and `soak`, by their --json, as one page; nothing is fetched."""
     from bench.report import run
 
     try:
-        run(files, html, png)
+        run(files, Path(html), Path(png) if png else None)
     except ValueError as error:
         raise click.ClickException(str(error)) from None
 
@@ -252,7 +261,7 @@ def compare(before: Path, after: Path) -> None:
 
 @command.command(epilog="\b\nExample:\n  authz bench soak --minutes 60 --json soak.json")
 @click.option("--minutes", type=Number(0.1), help="How long. [10]")
-@click.option("--rate", type=Number(1), help="Messages a second. [500]")
+@click.option("--rate", type=Number(1, RATE_MAX), help="Messages a second. [500]")
 @click.option("--cards", type=click.IntRange(1), help="In the seeded population. [10000]")
 @click.option("--seed", type=int, help="Of cards, merchants and traffic. [1]")
 @click.option("--books/--no-books", default=True, help="The ledger's writer beside it. [yes]")
@@ -265,8 +274,8 @@ def soak(json_path: str | None, **given: Any) -> None:
 
 
 @command.command(epilog="\b\nExample:\n  authz bench growth --json growth.json")
-@click.option("--rate", type=Number(1), help="Messages a second. [1000]")
-@click.option("--seconds", type=Number(1), help="Of each run. [10]")
+@click.option("--rate", type=Number(1, RATE_MAX), help="Messages a second. [1000]")
+@click.option("--seconds", type=Number(1, RUN_MAX_S), help="Of each run. [10]")
 @click.option("--most-cards", type=click.IntRange(10_000), help="Of the largest. [1000000]")
 @json_option
 def growth(json_path: str | None, **given: Any) -> None:
@@ -307,7 +316,7 @@ def storm(json_path: str | None, **given: Any) -> None:
     "Exit codes: 0 every scene held, 1 one did not, 3 few were late, or the machine itself stalled."
 )
 @click.argument("scenes", nargs=-1, metavar="[SCENE]...")
-@click.option("--rate", type=Number(1), help="Of the steady load. [60 % of capacity]")
+@click.option("--rate", type=Number(1, RATE_MAX), help="Of the steady load. [60 % of capacity]")
 @click.option("--calm-s", type=Number(0.5, 8), help="Before, and after. [4]")
 @click.option("--overload-s", type=Number(1, 20), help="Of the overload. [10]")
 @click.option("--cards", type=click.IntRange(1), help="In the seeded population. [10000]")

@@ -6,6 +6,7 @@ late that was is told beside it.
 """
 
 import asyncio
+import os
 import sys
 import tempfile
 from array import array
@@ -140,7 +141,7 @@ async def carried_out(
     plan_path.write_bytes(msgspec.msgpack.encode(plan))
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench.generator", str(plan_path), str(result_path),
-        stdin=PIPE, stdout=PIPE, cwd=CHECKOUT,
+        stdin=PIPE, stdout=PIPE, cwd=CHECKOUT, preexec_fn=os.setpgrp,  # Ctrl-C is for us alone
     )  # fmt: skip
     assert process.stdin is not None
     assert process.stdout is not None

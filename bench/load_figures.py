@@ -202,14 +202,15 @@ def table(asked: str, a: dict[str, Any]) -> Iterator[str]:
     own, generator = a["engine_clock"], a["generator"]
     offered, achieved = f"{a['offered_per_s']:,.0f}", f"{a['achieved_per_s']:,.0f}"
     rows = (
-        ("rate: asked, offered, achieved", f"{asked}  {offered}  {achieved} /s"),
+        ("rate: asked; offered, achieved with warm-up", f"{asked}  {offered}  {achieved} /s"),
         ("sent, answered, unanswered", numbers(a, "sent", "answered", "unanswered")),
         ("requests approved, declined, referred", numbers(a, "approved", "declined", "referred")),
-        ("no verdict (91, 96)", numbers(a, "no_verdict")),
+        ("no verdict (91, 96), with the warm-up", numbers(a, "no_verdict")),
         *((f"  {share}, {one['per_cent']:.1f} %", tally(one))
             for share, one in a["by_share"].items()),
         ("p50  p90  p99  p99.9  max", "  ".join(f"{a[key]:.2f}" for key in QUANTILES) + " ms"),
-        ("  by the engine's clock", "  ".join(f"{own[key]:.2f}" for key in QUANTILES) + " ms"),
+        ("  by the engine's clock, with the warm-up",
+            "  ".join(f"{own[key]:.2f}" for key in QUANTILES) + " ms"),
         ("over 200 ms, unattributed", numbers(a, "over_budget", "unattributed_over_budget")),
         ("machine stalls, longest", f"{a['stalls']}  {a['longest_stall_ms']:.0f} ms"),
         ("CPU a message: network, engine, store",

@@ -280,7 +280,8 @@ def table(answer: dict[str, Any]) -> Iterator[str]:
     ]
     yield f"{answer['cards']:,} cards, each with an account: bytes per card"
     for name, size in rows:
-        yield f"{name:<50}{size:>10,.0f}"
+        # A server of few cards has less than its own ups and downs.
+        yield f"{name:<50}" + (f"{size:>10,.0f}" if size >= 0 else f"{'too few':>10}")
     held = answer["bytes_per_authorization"]
     yield f"open authorizations under {LIMITS} limits, some to an account: bytes of each"
     for name, key in (

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 RATE_MAX = 100_000  # messages a second: several times what two cores answer
+RUN_MAX_S = 3600.0  # of one run, whose messages are made before it; `soak` is for longer ones
 
 
 class Number(click.FloatRange):

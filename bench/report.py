@@ -5,6 +5,7 @@ what we saw, with the machine, the commit and the seed that it takes to see it a
 """
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from html import escape
@@ -17,14 +18,16 @@ from hdrh.histogram import HdrHistogram
 from msgspec import ValidationError, convert
 
 from bench import soak_page, trouble_page
-from bench.load import BUDGET_S
+from bench.load import BUDGET_S, FAILED, INCONCLUSIVE, OK
 from bench.machine import CHECKOUT, Machine
+from bench.scratch import scratch
 
 VENDOR = CHECKOUT / "bench" / "vendor"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 RUN_PX = 2150  # the height of one run on the page
 PERCENTILES = (0, 10, 25, 50, 75, 90, 95, 99, 99.5, 99.9, 99.95, 99.99, 100)
 BINS_PER_DOUBLING = 4  # of the histogram
+VERDICTS = {OK: "met", FAILED: "not met", INCONCLUSIVE: "inconclusive"}
 
 STYLE = """
 :root { color-scheme: light dark; --soft: #8884;
@@ -53,11 +56,14 @@ const axis = (label, values) =>
   ({label, values, stroke: ink, grid: {stroke: soft}, ticks: {stroke: soft}});
 const upright = label => ({...axis(label), size: 68}); // room for "100,000" beside the label
 const shown = named => ({value: (u, v) => v == null ? '' : v.toLocaleString(), ...named});
+const fitted = (box, height, plot) =>
+  new ResizeObserver(() => plot.setSize({width: box.clientWidth, height})).observe(box);
 function draw(id, data, x, series, axes, scales) {
   const box = document.getElementById(id);
-  new uPlot({width: box.clientWidth, height: 260, cursor: {drag: {x: true, y: false}},
+  fitted(box, 260, new uPlot({width: box.clientWidth, height: 260,
+    cursor: {drag: {x: true, y: false}},
     scales: {x: {time: false, ...(scales.x || {})}, ...scales.y && {y: scales.y}},
-    series: [x, ...series].map(shown), axes}, data, box);
+    series: [x, ...series].map(shown), axes}, data, box));
 }
 const log = {distr: 3, log: 10}, ms = v => v >= 100 ? v.toFixed(0) : v.toPrecision(3);
 for (const run of RUNS) {
@@ -124,14 +130,16 @@ def height(told: dict[str, Any]) -> int:
 def picture(browser: str, html: Path, png: Path, height: int) -> None:
     """As the browser shows the page. Raises: ValueError, where it does not."""
     png.unlink(missing_ok=True)
-    subprocess.run(
-        [
-            browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-            f"--window-size=1100,{height}", f"--screenshot={png.resolve()}",
-            html.resolve().as_uri(),
-        ],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60, check=False,
-    )  # fmt: skip
+    with scratch() as folder:  # what the browser leaves where it is interrupted goes with it
+        subprocess.run(
+            [
+                browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+                f"--window-size=1100,{height}", f"--screenshot={png.resolve()}",
+                html.resolve().as_uri(),
+            ],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60, check=False,
+            env={**os.environ, "TMPDIR": str(folder)},
+        )  # fmt: skip
     if not png.exists():
         raise ValueError(f"{browser} took no picture")
 
@@ -181,11 +189,13 @@ def section(id: str, name: str, a: dict[str, Any]) -> Iterator[str]:
     yield f'<p class="machine">{escape(name)}: {escape(machine_line(m))}; '
     yield f"{asked['cards']:,} cards, {asked['links']:,} links, {escape(asked['dialect'])}</p>"
     yield '<div class="facts">'
+    sla = f"SLA: p99 {asked['p99_ms']:g}, p99.9 {asked['p999_ms']:g} ms, all answered"
     for value, what, bad in (
+        (VERDICTS[a["exit_code"]], sla, a["exit_code"] != OK),
         (f"{a['answered']:,} of {a['sent']:,}", "answered", a["unanswered"] > 0),
         (f"{a['p50_ms']:.2f} ms", "p50", False),
         (f"{a['p99_ms']:.2f} ms", "p99", a["p99_ms"] > asked["p99_ms"]),
-        (f"{a['p999_ms']:.2f} ms", "p99.9", False),
+        (f"{a['p999_ms']:.2f} ms", "p99.9", a["p999_ms"] > asked["p999_ms"]),
         (f"{a['max_ms']:.1f} ms", "slowest", a["max_ms"] > BUDGET_S * 1e3),
         (f"{a['over_budget']:,}", f"over {BUDGET_S * 1e3:.0f} ms", a["over_budget"] > 0),
         (f"{a.get('no_verdict', 0):,}", "no verdict (91, 96)", a.get("no_verdict", 0) > 0),

@@ -7,6 +7,7 @@ in the first.
 
 import asyncio
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from authz.clock import SystemClock
 from authz.hot.admin import administrator
 from authz.simulator import network
 from authz.simulator.link import Link, manners_in
-from bench.load import BUDGET_S, FAILED, OK, Timed
+from authz.simulator.report import NO_VERDICT
+from bench.load import BUDGET_S, FAILED, INCONCLUSIVE, OK, Timed
 from bench.machine import publish, this_machine
 from bench.scratch import scratch
 from bench.stand import DURABILITY, Stand, stand
@@ -29,6 +31,7 @@ LOOK_S = 5.0
 CHUNK_S = 30.0  # of traffic made at a time: making it all would be a memory of its own
 # MB an hour that a process may gain in the second half. Near-caches fill, allocators keep pages.
 GROWTH_MAX_MB_H = {"engine": 60.0, "writer": 60.0}
+LOOKS_LEAST = 60  # five minutes: what a process gains in less is no growth, but how it began
 
 
 class Order(Struct, frozen=True, kw_only=True):
@@ -44,10 +47,17 @@ class Order(Struct, frozen=True, kw_only=True):
 
 
 Look = dict[str, float]  # by name; "at_s" is when
+QUIET = "nothing grows that should not"
+TOO_SHORT = f"too short to tell what grows: {LOOKS_LEAST * LOOK_S / 60:g} minutes at least"
 
 
 def run(order: Order, json_path: str | None) -> int:
     """Measure, print, and return the exit code. Raises: EmbeddedError, RuntimeError."""
+    print(
+        f"{order.rate:,.0f} messages a second for {order.minutes:g} min, looked at every "
+        f"{LOOK_S:g} s; cards and servers first.",
+        file=sys.stderr,
+    )
     with scratch() as folder:
         answer = uvloop.run(measure(order, folder))
     publish(answer, table(answer), json_path)
@@ -81,7 +91,10 @@ async def measure(order: Order, folder: Path) -> dict[str, Any]:
         drained = await stood.drain()
         audited, version = await stood.audit(), await stood.version()
     slopes = {name: slope(looks, name) for name in looks[-1] if name != "at_s"} if looks else {}
-    faults = faults_of(slopes, audited.ok, report, failed)
+    enough = len(looks) >= LOOKS_LEAST
+    faults = faults_of(slopes, audited.ok, report, failed, enough)
+    if drained is not None and drained.drained_s is None:
+        faults.append("the journal did not get into the books")
     return report.summary() | {
         "minutes": order.minutes,
         "slopes_per_h": slopes,
@@ -94,7 +107,8 @@ async def measure(order: Order, folder: Path) -> dict[str, Any]:
         "asked": order,
         "durability": DURABILITY,
         "machine": this_machine(seed=order.seed, valkey=version, durability=DURABILITY),
-        "exit_code": FAILED if faults else OK,
+        "verdict": "; ".join(faults) or (QUIET if enough else TOO_SHORT),
+        "exit_code": FAILED if faults else OK if enough else INCONCLUSIVE,
     }
 
 
@@ -176,12 +190,13 @@ def slope(looks: Sequence[Look], name: str) -> float:
 
 
 def faults_of(
-    slopes: dict[str, float], audit_ok: bool, report: Timed, failed: Sequence[str]
+    slopes: dict[str, float], audit_ok: bool, report: Timed, failed: Sequence[str], enough: bool
 ) -> list[str]:
+    """`enough`: it was looked at for long enough to tell what grows."""
     found = [
-        f"{name} gains {slopes[f'{name}_mb']:.0f} MB an hour"
+        f"the {name} gains {slopes[f'{name}_mb']:.0f} MB an hour"
         for name, most in GROWTH_MAX_MB_H.items()
-        if slopes.get(f"{name}_mb", 0.0) > most
+        if slopes.get(f"{name}_mb", 0.0) > most and enough
     ]
     if slopes.get("engine_files", 0.0) > 1:
         found.append("the engine opens files and keeps them")
@@ -189,6 +204,10 @@ def faults_of(
         found.append("the audit found differences")
     if report.unanswered or report.unsent or report.conflicts:
         found.append("requests without an answer, or with two")
+    if report.answers_like(NO_VERDICT):
+        found.append(f"{report.answers_like(NO_VERDICT):,} requests told 91 or 96")
+    if report.over_budget:
+        found.append(f"{report.over_budget:,} answers over {BUDGET_S * 1e3:.0f} ms")
     if failed:
         found.append(f"looks that failed: {len(failed)} ({', '.join(sorted(set(failed)))})")
     if not slopes:
@@ -201,5 +220,5 @@ def table(a: dict[str, Any]) -> Iterator[str]:
     yield f"{'':<18}{'at first':>14}{'at last':>14}{'an hour':>14}"
     for name, gain in a["slopes_per_h"].items():
         yield f"{name:<18}{first.get(name, 0):>14,.2f}{last.get(name, 0):>14,.2f}{gain:>+14,.2f}"
-    yield f"{a['answered']:,} of {a['sent']:,} answered in {a['minutes']:g} minutes"
-    yield from a["faults"] or ["nothing grows that should not"]
+    yield f"{a['answered']:,} of {a['sent']:,} answered in {a['minutes']:g} min"
+    yield f"{a['verdict']} (exit code {a['exit_code']})"

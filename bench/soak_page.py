@@ -19,11 +19,12 @@ SCRIPT = """
 const many = ['--line', '--second', '--bad', '--third', '--fourth'].map(colour);
 for (const chart of SOAKS) {
   const box = document.getElementById(chart.id);
-  new uPlot({width: box.clientWidth, height: 260, cursor: {drag: {x: true, y: false}},
+  fitted(box, 260, new uPlot({width: box.clientWidth, height: 260,
+    cursor: {drag: {x: true, y: false}},
     scales: {x: {time: false}, y: {range: (u, low, high) => [0, high > 0 ? high * 1.1 : 1]}},
     series: [{label: 'minute', value: (u, v) => v == null ? '' : v.toFixed(1)}].concat(
       chart.names.map((label, n) => ({label, stroke: many[n], width: 2, points: {show: false}}))),
-    axes: [axis('minutes'), upright('')]}, chart.data, box);
+    axes: [axis('minutes'), upright('')]}, chart.data, box));
 }
 """
 
@@ -47,8 +48,8 @@ def section(id: str, name: str, machine: str, a: dict[str, Any]) -> Iterator[str
     books = "" if asked["books"] else ", without books"
     yield f'<p class="machine">{escape(name)}: {escape(machine)}; '
     yield f"{asked['cards']:,} cards, {asked['links']:,} links{books}</p>"
-    yield f"<p>{a['answered']:,} of {a['sent']:,} answered. "
-    yield f"{escape('; '.join(a['faults']) or 'Nothing grows that should not')}. "
+    yield f"<p>{a['answered']:,} of {a['sent']:,} answered. The verdict: "
+    yield f"{escape(a['verdict'])}. "
     yield "What something gains in an hour is a line through the second half of the run, by least "
     yield "squares: in the first, caches fill.</p>"
     yield "<table><tr><th></th><th>at first</th><th>at last</th><th>gained in an hour</th></tr>"

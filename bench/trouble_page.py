@@ -21,17 +21,17 @@ for (const scene of SCENES) {
     u.ctx.fillRect(left, u.bbox.top, Math.max(right - left, 3), u.bbox.height);
     u.ctx.restore();
   };
-  new uPlot({width: box.clientWidth, height: 280, cursor: {drag: {x: true, y: false}},
+  fitted(box, 280, new uPlot({width: box.clientWidth, height: 280, cursor: {drag: {x: true, y: false}},
     scales: {x: {time: false}, ms: {range: (u, low, high) => [0, Math.max(high, scene.budget) * 1.05]}},
     series: [{label: 's'},
       {label: 'verdicts a second', stroke: colour('--line'), width: 2, scale: 'y'},
-      {label: '91 a second', stroke: colour('--bad'), width: 1, scale: 'y'},
+      {label: '91 a second', stroke: colour('--third'), width: 1, scale: 'y'},
       {label: 'slowest verdict, ms', stroke: colour('--second'), scale: 'ms'},
-      {label: 'slowest 91, ms', stroke: colour('--second'), dash: [3, 3], scale: 'ms'},
+      {label: 'slowest 91, ms', stroke: colour('--fourth'), dash: [3, 3], scale: 'ms'},
       {label: 'budget', stroke: colour('--bad'), dash: [8, 4], scale: 'ms', points: {show: false}}],
     axes: [axis('seconds since the first message; by tenths; the trouble is shaded'), upright('answers a second'),
       {...upright('slowest, ms'), scale: 'ms', side: 1, grid: {show: false}}],
-    hooks: {drawClear: [shade]}}, scene.slots, box);
+    hooks: {drawClear: [shade]}}, scene.slots, box));
 }
 """  # noqa: E501
 

@@ -31,7 +31,8 @@ def test_wrong_use_is_exit_code_2(wrong):
     ("words", "why"),
     [
         ("--rate nan", "no number to measure with"),
-        ("--seconds inf", "no number to measure with"),
+        ("--seconds inf", "is not in the range 1<=x<=3600"),
+        ("--seconds nan", "no number to measure with"),
         ("--rate 1000000", "not in the range"),
         ("--ramp 500", "two rates with a colon"),
         ("--ramp 500:x", "two rates with a colon"),
@@ -86,3 +87,22 @@ def test_help_loads_no_measurement():
 def test_what_was_not_said_is_left_to_the_defaults():
     assert said({"rate": 100.0, "seconds": None}) == {"rate": 100.0}
     assert Order(rate=100.0).seconds == 30.0
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ("growth --rate 1e9", "is not in the range 1<=x<=100000"),
+        ("growth --seconds 1e9", "is not in the range 1<=x<=3600"),
+        ("soak --rate 1e9", "is not in the range"),
+        ("capacity --start 1e9", "is not in the range"),
+        ("trouble --rate 1e9", "is not in the range"),
+        ("drill --rate 1e9", "is not in the range"),
+        ("report pyproject.toml --html /nonexistent/page.html", "/nonexistent/page.html cannot be"),
+        ("report pyproject.toml --html /tmp", "/tmp is a folder"),
+    ],
+)
+def test_what_would_run_away_or_could_not_be_written_is_refused(words, why):
+    answer = CliRunner().invoke(command, words.split())
+    assert answer.exit_code == 2
+    assert why in answer.output

@@ -25,10 +25,11 @@ def answer(**changes):
     return {
         "histogram": histogram.encode().decode(), "machine": MACHINE,
         "asked": {"rate": 400.0, "seconds": 6.0, "cards": 10, "links": 4, "dialect": "iso87_ascii",
-                  "p99_ms": 20.0},
+                  "p99_ms": 20.0, "p999_ms": 50.0},
         "answered": 5, "sent": 5, "unanswered": 0, "p50_ms": 1.0, "p99_ms": 250.0,
         "p999_ms": 250.0, "max_ms": 250.0, "over_budget": 1, "stalls": 0, "audit_ok": True,
-        "verdict": "p99 over 20 ms", "busy_share": 0.3, "others_share": 0.0, "steal_share": 0.0,
+        "verdict": "p99 over 20 ms", "exit_code": 1,
+        "busy_share": 0.3, "others_share": 0.0, "steal_share": 0.0,
         "generator_us": 80.0, "engine_us": 200.0, "store_us": 150.0, "writer_us": 60.0,
         "postgres_us": 50.0, "journal_lag_max": 10, "drained_s": 0.2,
         "fdatasync_ms": {"p50": 0.1, "p99": 0.4}, "memory_mb": {"engine": 76.0},
@@ -43,6 +44,8 @@ def test_the_page_holds_all_and_fetches_nothing():
     assert html.count("<h1>") == 2
     assert "a &lt;fast&gt; one" in html
     assert "<div class=bad><b>250.0 ms</b>slowest</div>" in html
+    assert "<div class=bad><b>250.00 ms</b>p99.9</div>" in html
+    assert "<div class=bad><b>not met</b>SLA: p99 20, p99.9 50 ms, all answered</div>" in html
     assert "fdatasync on this disk: p50 0.10, p99 0.40 ms" in html
     data = json.loads(re.search(r"const RUNS = (.*?);\n", html)[1].replace("<\\/", "</"))
     assert [run["id"] for run in data] == ["run0", "run1"]
@@ -58,7 +61,7 @@ def soaked(**changes):
     return {
         "machine": MACHINE, "minutes": 0.2, "looks": looks, "first": looks[0], "last": looks[1],
         "slopes_per_h": {"engine_mb": 720.0, "keys": 7200.0}, "answered": 9, "sent": 10,
-        "faults": ["engine gains 720 MB an hour", "a <fault>"],
+        "verdict": "engine gains 720 MB an hour; a <fault>",
         "asked": {"rate": 50.0, "cards": 10, "links": 4, "books": False},
     } | changes  # fmt: skip
 
@@ -68,7 +71,7 @@ def test_a_soak_is_drawn_over_its_minutes_with_what_it_gains_in_an_hour():
     assert html.count("<h1>") == 2
     text = html.replace("\n", "")
     assert "<td>engine, MB</td><td>70.00</td><td>71.00</td><td>+720.00</td>" in text
-    assert "9 of 10 answered. engine gains 720 MB an hour; a &lt;fault&gt;." in text
+    assert "The verdict: engine gains 720 MB an hour; a &lt;fault&gt;." in text
     drawn = json.loads(re.search(r"const SOAKS = (.*?);\n", html)[1].replace("<\\/", "</"))
     assert [(chart["names"], chart["data"]) for chart in drawn] == [
         (["engine, MB"], [[0.083, 0.167], [70.0, 71.0]]),

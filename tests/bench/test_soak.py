@@ -1,6 +1,7 @@
 """A soak tells growth from noise, and looks at what is there."""
 
 import json
+from collections import Counter
 
 import pytest
 
@@ -28,7 +29,9 @@ def test_slopes_are_of_the_second_half(values, an_hour):
 
 
 def test_what_is_a_fault():
-    assert faults_of({"engine_mb": 10.0, "store_mb": 900.0}, True, Timed(), []) == []
+    assert faults_of({"engine_mb": 10.0, "store_mb": 900.0}, True, Timed(), [], True) == []
+    assert faults_of({"engine_mb": 100.0}, True, Timed(), [], False) == []
+    told_91 = Timed(codes=Counter({("0100", "91"): 2, ("0100", "00"): 5}))
     for slopes, audit_ok, report, failed, words in (
         ({"engine_mb": 100.0}, True, Timed(), [], "engine gains 100 MB"),
         ({"engine_files": 60.0}, True, Timed(), [], "the engine opens files"),
@@ -36,15 +39,17 @@ def test_what_is_a_fault():
         ({"engine_mb": 1.0}, True, Timed(unanswered=1), [], "requests without an answer"),
         ({"engine_mb": 1.0}, True, Timed(), ["A", "B", "A"], "looks that failed: 3 (A, B)"),
         ({}, True, Timed(), [], "nothing was seen"),
+        ({"engine_mb": 1.0}, True, Timed(over_budget=3), [], "3 answers over 200 ms"),
+        ({"engine_mb": 1.0}, True, told_91, [], "2 requests told 91 or 96"),
     ):
-        [fault] = faults_of(slopes, audit_ok, report, failed)
+        [fault] = faults_of(slopes, audit_ok, report, failed, True)
         assert words in fault
 
 
 def test_a_short_one(tmp_path, monkeypatch):
     monkeypatch.setattr(soak, "LOOK_S", 0.5)
     path = tmp_path / "soak.json"
-    soak.run(Order(minutes=0.05, rate=100, cards=50, links=1), str(path))
+    code = soak.run(Order(minutes=0.05, rate=100, cards=50, links=1), str(path))
     answer = json.loads(path.read_text())
     assert answer["answered"] == answer["sent"] == 300
     assert len(answer["looks"]) >= 4
@@ -55,6 +60,8 @@ def test_a_short_one(tmp_path, monkeypatch):
     assert last["engine_files"] > 5
     assert answer["audit_ok"]
     assert answer["drained_s"] is not None
+    assert (code, answer["faults"]) == (3, [])
+    assert "too short" in answer["verdict"]
 
 
 def test_a_look_that_fails_is_told_and_the_next_ones_are_made(tmp_path, monkeypatch):
