@@ -26,6 +26,10 @@ class Announced(msgspec.Struct):
     http_port: int
 
 
+class NotReady(RuntimeError):
+    """A child ended, or said nothing for too long. The text has the end of its log."""
+
+
 class Child:
     """A program under the guardian that the embedded servers have, which says where it listens.
 
@@ -58,14 +62,14 @@ class Child:
         return next(iter(self.ports.values()), 0)
 
     def wait_until_ready(self, timeout_s: float = 20.0) -> None:
-        """Raises: RuntimeError with the end of its log, when it ends or takes too long."""
+        """Raises: NotReady."""
         clock = SystemClock()
         until = clock.monotonic() + timeout_s
         while not self._announce.exists():
             if not self._process.running or clock.monotonic() > until:
                 words = self._process.last_words()
                 self.kill()
-                raise RuntimeError(f"the {self._name} did not become ready:\n{words}")
+                raise NotReady(f"The {self._name} did not become ready:\n{words}")
             sleep(0.005)
         announced = msgspec.json.decode(self._announce.read_bytes(), type=Announced)
         self.ports, self.http_port = announced.ports, announced.http_port

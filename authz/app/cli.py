@@ -143,8 +143,11 @@ def hidden(text: str) -> str:
 
 def sentence(error: Exception) -> str:
     """What is printed of an error nobody expected. Only our own texts are known to be clean."""
-    from authz.config import ConfigError  # not before: --help has no use for it
+    from authz.app.child import NotReady  # not before: --help has no use for it
+    from authz.config import ConfigError
 
+    if isinstance(error, NotReady):
+        return str(error)
     if isinstance(error, ConfigError):
         return f"Configuration: {error}."
     if isinstance(error, OSError) and error.strerror:

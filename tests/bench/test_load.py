@@ -2,7 +2,14 @@
 
 import asyncio
 import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
 from itertools import islice
+from pathlib import Path
+from time import monotonic, sleep
 
 import pytest
 
@@ -256,3 +263,33 @@ def test_nothing_is_measured_while_the_loading_is_still_on_its_way(tmp_path, mon
 
     with pytest.raises(RuntimeError, match="did not get into the books"):
         asyncio.run(stands())
+
+
+def of_its_own(pid):
+    """The card network that a load has started, once it has."""
+    with suppress(OSError):
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            if b"bench.generator" in Path(f"/proc/{child}/cmdline").read_bytes():
+                return int(child)
+    return 0
+
+
+def test_an_interrupt_ends_all_of_it_and_says_no_more_than_that():
+    words = ["bench", "load", "--rate", "20", "--seconds", "60", "--cards", "10", "--no-books"]
+    # As in a terminal: a session of its own, and whoever is in its group hears of the Ctrl-C.
+    load = subprocess.Popen(
+        [sys.executable, "-m", "authz", *words], stderr=subprocess.PIPE, start_new_session=True
+    )
+    try:
+        until = monotonic() + 60
+        while not (network := of_its_own(load.pid)) and monotonic() < until:
+            sleep(0.01)
+        os.killpg(load.pid, signal.SIGINT)
+        said = load.communicate(timeout=30)[1].decode()
+    finally:
+        load.kill()
+    assert network
+    assert load.returncode == 1
+    assert "Aborted!" in said
+    assert "Traceback" not in said
+    assert not Path(f"/proc/{network}").exists()

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from authz.app.child import EngineProcess
+from authz.app.child import EngineProcess, NotReady
+from authz.app.cli import sentence
 
 PARENT = """
 import sys, time
@@ -49,5 +50,6 @@ def test_it_ends_with_a_parent_that_was_killed(tmp_path: Path) -> None:
 
 def test_an_engine_that_cannot_start_says_why(tmp_path: Path) -> None:
     engine = EngineProcess(tmp_path, "--data-dir", str(tmp_path / "data"), "--dialect", "klingon")
-    with pytest.raises(RuntimeError, match=r"link\[0\]\.dialect"):
+    with pytest.raises(NotReady, match=r"link\[0\]\.dialect") as told:
         engine.wait_until_ready()
+    assert sentence(told.value) == str(told.value)  # a command that started it passes it on
