@@ -36,9 +36,9 @@ def table(a: dict[str, Any], b: dict[str, Any]) -> Iterator[str]:
         raise ValueError("the two are not of one command")
     for what in ("machine", "asked"):
         for key, (one, other) in differing(a.get(what), b.get(what)):
-            yield f"differs: {what} {key}: {one}, {other}"
+            yield f"differs: {what} {key}: {one} → {other}"
     for key, (one, other) in differing(dict(words(a)), dict(words(b))):
-        yield f"differs: {key}: {one}, {other}"
+        yield f"differs: {key}: {one} → {other}"
     mine, theirs = dict(numbers(a)), dict(numbers(b))
     shared = [key for key in mine if key in theirs]
     if not shared:

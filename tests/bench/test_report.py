@@ -190,13 +190,13 @@ def test_what_a_newer_run_tells_is_on_the_page_and_an_older_one_has_a_page_too()
 def test_ratios_and_what_else_differs():
     other = answer(p50_ms=2.0, machine=MACHINE | {"commit": "def"})
     lines = list(table(answer(), other))
-    assert lines[0] == "differs: machine commit: abc, def"
+    assert lines[0] == "differs: machine commit: abc → def"
     assert any(re.match(r"p50_ms +1\.000 +2\.000 +2\.00$", line) for line in lines)
     assert any(line.startswith("fdatasync_ms.p99 ") for line in lines)
     assert not any(line.startswith(("histogram", "audit_ok")) for line in lines)
     worse = answer(audit_ok=False, books_faults=["one"], verdict="p99 over 10 ms", exit_code=1)
     lines = list(table(answer(), worse))
-    assert "differs: audit_ok: True, False" in lines
+    assert "differs: audit_ok: True → False" in lines
     assert any(line.startswith("differs: verdict: ") for line in lines)
     with pytest.raises(ValueError, match="not of one command"):
         list(table(answer(), {"machine": MACHINE, "scenes": {}}))
