@@ -259,7 +259,11 @@ def compare(before: Path, after: Path) -> None:
         raise click.ClickException(str(error)) from None
 
 
-@command.command(epilog="\b\nExample:\n  authz bench soak --minutes 60 --json soak.json")
+@command.command(
+    epilog="\b\nExample:\n  authz bench soak --minutes 60 --json soak.json\n\n"
+    "Exit codes: 0 nothing grows that should not, 1 something does, or was not answered as it "
+    "should be, 3 too short to tell."
+)
 @click.option("--minutes", type=Number(0.1), help="How long. [10]")
 @click.option("--rate", type=Number(1, RATE_MAX), help="Messages a second. [500]")
 @click.option("--cards", type=click.IntRange(1), help="In the seeded population. [10000]")
