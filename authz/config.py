@@ -66,7 +66,7 @@ class EngineConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     budget_ms: Millis = 200  # last byte read to answer handed over; what networks time out on
     hot_deadline_ms: Millis = 150  # of the hot state; leaves 50 ms to say 91 inside the budget
-    near_cache_cards: Count = 100_000  # cards kept with their accounts, about 1 kB each: 100 MB
+    near_cache_cards: Count = 100_000  # cards kept with their accounts, 1.3 kB each: 135 MB
     in_flight_max: Count = 4096  # asked at once, of all links; 200 ms at 20,000 a second
     answer_window_s: Window = 3600  # answers to requests: networks repeat within minutes
     advice_window_s: Window = 604_800  # to reversals and advices: stored and forwarded for days
